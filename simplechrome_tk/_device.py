@@ -1,0 +1,33 @@
+"""The one place where a device is chosen."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """Return the device to compute on.
+
+    Parameters
+    ----------
+    device
+        A torch device or its name; ``None`` takes the first of CUDA, MPS and CPU that is there.
+
+    Raises
+    ------
+    ValueError
+        When the device asked for is not available on this machine.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    resolved = torch.device(device)
+    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if not available.get(resolved.type, lambda: True)():
+        msg = (
+            f"device={str(device)!r} was asked for, but this machine (torch {torch.__version__}) has no "
+            f"{resolved.type} device. Use device=None to take what is there."
+        )
+        raise ValueError(msg)
+    return resolved

@@ -1,0 +1,38 @@
+"""Names of the AnnData slots that this package reads and writes, in one place."""
+
+from __future__ import annotations
+
+# obs: one row per gene (in one cell type)
+SYMBOL = "symbol"
+CHROM = "chrom"
+START = "start"
+END = "end"
+STRAND = "strand"
+TSS = "tss"
+ANNOTATED = "annotated"
+EXPRESSION = "expression"
+LABEL = "label"
+SPLIT = "split"
+CELL_TYPE = "cell_type"
+
+# var: one row per bin of one mark in one region
+MARK = "mark"
+REGION = "region"
+BIN = "bin"
+START_BP = "start_bp"
+END_BP = "end_bp"
+
+# layers
+SIGNAL = "signal"
+
+# obsm
+LATENT = "X_simplechrome"
+
+# obsp: a graph `name` is stored as a pair
+CONNECTIVITIES = "{}_connectivities"
+DISTANCES = "{}_distances"
+
+# values
+SPLITS = ("train", "valid", "test")
+LABELS = ("low", "high")
+UNKNOWN_STRAND = "."

@@ -1,0 +1,202 @@
+"""Roadmap epigenomes whose histone marks ENCODE published as peaks."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk.datasets._public import fetch, registry
+from simplechrome_tk.pp._bin import bin_peaks
+from simplechrome_tk.pp._label import label_expression
+from simplechrome_tk.pp._window import DEFAULT_WINDOWS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simplechrome_tk.pp._window import Window
+
+logger = logging.getLogger(__name__)
+
+CELL_TYPES = {"E116": "GM12878", "E117": "HeLa-S3", "E123": "K562"}
+"""Roadmap epigenome -> the cell line whose peaks ENCODE published."""
+
+CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
+"""The five marks that Roadmap measured in every epigenome."""
+
+ALL_MARKS = (*CORE_MARKS, "H3K27ac", "H3K9ac", "H3K4me2", "H3K79me2")
+
+_WINDOW_FLANK = 10_000  # GeneFile.txt gives TSS - 10 kb and TSS + 10 kb
+_BODY_REACH = 1_000_000  # an annotation further from the TSS than an alternative promoter can be is another gene
+
+
+def roadmap(
+    cell_types: str | Sequence[str] = "E116",
+    *,
+    marks: Sequence[str] = CORE_MARKS,
+    windows: Sequence[Window] = DEFAULT_WINDOWS,
+    genes: Sequence[str] | None = None,
+) -> ad.AnnData:
+    """Histone marks and expression of DeepChrome's genes in GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19.
+
+    Downloads each public file once (about 12 MB for a cell type) and keeps it in the cache folder; set
+    ``SIMPLECHROME_TK_CACHE`` to choose which.
+
+    Parameters
+    ----------
+    cell_types
+        Roadmap epigenome id, or several to stack along ``obs``.
+    marks
+        Histone marks, of the nine in :data:`simplechrome_tk.datasets.ALL_MARKS`.
+    windows
+        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without are left out and
+        counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
+        unknown strand (``strand == "."``, ``annotated == False``) are read along the genome.
+    genes
+        Keep these genes only: symbols or Ensembl ids.
+
+    Returns
+    -------
+    anndata.AnnData
+        Genes by bins of mean peak signal (:func:`simplechrome_tk.pp.bin_peaks`).
+
+        ``obs``: Ensembl id (``id:cell_type`` when cell types are stacked), ``symbol``, ``chrom``, ``start``, ``end``,
+        ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (RPKM), ``label`` (above the median of all 19,795
+        genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts.
+
+    Raises
+    ------
+    ValueError
+        When a cell type, a mark or every gene asked for is unknown.
+    DatasetUnavailableError
+        When a file is neither cached nor to be downloaded.
+
+    Notes
+    -----
+    Genes, TSS and RPKM: Roadmap Epigenomics as tabulated by ShallowChrome (Frasca et al. 2022). Peaks: ENCODE Broad
+    Histone. Strand and body: the gene bounds of the ABC model (Fulco et al. 2019), found by Ensembl id, else by symbol.
+    Seven Ensembl ids are listed twice; the first is kept.
+
+    Examples
+    --------
+    >>> adata = sct.datasets.roadmap("E116")  # doctest: +SKIP
+    >>> adata.shape  # doctest: +SKIP
+    (18379, 600)
+    """
+    cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
+    _choose(cells, list(CELL_TYPES), "cell type")
+    _choose(marks, list(ALL_MARKS), "mark")
+    table, counts = _gene_table()
+    files = {cell: _peak_files(CELL_TYPES[cell]) for cell in cells}
+    needs_body = any(window.needs_body for window in windows)
+    parts = []
+    for cell in cells:
+        obs = _with_expression(table, cell)
+        if genes is not None:
+            obs = _select(obs, genes)
+        if needs_body:
+            obs = obs[obs[k.ANNOTATED]]
+        part = bin_peaks({mark: fetch(files[cell][mark]) for mark in marks}, obs, windows=windows)
+        if len(cells) > 1:
+            part.obs_names = [f"{name}:{cell}" for name in part.obs_names]
+        parts.append(part)
+    adata = parts[0] if len(parts) == 1 else ad.concat(parts, merge="same", uns_merge="same")
+    adata.obs[k.CELL_TYPE] = pd.Categorical(adata.obs[k.CELL_TYPE], categories=cells)
+    adata.uns["roadmap"] = {
+        "cell_types": cells,
+        "marks": list(marks),
+        "counts": counts,
+    }
+    logger.warning(
+        "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and %d "
+        "by symbol, unknown for %d: %s.",
+        *counts.values(),
+        "left out, since the windows need them" if needs_body else "kept, read along the genome",
+    )
+    return adata
+
+
+def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
+    """DeepChrome's genes in their order, with ``row`` in the expression tables, strand and body where known."""
+    listed = pd.read_csv(
+        fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None, names=[k.CHROM, "left", "right", "name"]
+    )
+    split = listed["name"].str.split("_", n=1, expand=True)
+    listed = listed.assign(id=split[0], symbol=split[1], row=np.arange(len(listed)), tss=listed["left"] + _WINDOW_FLANK)
+    table = listed.drop_duplicates("id").set_index("id")
+    bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
+        columns={"#chr": k.CHROM, "name": k.SYMBOL, "Ensembl_ID": "id"}
+    )
+    same_symbol = bounds[k.SYMBOL] == table[k.SYMBOL].reindex(bounds["id"]).to_numpy()
+    by_id = bounds.loc[same_symbol.sort_values(ascending=False, kind="stable").index].drop_duplicates("id")
+    found = by_id.set_index("id").reindex(table.index)
+    fallback = bounds.set_index(k.SYMBOL).reindex(table[k.SYMBOL]).set_axis(table.index)
+    columns = [k.CHROM, k.START, k.END, k.STRAND]
+    body = found[columns].where(found[k.CHROM].notna(), fallback[columns])
+    near = (
+        (body[k.CHROM] == table[k.CHROM])
+        & (table[k.TSS] >= body[k.START] - _BODY_REACH)
+        & (table[k.TSS] <= body[k.END] + _BODY_REACH)
+    )
+    table = table.assign(
+        start=body[k.START].where(near),
+        end=body[k.END].where(near),
+        strand=body[k.STRAND].where(near, k.UNKNOWN_STRAND),
+    ).assign(annotated=near)
+    counts = {
+        "listed": len(listed),
+        "duplicate_ids": len(listed) - len(table),
+        "annotated_by_id": int((near & found[k.CHROM].notna()).sum()),
+        "annotated_by_symbol": int((near & found[k.CHROM].isna()).sum()),
+        "unannotated": int((~near).sum()),
+    }
+    return table[[k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED, "row"]].rename_axis(None), counts
+
+
+def _with_expression(table: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """Add RPKM, labels by the median of all genes, and the cell type."""
+    rpkm = np.loadtxt(fetch(f"shallowchrome/targets/{cell}/T.csv"))
+    labelled = ad.AnnData(obs=table.drop(columns="row").assign(expression=rpkm[table["row"]], cell_type=cell))
+    label_expression(labelled)
+    return labelled.obs
+
+
+def _peak_files(line: str) -> dict[str, str]:
+    """Registry path of each mark's peaks; file names write H3K4me1 also as H3k04me1."""
+    prefix = f"targetfinder/{line}/peaks/"
+    files = {}
+    for path in registry():
+        if path.startswith(prefix) and (found := re.search(r"H3k0?(\d+)(me\d|ac)", path)):
+            files[f"H3K{found[1]}{found[2]}"] = path
+    return files
+
+
+def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    wanted = pd.Index([genes] if isinstance(genes, str) else genes).unique()
+    known = wanted.isin(table.index) | wanted.isin(table[k.SYMBOL])
+    if not known.any():
+        msg = (
+            f"none of the {len(wanted)} genes asked for is among the {len(table)} listed (asked: {', '.join(wanted[:5])}); "
+            f"expected symbols such as {table[k.SYMBOL].iloc[0]!r} or Ensembl ids such as {table.index[0]!r}, without version."
+        )
+        raise ValueError(msg)
+    if not known.all():
+        logger.warning(
+            "roadmap: %d of %d genes asked for are not listed: %s",
+            (~known).sum(),
+            len(wanted),
+            ", ".join(wanted[~known]),
+        )
+    return table[table.index.isin(wanted) | table[k.SYMBOL].isin(wanted)]
+
+
+def _choose(chosen: Sequence[str], choices: Sequence[str], what: str) -> None:
+    unknown = [name for name in chosen if name not in choices]
+    if unknown or not chosen or len(set(chosen)) < len(chosen):
+        msg = f"{what}s asked for: {', '.join(chosen) or 'none'}; choose from {', '.join(choices)}, each once."
+        raise ValueError(msg)

@@ -1,0 +1,81 @@
+"""Turn expression into high/low labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import cell_types, obs_column
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+
+def label_expression(
+    adata: ad.AnnData,
+    *,
+    expression_key: str = k.EXPRESSION,
+    threshold: float | None = None,
+    key_added: str = k.LABEL,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Call each gene high or low by comparing its expression with its cell type's median.
+
+    The rule of DeepChrome (Singh et al. 2016): high is strictly above the median over all genes of the cell type.
+
+    Parameters
+    ----------
+    adata
+        Genes with expression in ``obs[expression_key]``; missing values stay without a label.
+    expression_key
+        Column of ``obs`` with expression in linear units (RPKM, TPM, counts).
+    threshold
+        Label genes above this value as high instead of those above the median.
+    key_added
+        Column of ``obs`` to write.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes ``obs[key_added]``, a categorical of ``"low"`` and ``"high"``, and
+        ``uns["label_expression"]`` with the parameters and the threshold of each cell type.
+
+    Raises
+    ------
+    ValueError
+        When expression is negative, or a cell type ends up with one class only.
+    """
+    adata = adata.copy() if copy else adata
+    expression = obs_column(
+        adata, expression_key, fix="store expression there, or name the column with expression_key"
+    ).astype(float)
+    if (expression < 0).any():
+        msg = f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not logarithms."
+        raise ValueError(msg)
+    labels = pd.Series(index=adata.obs_names, dtype=object)
+    thresholds = {}
+    for name, values in expression.groupby(cell_types(adata)):
+        cut = float(values.median()) if threshold is None else float(threshold)
+        called = np.where(values > cut, "high", "low")
+        labels[values.index] = np.where(values.isna(), None, called)
+        thresholds[str(name)] = cut
+        found = set(called[values.notna()])
+        if len(found) < len(k.LABELS):
+            msg = f"cell type {name!r}: every gene is {found or 'without expression'} at threshold {cut:g}; choose another threshold."
+            raise ValueError(msg)
+    adata.obs[key_added] = pd.Categorical(labels, categories=k.LABELS, ordered=True)
+    adata.uns["label_expression"] = {"expression_key": expression_key, "thresholds": thresholds}
+    return adata if copy else None
+
+
+def log_expression(expression: np.ndarray) -> np.ndarray:
+    """``log10(expression + 0.1)``, the scale on which expression is predicted and correlated.
+
+    The offset keeps silent genes finite.
+    """
+    return np.log10(np.asarray(expression, dtype=float) + 0.1)

@@ -1,0 +1,116 @@
+"""Which genes lie next to each other on the chromosome."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import cell_types, obs_column
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+logger = logging.getLogger(__name__)
+
+
+def tss_neighbors(
+    adata: ad.AnnData,
+    n_neighbors: int = 10,
+    *,
+    max_distance: int | None = None,
+    key_added: str = "tss",
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Connect each gene to the genes whose TSS lie nearest on the same chromosome, in the same cell type.
+
+    Parameters
+    ----------
+    adata
+        Genes with ``chrom``, ``tss`` and ``strand`` in ``obs``.
+    n_neighbors
+        Neighbours of each gene. On a chromosome with fewer genes each gets all the others; how many genes that
+        touches is logged.
+    max_distance
+        Leave out neighbours whose TSS is further away, in bp.
+    key_added
+        Name of the graph.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes two ``n_genes x n_genes`` sparse matrices, row = gene, column = neighbour:
+
+        ``obsp["{key_added}_connectivities"]``: 1 for each neighbour.
+        ``obsp["{key_added}_distances"]``: TSS of the neighbour minus TSS of the gene in bp, along the *gene's* strand:
+        negative upstream, positive downstream, 0 for a shared TSS. Genes of unknown strand are read along the genome.
+        ``uns["{key_added}_neighbors"]``: the parameters.
+
+    Raises
+    ------
+    ValueError
+        When ``n_neighbors`` is below 1, a column is missing, or no two genes share a chromosome.
+    """
+    if n_neighbors < 1:
+        msg = f"n_neighbors is {n_neighbors}; expected at least 1."
+        raise ValueError(msg)
+    adata = adata.copy() if copy else adata
+    fix = "store each gene's position there (see sct.pp.bin_peaks)"
+    chrom = obs_column(adata, k.CHROM, fix=fix).astype(str)
+    tss = obs_column(adata, k.TSS, fix=fix).to_numpy(float)
+    sign = np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0)
+    gene_parts, neighbor_parts = [], []
+    for members in adata.obs.groupby([cell_types(adata), chrom], observed=True).indices.values():
+        pairs = _nearest(tss[members], n_neighbors)
+        gene_parts.append(members[pairs[0]])
+        neighbor_parts.append(members[pairs[1]])
+    gene, neighbor = np.concatenate(gene_parts), np.concatenate(neighbor_parts)
+    distance = tss[neighbor] - tss[gene]
+    if max_distance is not None:
+        near = np.abs(distance) <= max_distance
+        gene, neighbor, distance = gene[near], neighbor[near], distance[near]
+    if not len(gene):
+        msg = f"no two of the {adata.n_obs} genes are neighbours: none share a chromosome and lie within max_distance={max_distance}."
+        raise ValueError(msg)
+    shape = (adata.n_obs, adata.n_obs)
+    ones = np.ones(len(gene), dtype=np.float32)
+    adata.obsp[k.CONNECTIVITIES.format(key_added)] = sparse.csr_matrix((ones, (gene, neighbor)), shape=shape)
+    adata.obsp[k.DISTANCES.format(key_added)] = sparse.csr_matrix(
+        (distance * sign[gene], (gene, neighbor)), shape=shape
+    )
+    adata.uns[f"{key_added}_neighbors"] = {
+        "connectivities_key": k.CONNECTIVITIES.format(key_added),
+        "distances_key": k.DISTANCES.format(key_added),
+        "params": {"n_neighbors": n_neighbors, "max_distance": -1 if max_distance is None else max_distance},
+    }
+    few = int((np.bincount(gene, minlength=adata.n_obs) < n_neighbors).sum())
+    if few:
+        logger.warning(
+            "%d of %d genes have fewer than n_neighbors=%d neighbours (%s): each has those there are.",
+            few,
+            adata.n_obs,
+            n_neighbors,
+            "too few genes on their chromosome" if max_distance is None else f"within {max_distance} bp",
+        )
+    return adata if copy else None
+
+
+def _nearest(position: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (gene, neighbour) of the nearest points on a line; ties go to the one that comes first."""
+    n = len(position)
+    reach = min(n_neighbors, n - 1)
+    order = np.argsort(position, kind="stable")
+    offsets = np.concatenate([np.arange(-reach, 0), np.arange(1, reach + 1)])
+    candidate = np.arange(n)[:, None] + offsets[None, :]
+    inside = (candidate >= 0) & (candidate < n)
+    candidate = np.clip(candidate, 0, n - 1)
+    line = position[order]
+    away = np.where(inside, np.abs(line[candidate] - line[:, None]), np.inf)
+    best = np.argsort(away, axis=1, kind="stable")[:, :reach]
+    gene = np.repeat(np.arange(n), reach)
+    return order[gene], order[np.take_along_axis(candidate, best, axis=1).ravel()]

@@ -1,0 +1,186 @@
+"""Split genes into training, validation and test."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import obs_column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anndata as ad
+
+logger = logging.getLogger(__name__)
+
+TEST_CHROMOSOMES = ("chr1", "chr8", "chr21")
+"""Held out to report: 15 % of the genes. The split of Basset-like models, kept fixed across this project."""
+
+VALID_CHROMOSOMES = ("chr2", "chr9")
+"""Held out to choose: 10 % of the genes."""
+
+_DEEPCHROME_FIRST_VALID = "ENSG00000132963"
+_DEEPCHROME_FIRST_TEST = "ENSG00000172936"
+
+
+def split_by_chromosome(
+    adata: ad.AnnData,
+    *,
+    test: Sequence[str] = TEST_CHROMOSOMES,
+    valid: Sequence[str] = VALID_CHROMOSOMES,
+    key_added: str = k.SPLIT,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Hold out whole chromosomes, so that no test gene overlaps a training gene's window.
+
+    Parameters
+    ----------
+    adata
+        Genes with ``obs["chrom"]``.
+    test, valid
+        Chromosomes held out to report on, and to choose by.
+    key_added
+        Column of ``obs`` to write.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes ``obs[key_added]`` (``train``, ``valid``, ``test``) and
+        ``uns["split"]``.
+
+    Raises
+    ------
+    ValueError
+        When a chromosome is in both lists or not in the data, or no gene is left to train on.
+    """
+    adata = adata.copy() if copy else adata
+    chrom = obs_column(adata, k.CHROM, fix="store each gene's chromosome there").astype(str)
+    if both := set(test) & set(valid):
+        msg = f"{', '.join(sorted(both))} is in both test and valid; expected different chromosomes."
+        raise ValueError(msg)
+    present = set(chrom)
+    if absent := [name for name in (*test, *valid) if name not in present]:
+        msg = (
+            f"no gene lies on {', '.join(absent)}; chromosomes here: {', '.join(sorted(present))}. "
+            "Name others with test= and valid=, or rename obs['chrom']."
+        )
+        raise ValueError(msg)
+    split = np.where(chrom.isin(test), "test", np.where(chrom.isin(valid), "valid", "train"))
+    _write(adata, split, key_added, {"method": "chromosome", "test": list(test), "valid": list(valid)})
+    return adata if copy else None
+
+
+def split_random(
+    adata: ad.AnnData,
+    *,
+    test: float = 0.2,
+    valid: float = 0.1,
+    rng: np.random.Generator | int | None = 0,
+    key_added: str = k.SPLIT,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Split genes at random, as the SimpleChrome paper does.
+
+    Neighbouring genes share chromatin (30 % of genes have another TSS within 10 kb), so test genes leak into training:
+    figures come out too high. Kept for comparison; use :func:`split_by_chromosome`. A gene that is stacked for several
+    cell types falls on one side.
+
+    Parameters
+    ----------
+    adata
+        Genes.
+    test, valid
+        Fractions of the genes.
+    rng
+        Seed or generator.
+    key_added
+        Column of ``obs`` to write.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes ``obs[key_added]`` and ``uns["split"]``.
+
+    Raises
+    ------
+    ValueError
+        When the fractions leave a split without genes.
+    """
+    adata = adata.copy() if copy else adata
+    genes = pd.Index(gene_ids(adata)).unique()
+    n_test, n_valid = round(test * len(genes)), round(valid * len(genes))
+    order = np.random.default_rng(rng).permutation(len(genes))
+    named = pd.Series("train", index=genes[order])
+    named.iloc[:n_test] = "test"
+    named.iloc[n_test : n_test + n_valid] = "valid"
+    _write(
+        adata,
+        named[gene_ids(adata)].to_numpy(),
+        key_added,
+        {"method": "random", "test": test, "valid": valid},
+    )
+    return adata if copy else None
+
+
+def split_deepchrome(adata: ad.AnnData, *, key_added: str = k.SPLIT, copy: bool = False) -> ad.AnnData | None:
+    """Split as DeepChrome did: three consecutive blocks of Ensembl ids (6,601 / 6,601 / 6,600 of its 19,802 genes).
+
+    Old Ensembl ids are well-studied, expressed genes, so the three blocks differ (62, 53 and 35 % high), and neighbours
+    on the chromosome fall into different blocks. Kept to compare with published figures; use
+    :func:`split_by_chromosome`.
+
+    Parameters
+    ----------
+    adata
+        Genes indexed by Ensembl id, all of DeepChrome's or some.
+    key_added
+        Column of ``obs`` to write.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes ``obs[key_added]`` and ``uns["split"]``.
+
+    Raises
+    ------
+    ValueError
+        When the index holds no Ensembl gene ids, or a block without genes.
+    """
+    adata = adata.copy() if copy else adata
+    ids = gene_ids(adata)
+    other = ~ids.str.match(r"ENSG\d{11}")
+    if other.any():
+        msg = f"{int(other.sum())} of {len(ids)} ids are not Ensembl gene ids, such as {ids[other][0]!r}; DeepChrome's split is by Ensembl id."
+        raise ValueError(msg)
+    split = np.where(ids < _DEEPCHROME_FIRST_VALID, "train", np.where(ids < _DEEPCHROME_FIRST_TEST, "valid", "test"))
+    _write(adata, split, key_added, {"method": "deepchrome"})
+    return adata if copy else None
+
+
+def gene_ids(adata: ad.AnnData) -> pd.Index:
+    """Gene ids without the cell type that is added to them when cell types are stacked."""
+    if k.CELL_TYPE not in adata.obs:
+        return adata.obs_names
+    pairs = zip(adata.obs_names, adata.obs[k.CELL_TYPE].astype(str), strict=True)
+    return pd.Index([name.removesuffix(f":{cell}") for name, cell in pairs])
+
+
+def _write(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:
+    counts = {name: int((split == name).sum()) for name in k.SPLITS}
+    if empty := [name for name, count in counts.items() if not count]:
+        msg = f"no genes in {', '.join(empty)}: {adata.n_obs} genes split into {counts}. Give that split more, or bring more genes."
+        raise ValueError(msg)
+    adata.obs[key] = pd.Categorical(split, categories=k.SPLITS)
+    adata.uns["split"] = {**record, "counts": counts}
+    logger.info("obs[%r]: %s", key, ", ".join(f"{count} {name}" for name, count in counts.items()))
