@@ -23,8 +23,8 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     resolved = torch.device(device)
-    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if not available.get(resolved.type, lambda: True)():
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(resolved.type, True):
         msg = (
             f"device={str(device)!r} was asked for, but this machine (torch {torch.__version__}) has no "
             f"{resolved.type} device. Use device=None to take what is there."

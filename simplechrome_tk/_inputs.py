@@ -1,0 +1,116 @@
+"""From an AnnData to what a network reads, with every mismatch named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk import nn
+from simplechrome_tk._require import blocks, obs_column
+from simplechrome_tk.pp._label import log_expression
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anndata as ad
+
+
+class Observed(NamedTuple):
+    """What is known of each gene: ``label`` (0, 1) and ``log10(expression + 0.1)``, ``(n_genes,)``, NaN where unknown.
+
+    Both are NaN throughout where the task does not ask for them.
+    """
+
+    label: np.ndarray
+    expression: np.ndarray
+
+    def rows(self, split: np.ndarray) -> dict[str, np.ndarray]:
+        """Return row numbers of the training and validation genes of which something is known.
+
+        Raises
+        ------
+        ValueError
+            When a split has no such genes, or labels of one class only.
+        """
+        known = ~np.isnan(self.label) | ~np.isnan(self.expression)
+        rows = {name: np.flatnonzero((split == name) & known) for name in ("train", "valid")}
+        for name, genes in rows.items():
+            found = [k.LABELS[int(code)] for code in np.unique(self.label[genes]) if not np.isnan(code)]
+            if len(genes) < 2 or len(found) == 1:
+                held = f"{len(genes)} genes with a label or expression" if len(found) != 1 else f"{found[0]} genes only"
+                msg = (
+                    f"the {name} split holds {held}; expected low and high genes. Choose other chromosomes for it with "
+                    "sct.pp.split_by_chromosome, or bring more genes."
+                )
+                raise ValueError(msg)
+        return rows
+
+
+def region_shapes(adata: ad.AnnData) -> list[nn.RegionShape]:
+    """Return marks and bins of each region, in column order."""
+    return [
+        nn.RegionShape(len(group), int(group["stop"].iloc[0] - group["start"].iloc[0]))
+        for _, group in blocks(adata).groupby("region", sort=False)
+    ]
+
+
+def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
+    """Read the graph ``key`` from ``obsp``."""
+    slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))
+    missing = [slot for slot in slots if slot not in adata.obsp]
+    if missing:
+        msg = (
+            f"obsp has no {' and '.join(missing)} (found: {', '.join(adata.obsp) or 'none'}): run "
+            f"sct.pp.tss_neighbors(adata, key_added={key!r}) first."
+        )
+        raise ValueError(msg)
+    return nn.Graph(*(adata.obsp[slot] for slot in slots))
+
+
+def observe(adata: ad.AnnData, *, task: str, label_key: str, expression_key: str) -> Observed:
+    """Read labels and expression, as far as the task asks for them."""
+    label, expression = np.full(adata.n_obs, np.nan), np.full(adata.n_obs, np.nan)
+    if task != "regression":
+        called = obs_column(adata, label_key, fix="run sct.pp.label_expression(adata) first")
+        if strange := set(called.dropna().unique()) - set(k.LABELS):
+            msg = f"obs[{label_key!r}] holds {', '.join(map(str, sorted(strange)))}; expected {' and '.join(k.LABELS)}."
+            raise ValueError(msg)
+        codes = pd.Categorical(called, categories=k.LABELS).codes
+        label = np.where(codes < 0, np.nan, codes)
+    if task != "classification":
+        fix = "store expression there in linear units (RPKM, TPM), or use task='classification'"
+        expression = log_expression(obs_column(adata, expression_key, fix=fix).to_numpy(float))
+    return Observed(label, expression)
+
+
+def check_columns(found: Sequence[str], expected: Sequence[str]) -> None:
+    """Raise ``ValueError`` that names the columns in which the data differ from what the model was trained on."""
+    if list(found) == list(expected):
+        return
+    present, known = set(found), set(expected)
+    missing = [name for name in expected if name not in present]
+    unknown = [name for name in found if name not in known]
+    parts = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for names, what in ((missing, "missing"), (unknown, "unknown to the model"))
+        if names
+    ]
+    fix = "bin the same marks with the same windows" if parts else "reorder with adata[:, names]"
+    difference = "; ".join(parts) or "same names in another order"
+    msg = f"columns differ from those the model was trained on: {difference}. Please {fix}."
+    raise ValueError(msg)
+
+
+def check_normalization(adata: ad.AnnData, expected: dict[str, np.ndarray]) -> None:
+    """Raise ``ValueError`` unless ``X`` was normalised with the model's constants."""
+    fix = "sct.pp.normalize(adata, reference=model.normalization) on its raw signal"
+    if "normalize" not in adata.uns:
+        msg = f"X is not normalised: run {fix}."
+        raise ValueError(msg)
+    found = adata.uns["normalize"]
+    if not all(np.array_equal(np.asarray(found[key]), value) for key, value in expected.items()):
+        msg = f"X was normalised with other constants than the model's: run {fix} (adata.layers['signal'])."
+        raise ValueError(msg)

@@ -1,0 +1,426 @@
+"""The SimpleChrome model around an AnnData."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk import nn
+from simplechrome_tk._device import resolve_device
+from simplechrome_tk._inputs import check_columns, check_normalization, neighbor_graph, observe, region_shapes
+from simplechrome_tk._require import split_of
+from simplechrome_tk._store import read_model, write_model
+from simplechrome_tk.tl._evaluate import evaluate
+
+if TYPE_CHECKING:
+    import os
+
+    import anndata as ad
+
+logger = logging.getLogger(__name__)
+
+Task = Literal["classification", "regression", "both"]
+Preset = Literal["default", "paper"]
+
+
+class SimpleChrome:
+    """Learn latents of each gene's histone marks; predict expression from the gene's own and its neighbours'.
+
+    Phase 1 learns the latent with a variational autoencoder on the marks of all genes, without labels. Phase 2 trains
+    the prediction from the gene's latent and, with a neighbour graph, attention over its neighbours' latents and
+    distances, end to end on the training genes.
+
+    Parameters
+    ----------
+    adata
+        Genes by bins, normalised (:func:`simplechrome_tk.pp.normalize`) and split
+        (:func:`simplechrome_tk.pp.split_by_chromosome`).
+    n_latent
+        Dimensions of the latent; 32 by default, 10 in the ``paper`` preset.
+    n_hidden
+        Width of the network.
+    dropout
+        Fraction of units dropped in training.
+    neighbors_key
+        Graph of neighbouring genes in ``obsp`` (``"tss"`` after :func:`simplechrome_tk.pp.tss_neighbors`); ``None``
+        predicts from the gene alone.
+    task
+        ``"classification"`` of ``obs[label_key]``, ``"regression"`` of ``log10(obs[expression_key] + 0.1)``, or both
+        from one network.
+    preset
+        ``"paper"`` takes the network and settings published by Cheng et al. (arXiv 2012.08671); ``n_hidden`` and
+        ``dropout`` have no effect there. It needs one region and ``normalize(method="paper")``.
+    label_key, expression_key, split_key
+        Columns of ``obs``.
+    rng
+        Seed of weights, batches and dropout. On CPU the same seed, data and number of threads give the same bits.
+    device
+        Where to compute; ``None`` takes CUDA, MPS or CPU, the first there is.
+
+    Examples
+    --------
+    >>> adata = sct.datasets.simulate(300)
+    >>> sct.pp.split_by_chromosome(adata)
+    >>> sct.pp.normalize(adata)
+    >>> model = sct.SimpleChrome(adata, n_latent=4)
+    >>> model.train(latent_epochs=1, expression_epochs=1, progress=False)
+    >>> model.predict().columns.tolist()
+    ['probability', 'expression']
+    """
+
+    def __init__(
+        self,
+        adata: ad.AnnData,
+        *,
+        n_latent: int | None = None,
+        n_hidden: int = 128,
+        dropout: float = 0.4,
+        neighbors_key: str | None = None,
+        task: Task = "both",
+        preset: Preset = "default",
+        label_key: str = k.LABEL,
+        expression_key: str = k.EXPRESSION,
+        split_key: str = k.SPLIT,
+        rng: int = 0,
+        device: str | torch.device | None = None,
+    ) -> None:
+        for name, value, choices in (("task", task, Task), ("preset", preset, Preset)):
+            if value not in get_args(choices):
+                msg = f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}."
+                raise ValueError(msg)
+        if n_latent is None:
+            n_latent = 10 if preset == "paper" else 32
+        if n_latent < 1:
+            msg = f"n_latent is {n_latent}; expected at least 1."
+            raise ValueError(msg)
+        if "normalize" not in adata.uns:
+            msg = "X is not normalised: run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first."
+            raise ValueError(msg)
+        method = str(adata.uns["normalize"]["method"])
+        if preset == "paper" and method != "paper":
+            msg = (
+                f"preset='paper' needs signal scaled to [-1, 1], found method={method!r}: "
+                "sct.pp.normalize(adata, method='paper')."
+            )
+            raise ValueError(msg)
+        self._arguments: dict[str, Any] = {
+            "n_latent": n_latent,
+            "n_hidden": n_hidden,
+            "dropout": dropout,
+            "neighbors_key": neighbors_key,
+            "task": task,
+            "preset": preset,
+            "label_key": label_key,
+            "expression_key": expression_key,
+            "split_key": split_key,
+            "rng": rng,
+        }
+        self._regions = region_shapes(adata)
+        self._columns = list(adata.var_names)
+        self._normalization = {key: np.asarray(value) for key, value in adata.uns["normalize"].items()}
+        self._expression_scale = (0.0, 1.0)
+        self._history: list[dict[str, Any]] = []
+        self.device = resolve_device(device)
+        self.adata: ad.AnnData | None = adata
+        if neighbors_key is not None:
+            self._graph(adata)
+        self._net = self._build()
+
+    def train(
+        self,
+        *,
+        latent_epochs: int | None = None,
+        expression_epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        patience: int | None = None,
+        progress: bool = True,
+    ) -> None:
+        """Train both phases from new weights; what is not given comes from the preset.
+
+        Phase 2 stops early when the validation score (mean of AUROC and Pearson) no longer rises; the weights of its
+        best epoch are kept. The caller's random state is left as it was.
+
+        Parameters
+        ----------
+        latent_epochs, expression_epochs
+            Epochs of each phase (at most, in phase 2).
+        batch_size
+            Genes in a batch, in both phases.
+        learning_rate
+            Learning rate, in both phases.
+        patience
+            Epochs without a better validation score after which phase 2 ends.
+        progress
+            Show a progress bar.
+
+        Raises
+        ------
+        ValueError
+            When the data have changed since the model was made, a split has no genes or one class only.
+        """
+        adata = self._data(None)
+        recipe = self._recipe(
+            latent={"epochs": latent_epochs, "batch_size": batch_size, "learning_rate": learning_rate},
+            expression={
+                "epochs": expression_epochs,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "patience": patience,
+            },
+        )
+        a = self._arguments
+        observed = observe(adata, task=a["task"], label_key=a["label_key"], expression_key=a["expression_key"])
+        rows = observed.rows(split_of(adata, a["split_key"]))
+        if a["task"] != "classification":
+            measured = observed.expression[rows["train"]]
+            self._expression_scale = (float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0)
+        center, scale = self._expression_scale
+        x = self._tensor(adata)
+        targets = nn.Targets(
+            label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
+        )
+        train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
+        self._history = []
+        with torch.random.fork_rng():
+            torch.manual_seed(self._arguments["rng"])
+            net = self._build()
+            phases = {
+                "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
+                "expression": nn.fit_expression(
+                    net, x, targets, train=train, valid=valid, graph=self._graph(adata), recipe=recipe
+                ),
+            }
+            total = recipe.latent.epochs + recipe.expression.epochs
+            with tqdm(total=total, disable=not progress, unit="epoch") as bar:
+                for phase, epochs in phases.items():
+                    for row in epochs:
+                        self._history.append({"epoch": len(self._history) + 1, "phase": phase, **row})
+                        bar.set_description(phase)
+                        bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
+                        bar.update()
+        self._net = net.eval()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the weights have been trained."""
+        return bool(self._history)
+
+    @property
+    def module(self) -> nn.SimpleChromeNet:
+        """The torch network, on :attr:`device`."""
+        return self._net
+
+    @property
+    def normalization(self) -> dict[str, np.ndarray]:
+        """Constants of the training data, for ``sct.pp.normalize(other, reference=model.normalization)``."""
+        return self._normalization
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch.
+
+        ``epoch``, ``phase`` (``latent``, ``expression``), ``train_loss``, ``valid_loss``; in the latent phase
+        ``reconstruction`` (mean squared error) and ``kl`` (nats) on validation genes; in the expression phase
+        ``valid_auroc`` and ``valid_pearson``; ``best`` marks the epoch whose weights were kept.
+        """
+        columns = ["epoch", "phase", "train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
+        table = pd.DataFrame(self._history, columns=columns)
+        score = table[["valid_auroc", "valid_pearson"]].mean(axis=1)
+        table["best"] = table.index == (score.idxmax() if score.notna().any() else -1)
+        return table
+
+    def get_latent_representation(self, adata: ad.AnnData | None = None) -> np.ndarray:
+        """Return the mean of each gene's latent.
+
+        Parameters
+        ----------
+        adata
+            Genes by the same columns, normalised with the model's constants; the training data by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_genes, n_latent)`` float32; by custom stored in ``obsm["X_simplechrome"]``.
+        """
+        self._require_trained()
+        return nn.encode(self._net, self._tensor(self._data(adata))).mean.cpu().numpy()
+
+    def predict(self, adata: ad.AnnData | None = None) -> pd.DataFrame:
+        """Predict every gene.
+
+        Parameters
+        ----------
+        adata
+            Genes by the same columns, normalised with the model's constants, with the same kind of neighbour graph;
+            the training data by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by gene: ``probability`` of being high, and ``expression``, ``log10(RPKM + 0.1)``; those that the
+            model's task covers.
+        """
+        self._require_trained()
+        adata = self._data(adata)
+        output = nn.predict(self._net, self._tensor(adata), graph=self._graph(adata))
+        center, scale = self._expression_scale
+        columns = {
+            "probability": torch.sigmoid(output.logit),
+            "expression": output.expression * scale + center,
+        }
+        task = self._arguments["task"]
+        kept = {"classification": ["probability"], "regression": ["expression"]}.get(task, list(columns))
+        return pd.DataFrame({name: columns[name].cpu().numpy() for name in kept}, index=adata.obs_names)
+
+    def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
+        """Score the predictions on each split with :func:`simplechrome_tk.tl.evaluate`.
+
+        Parameters
+        ----------
+        adata
+            As for :meth:`predict`, with labels or expression and splits.
+        **kwargs
+            Passed on.
+        """
+        adata = self._data(adata)
+        keys = {key: self._arguments[key] for key in ("label_key", "expression_key", "split_key")}
+        return evaluate(adata, self.predict(adata), **{**keys, **kwargs})
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write ``model.safetensors`` and ``config.json`` to a folder, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        overwrite
+            Replace what is there.
+
+        Raises
+        ------
+        FileExistsError
+            When ``path`` exists and ``overwrite`` is false.
+        """
+        self._require_trained()
+        config = {
+            "arguments": self._arguments,
+            "regions": [list(shape) for shape in self._regions],
+            "columns": self._columns,
+            "normalization": {key: value.tolist() for key, value in self._normalization.items()},
+            "expression_scale": list(self._expression_scale),
+            "history": self._history,
+        }
+        write_model(path, self._net.state_dict(), config, overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        adata: ad.AnnData | None = None,
+        *,
+        device: str | torch.device | None = None,
+    ) -> SimpleChrome:
+        """Read a model that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        adata
+            Data to predict when none are given; checked against the model's columns and normalisation.
+        device
+            Where to compute; ``None`` takes what is there.
+
+        Raises
+        ------
+        FileNotFoundError
+            When the folder holds no model.
+        ValueError
+            When the folder was written by a newer version, or ``adata`` does not fit the model.
+        """
+        weights, config = read_model(path)
+        model = cls.__new__(cls)
+        model._arguments = config["arguments"]
+        model._regions = [nn.RegionShape(*shape) for shape in config["regions"]]
+        model._columns = config["columns"]
+        model._normalization = {key: np.asarray(value) for key, value in config["normalization"].items()}
+        model._expression_scale = tuple(config["expression_scale"])
+        model._history = config["history"]
+        model.device = resolve_device(device)
+        model._net = model._build().eval()
+        model._net.load_state_dict(weights)
+        model.adata = None
+        if adata is not None:
+            model.adata = model._data(adata)
+        return model
+
+    def __repr__(self) -> str:
+        a = self._arguments
+        regions = " + ".join(f"{shape.n_marks} marks x {shape.n_bins} bins" for shape in self._regions)
+        graph = f"neighbours {a['neighbors_key']!r}" if a["neighbors_key"] else "no neighbours"
+        state = f"trained for {len(self._history)} epochs" if self.is_trained else "not trained"
+        n_weights = sum(parameter.numel() for parameter in self._net.parameters())
+        return (
+            f"SimpleChrome ({a['preset']}, {a['task']}): {regions} -> {a['n_latent']} latents -> expression, {graph}\n"
+            f"{n_weights:,} weights on {self.device}, {state}"
+        )
+
+    def _build(self) -> nn.SimpleChromeNet:
+        a = self._arguments
+        neighbors = a["neighbors_key"] is not None
+        with torch.random.fork_rng():
+            torch.manual_seed(a["rng"])
+            if a["preset"] == "paper":
+                net = nn.build_paper_network(self._regions, n_latent=a["n_latent"], neighbors=neighbors)
+            else:
+                net = nn.build_network(
+                    self._regions,
+                    n_latent=a["n_latent"],
+                    n_hidden=a["n_hidden"],
+                    dropout=a["dropout"],
+                    neighbors=neighbors,
+                )
+        return net.to(self.device)
+
+    def _recipe(self, **phases: dict[str, Any]) -> nn.Recipe:
+        recipe = nn.PAPER_RECIPE if self._arguments["preset"] == "paper" else nn.Recipe()
+        changed = {
+            name: dataclasses.replace(
+                getattr(recipe, name), **{key: value for key, value in given.items() if value is not None}
+            )
+            for name, given in phases.items()
+        }
+        return dataclasses.replace(recipe, **changed)
+
+    def _require_trained(self) -> None:
+        if not self.is_trained:
+            msg = "the model is not trained: run model.train() first."
+            raise RuntimeError(msg)
+
+    def _data(self, adata: ad.AnnData | None) -> ad.AnnData:
+        """Return the AnnData to work on after checking that it fits the model."""
+        adata = self.adata if adata is None else adata
+        if adata is None:
+            msg = "the model was loaded without data: give an AnnData here or to SimpleChrome.load(path, adata)."
+            raise ValueError(msg)
+        check_columns(list(adata.var_names), self._columns)
+        check_normalization(adata, self._normalization)
+        return adata
+
+    def _tensor(self, adata: ad.AnnData) -> torch.Tensor:
+        return self._to_device(np.ascontiguousarray(adata.X))
+
+    def _to_device(self, values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+    def _graph(self, adata: ad.AnnData) -> nn.Graph | None:
+        key = self._arguments["neighbors_key"]
+        return None if key is None else neighbor_graph(adata, key).to(self.device)

@@ -1,0 +1,70 @@
+"""Cross-gene attention: what a gene hears from its neighbours."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class NeighborAttention(nn.Module):
+    """Multi-head attention of a gene's latent over the latents of its neighbours and how far away they are.
+
+    A learned null key stands beside the neighbours, so that a gene may listen to none and a gene without neighbours is
+    served.
+
+    Parameters
+    ----------
+    n_latent
+        Dimensions of the latents.
+    n_edge
+        Features of each gene-neighbour pair.
+    n_context
+        Dimensions of the context; a multiple of ``n_heads``.
+    n_heads
+        Attention heads.
+    """
+
+    def __init__(self, *, n_latent: int, n_edge: int, n_context: int = 32, n_heads: int = 4) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(n_latent, n_context)
+        self.key = nn.Linear(n_latent + n_edge, n_context)
+        self.value = nn.Linear(n_latent + n_edge, n_context)
+        self.null_key = nn.Parameter(torch.zeros(n_context))
+
+    def forward(
+        self, latent: torch.Tensor, neighbors: torch.Tensor, edges: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the context of each gene.
+
+        Parameters
+        ----------
+        latent
+            ``(batch, n_latent)``.
+        neighbors
+            ``(batch, n_neighbors, n_latent)``; the content of absent neighbours has no effect.
+        edges
+            ``(batch, n_neighbors, n_edge)``.
+        mask
+            ``(batch, n_neighbors)``, true where there is a neighbour.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(batch, n_context)``.
+        """
+        pairs = torch.cat([neighbors, edges], dim=-1)
+        null = self.null_key.expand(len(latent), 1, -1)
+        key = torch.cat([null, self.key(pairs)], dim=1)
+        value = torch.cat([torch.zeros_like(null), self.value(pairs)], dim=1)
+        listening = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
+        context = nn.functional.scaled_dot_product_attention(
+            self._split(self.query(latent)[:, None, :]),
+            self._split(key),
+            self._split(value),
+            attn_mask=listening[:, None, None, :],
+        )
+        return context.transpose(1, 2).flatten(1)
+
+    def _split(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)

@@ -1,0 +1,108 @@
+"""Put networks together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from simplechrome_tk.nn._attention import NeighborAttention
+from simplechrome_tk.nn._fit import Phase, Recipe
+from simplechrome_tk.nn._graph import N_EDGE_FEATURES
+from simplechrome_tk.nn._network import SimpleChromeNet
+from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
+from simplechrome_tk.nn._vae import Decoder, Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simplechrome_tk.nn._vae import RegionShape
+
+_N_CONTEXT = 32
+
+PAPER_RECIPE = Recipe(
+    latent=Phase(5, 64, 1e-4),
+    expression=Phase(5, 32, 1e-3),
+    kl_weight=5e-5,
+    freeze_latent=True,
+)
+"""SimpleChrome's published settings: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on a fixed latent."""
+
+
+def build_network(
+    regions: Sequence[RegionShape], *, n_latent: int, n_hidden: int, dropout: float, neighbors: bool
+) -> SimpleChromeNet:
+    """Build the default network: strided convolutions per region, attention over neighbours, a small head.
+
+    Parameters
+    ----------
+    regions
+        Shape of each region, in column order.
+    n_latent
+        Dimensions of the latent.
+    n_hidden
+        Width of the layer that joins the regions; half of it in the head, twice in the decoder.
+    dropout
+        Fraction of units dropped in the encoder; half of it in the head.
+    neighbors
+        Whether to attend to neighbouring genes.
+    """
+    attention, n_context = _attention(n_latent, neighbors=neighbors)
+    head = nn.Sequential(
+        nn.Linear(n_latent + n_context, n_hidden // 2),
+        nn.GELU(),
+        nn.Dropout(dropout / 2),
+        nn.Linear(n_hidden // 2, 2),
+    )
+    return SimpleChromeNet(
+        encoder=Encoder(regions, n_latent=n_latent, n_hidden=n_hidden, dropout=dropout),
+        decoder=Decoder(
+            n_latent=n_latent, n_hidden=2 * n_hidden, n_columns=sum(shape.n_marks * shape.n_bins for shape in regions)
+        ),
+        head=head,
+        attention=attention,
+    )
+
+
+def build_paper_network(regions: Sequence[RegionShape], *, n_latent: int, neighbors: bool) -> SimpleChromeNet:
+    """Build the published network: :class:`PaperEncoder`, :class:`PaperDecoder` and a 256-128 head.
+
+    Differences from the publication: the head reads the latent's mean, not a sample of it; it has a second output for
+    expression; neighbours, when there are any, come through attention instead of being appended.
+
+    Parameters
+    ----------
+    regions
+        Shape of the one region.
+    n_latent
+        Dimensions of the latent.
+    neighbors
+        Whether to attend to neighbouring genes.
+
+    Raises
+    ------
+    ValueError
+        When there is more than one region.
+    """
+    if len(regions) != 1:
+        msg = (
+            f"the published network reads one region, found {len(regions)}: bin with one window, for example "
+            "windows=[sct.pp.TSS_WINDOW], or select its columns."
+        )
+        raise ValueError(msg)
+    attention, n_context = _attention(n_latent, neighbors=neighbors)
+    head = nn.Sequential(
+        nn.Linear(n_latent + n_context, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 2)
+    )
+    return SimpleChromeNet(
+        encoder=PaperEncoder(regions[0], n_latent=n_latent),
+        decoder=PaperDecoder(regions[0], n_latent=n_latent),
+        head=head,
+        attention=attention,
+    )
+
+
+def _attention(n_latent: int, *, neighbors: bool) -> tuple[NeighborAttention | None, int]:
+    if not neighbors:
+        return None, 0
+    return NeighborAttention(n_latent=n_latent, n_edge=N_EDGE_FEATURES, n_context=_N_CONTEXT), _N_CONTEXT

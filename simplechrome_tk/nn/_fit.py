@@ -1,0 +1,275 @@
+"""Training in two phases: the latent from marks alone, then expression end to end."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
+from simplechrome_tk.nn._predict import encode, evaluating, predict
+from simplechrome_tk.nn._vae import Latent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from simplechrome_tk.nn._graph import Graph
+
+
+@dataclass(frozen=True)
+class Phase:
+    """How one phase is trained.
+
+    ``one_cycle`` warms the learning rate up to ``learning_rate`` and anneals it to 0; else it is constant.
+    ``average`` is the decay of the running mean of the weights, which is what is kept; 0 keeps the weights themselves.
+    ``patience`` is the number of epochs without a better validation score after which the phase ends.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    one_cycle: bool = False
+    average: float = 0.0
+    patience: int = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    ``kl_weight`` weighs the divergence against the mean squared error of the reconstruction; ``None`` is the evidence
+    lower bound of a Gaussian of unit variance, ``2 / n_columns``. ``freeze_latent`` trains the head alone in phase 2;
+    otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``. ``regression_weight``
+    weighs the squared error of expression (in standard units) against the cross-entropy of the label.
+    """
+
+    latent: Phase = field(default_factory=lambda: Phase(10, 256, 2e-3, weight_decay=0.01, one_cycle=True))
+    expression: Phase = field(
+        default_factory=lambda: Phase(15, 256, 2e-3, weight_decay=0.01, one_cycle=True, average=0.99)
+    )
+    kl_weight: float | None = None
+    latent_weight: float = 0.05
+    regression_weight: float = 0.5
+    freeze_latent: bool = False
+
+
+class Targets(NamedTuple):
+    """What is predicted: ``label`` 0 or 1 and ``expression`` in standard units, ``(n_genes,)``, NaN where unknown."""
+
+    label: torch.Tensor
+    expression: torch.Tensor
+
+
+class LatentLoss(NamedTuple):
+    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (mean squared error), ``kl`` (nats)."""
+
+    total: torch.Tensor
+    reconstruction: torch.Tensor
+    kl: torch.Tensor
+
+
+def latent_loss(net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None) -> LatentLoss:
+    """Reconstruct ``x`` ``(batch, n_columns)`` from a sample of ``latent`` and weigh it against the divergence."""
+    reconstruction = (net.decoder(latent.sample()) - x).square().mean()
+    kl = latent.kl().sum(dim=1).mean()
+    weight = 2.0 / x.shape[1] if kl_weight is None else kl_weight
+    return LatentLoss(reconstruction + weight * kl, reconstruction, kl)
+
+
+def expression_loss(output: Output, targets: Targets, *, regression_weight: float) -> torch.Tensor:
+    """Cross-entropy of labels plus weighted squared error of expression, each over the genes that have it."""
+    entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
+    error = (output.expression - targets.expression.nan_to_num()).square()
+    return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(
+        error, ~targets.expression.isnan()
+    )
+
+
+def fit_latent(
+    net: SimpleChromeNet, x: torch.Tensor, *, held_out: torch.Tensor, recipe: Recipe
+) -> Iterator[dict[str, float]]:
+    """Phase 1: train encoder and decoder to reconstruct the marks of every gene, no label used.
+
+    The weight of the divergence rises from 0 to its full value over the first half of the epochs.
+
+    Parameters
+    ----------
+    net
+        The network, trained in place.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    held_out
+        Row numbers of the genes whose loss is reported as ``valid_loss``.
+    recipe
+        How to train.
+
+    Yields
+    ------
+    dict
+        After each epoch ``train_loss``, ``valid_loss``, ``reconstruction`` and ``kl``.
+    """
+    n_epochs = recipe.latent.epochs
+    full = 2.0 / x.shape[1] if recipe.kl_weight is None else recipe.kl_weight
+    weight = 0.0
+
+    def loss(genes: torch.Tensor) -> torch.Tensor:
+        return latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=weight).total
+
+    def batches() -> torch.Tensor:
+        nonlocal weight
+        weight = full * min(1.0, next(epochs) / max(1, n_epochs // 2))
+        return torch.randperm(len(x), device=x.device)
+
+    epochs = iter(range(n_epochs))
+    parameters = [*net.encoder.parameters(), *net.decoder.parameters()]
+    for trained, train_loss in _epochs(net, parameters, recipe.latent, n_genes=len(x), shuffle=batches, loss=loss):
+        with evaluating(trained):
+            latent = trained.encode(x[held_out])
+            reached = latent_loss(trained, x[held_out], latent, kl_weight=full)
+        yield {
+            "train_loss": train_loss,
+            "valid_loss": float(reached.total),
+            "reconstruction": float(reached.reconstruction),
+            "kl": float(reached.kl),
+        }
+
+
+def fit_expression(
+    net: SimpleChromeNet,
+    x: torch.Tensor,
+    targets: Targets,
+    *,
+    train: torch.Tensor,
+    valid: torch.Tensor,
+    graph: Graph | None,
+    recipe: Recipe,
+) -> Iterator[dict[str, float]]:
+    """Phase 2: train the prediction of expression, end to end unless the recipe freezes the latent.
+
+    Stops when the validation score (mean of AUROC and Pearson, whichever can be had) has not risen for
+    ``recipe.expression.patience`` epochs, and leaves the weights of the best epoch in ``net``, also when the caller
+    stops iterating.
+
+    Parameters
+    ----------
+    net
+        The network, trained in place.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    targets
+        What to predict, ``(n_genes,)`` each.
+    train, valid
+        Row numbers of the genes to train on and to choose the epoch by.
+    graph
+        Neighbours, for a network with attention.
+    recipe
+        How to train.
+
+    Yields
+    ------
+    dict
+        After each epoch ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
+    """
+    frozen = encode(net, x).mean if recipe.freeze_latent else None
+
+    def loss(genes: torch.Tensor) -> torch.Tensor:
+        needed = genes
+        if graph is not None:
+            needed, place, around = graph.closure(genes)
+        latent = net.encode(x[needed]) if frozen is None else Latent(frozen[needed], frozen[needed])
+        if graph is None:
+            output = net.express(latent.mean)
+        else:
+            neighbors = Neighbors(latent.mean[around], graph.edges[genes], graph.mask[genes])
+            output = net.express(latent.mean[place], neighbors)
+        total = expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
+        if frozen is None and recipe.latent_weight:
+            own = latent_loss(net, x[needed], latent, kl_weight=recipe.kl_weight)
+            total = total + recipe.latent_weight * own.total
+        return total
+
+    def shuffle() -> torch.Tensor:
+        return train[torch.randperm(len(train), device=train.device)] if graph is None else graph.shuffle(train)
+
+    heads = [module for module in (net.attention, net.head) if module is not None]
+    parts = [net] if frozen is None else heads
+    parameters = [parameter for part in parts for parameter in part.parameters()]
+    best, best_score, since = None, -np.inf, 0
+    try:
+        for trained, train_loss in _epochs(
+            net, parameters, recipe.expression, n_genes=len(train), shuffle=shuffle, loss=loss
+        ):
+            output = predict(trained, x, graph=graph, genes=valid)
+            row = _scores(output, _at(targets, valid), regression_weight=recipe.regression_weight)
+            score = float(np.nanmean([row["valid_auroc"], row["valid_pearson"]]))
+            since += 1
+            if score > best_score:
+                best, best_score, since = copy.deepcopy(trained.state_dict()), score, 0
+            yield {"train_loss": train_loss, **row}
+            if since >= recipe.expression.patience:
+                return
+    finally:
+        if best is not None:
+            net.load_state_dict(best)
+
+
+def _epochs(
+    net: SimpleChromeNet,
+    parameters: list[nn.Parameter],
+    phase: Phase,
+    *,
+    n_genes: int,
+    shuffle: Callable[[], torch.Tensor],
+    loss: Callable[[torch.Tensor], torch.Tensor],
+) -> Iterator[tuple[SimpleChromeNet, float]]:
+    """Train and yield after each epoch the network to keep and the mean training loss."""
+    optimizer = torch.optim.AdamW(parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay)
+    schedule = None
+    if phase.one_cycle:
+        n_steps = phase.epochs * -(-n_genes // phase.batch_size)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, phase.learning_rate, total_steps=n_steps)
+    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(phase.average)) if phase.average else None
+    for _ in range(phase.epochs):
+        net.train()
+        total = torch.zeros((), device=parameters[0].device)
+        for genes in shuffle().split(phase.batch_size):
+            batch_loss = loss(genes)
+            optimizer.zero_grad(set_to_none=True)
+            batch_loss.backward()
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+            if averaged is not None:
+                averaged.update_parameters(net)
+            total += batch_loss.detach() * len(genes)
+        yield (net if averaged is None else cast("SimpleChromeNet", averaged.module)), float(total) / n_genes
+
+
+def _mean_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def _at(targets: Targets, genes: torch.Tensor) -> Targets:
+    return Targets(targets.label[genes], targets.expression[genes])
+
+
+def _scores(output: Output, targets: Targets, *, regression_weight: float) -> dict[str, float]:
+    row = {
+        "valid_loss": float(expression_loss(output, targets, regression_weight=regression_weight)),
+        "valid_auroc": np.nan,
+        "valid_pearson": np.nan,
+    }
+    labelled, measured = ~targets.label.isnan(), ~targets.expression.isnan()
+    if labelled.any():
+        row["valid_auroc"] = float(roc_auc_score(targets.label[labelled].cpu(), output.logit[labelled].cpu()))
+    if measured.any():
+        pair = torch.stack([output.expression[measured], targets.expression[measured]])
+        row["valid_pearson"] = float(torch.corrcoef(pair)[0, 1])
+    return row

@@ -1,0 +1,78 @@
+"""SimpleChrome: latent model, cross-gene attention and expression head in one network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from simplechrome_tk.nn._attention import NeighborAttention
+    from simplechrome_tk.nn._vae import Latent
+
+
+class Neighbors(NamedTuple):
+    """Neighbours of a batch of genes.
+
+    ``x`` ``(batch, n_neighbors, n_columns or n_latent)``: their marks, or their latents.
+    ``edges`` ``(batch, n_neighbors, n_edge)``: what is known of each pair.
+    ``mask`` ``(batch, n_neighbors)``: true where there is a neighbour.
+    """
+
+    x: torch.Tensor
+    edges: torch.Tensor
+    mask: torch.Tensor
+
+
+class Output(NamedTuple):
+    """Prediction for each gene, ``(batch,)`` each: ``logit`` of being high, ``expression`` in standard units."""
+
+    logit: torch.Tensor
+    expression: torch.Tensor
+
+
+class SimpleChromeNet(nn.Module):
+    """A gene's marks, and its neighbours', to its expression, through latents.
+
+    Parameters
+    ----------
+    encoder
+        ``(batch, n_columns)`` to :class:`Latent`.
+    decoder
+        ``(batch, n_latent)`` to ``(batch, n_columns)``.
+    head
+        ``(batch, n_latent + n_context)`` to ``(batch, 2)``: logit and expression.
+    attention
+        Context from neighbours; ``None`` predicts from the gene alone.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, head: nn.Module, attention: NeighborAttention | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.attention = attention
+        self.head = head
+
+    def encode(self, x: torch.Tensor) -> Latent:
+        """Map marks ``(batch, n_columns)`` to a :class:`Latent`."""
+        return self.encoder(x)
+
+    def express(self, latent: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
+        """Predict from latents ``(batch, n_latent)`` and the latents of neighbours."""
+        if self.attention is not None:
+            if neighbors is None:
+                msg = "this network attends to neighbours; expected `neighbors`, found None."
+                raise ValueError(msg)
+            latent = torch.cat([latent, self.attention(latent, *neighbors)], dim=1)
+        return Output(*self.head(latent).unbind(dim=1))
+
+    def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
+        """Predict from marks ``(batch, n_columns)`` and the marks of neighbours."""
+        if neighbors is not None:
+            neighbors = neighbors._replace(
+                x=self.encode(neighbors.x.flatten(0, 1)).mean.unflatten(0, neighbors.mask.shape)
+            )
+        return self.express(self.encode(x).mean, neighbors)

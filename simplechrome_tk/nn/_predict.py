@@ -1,0 +1,75 @@
+"""Run a network over many genes, leaving it as it was."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from simplechrome_tk.nn._network import Output
+from simplechrome_tk.nn._vae import Latent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._network import SimpleChromeNet
+
+_CHUNK = 4_096
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode without gradients, and back into the mode it was in."""
+    was_training = net.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        net.train(was_training)
+
+
+def encode(net: SimpleChromeNet, x: torch.Tensor) -> Latent:
+    """Encode all genes ``(n_genes, n_columns)`` in chunks."""
+    with evaluating(net):
+        parts = [net.encode(chunk) for chunk in x.split(_CHUNK)]
+    return Latent(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def predict(
+    net: SimpleChromeNet, x: torch.Tensor, *, graph: Graph | None = None, genes: torch.Tensor | None = None
+) -> Output:
+    """Predict in chunks, encoding every gene that is needed once.
+
+    Parameters
+    ----------
+    net
+        The network.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    graph
+        Neighbours, for a network with attention.
+    genes
+        Row numbers to predict, all by default.
+
+    Returns
+    -------
+    Output
+        Of ``genes``, in their order.
+    """
+    if genes is None:
+        genes = torch.arange(len(x), device=x.device)
+    needed = genes if graph is None else graph.closure(genes)[0]
+    mean = encode(net, x[needed]).mean
+    latents = mean.new_zeros(len(x), mean.shape[1])
+    with evaluating(net):
+        latents[needed] = mean
+        parts = [
+            net.express(latents[chunk], None if graph is None else graph.of(chunk, latents))
+            for chunk in genes.split(_CHUNK)
+        ]
+    return Output(*(torch.cat(part) for part in zip(*parts, strict=True)))
