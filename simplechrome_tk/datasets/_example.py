@@ -1,0 +1,89 @@
+"""The data set that every tutorial loads."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from simplechrome_tk.datasets._public import CACHE_VARIABLE, DatasetUnavailableError, cache_folder
+from simplechrome_tk.datasets._roadmap import roadmap
+from simplechrome_tk.datasets._simulate import simulate
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+REQUIRE_VARIABLE = "SIMPLECHROME_TK_REQUIRE_DATA"
+
+_BANNER = """\
+################################################################################
+##                                                                            ##
+##   SIMULATED DATA: no figure below describes biology                        ##
+##                                                                            ##
+################################################################################
+The public files are neither cached nor reachable, so that {n_genes:,} genes of
+sct.datasets.simulate() stand in for {asked}. What follows shows how the toolkit
+works. Figures below do NOT describe biology.
+
+Reason: {reason}
+
+For the real data, connect to the network and run this again (about 12 MB, kept
+in {cache}),
+or set {cache_variable} to a folder that holds the files.
+To stop instead of simulating, set {require_variable}=1.
+################################################################################"""
+
+
+def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs: Any) -> ad.AnnData:
+    """Histone marks and expression of one cell type; simulated, under a banner, when the real ones are out of reach.
+
+    Parameters
+    ----------
+    cell_type
+        Roadmap epigenome id.
+    n_genes_simulated
+        Number of genes to simulate when the public files are neither cached nor reachable.
+    **kwargs
+        Passed to :func:`roadmap`; ``marks`` and ``windows`` hold for simulated data too, ``genes`` cannot.
+
+    Returns
+    -------
+    anndata.AnnData
+        What :func:`roadmap` or :func:`simulate` returns. ``uns["dataset"]`` says which: ``"roadmap"`` or
+        ``"simulated"``.
+
+    Raises
+    ------
+    DatasetUnavailableError
+        When the files are out of reach and the environment variable ``SIMPLECHROME_TK_REQUIRE_DATA`` is set to
+        anything but ``0``.
+    ValueError
+        As :func:`roadmap` and :func:`simulate` do.
+
+    Examples
+    --------
+    >>> adata = sct.datasets.example()  # doctest: +SKIP
+    >>> adata.uns["dataset"]  # doctest: +SKIP
+    'roadmap'
+    """
+    try:
+        adata = roadmap(cell_type, **kwargs)
+    except DatasetUnavailableError as error:
+        if os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0"):
+            raise
+        adata = simulate(n_genes_simulated, **{name: kwargs[name] for name in ("marks", "windows") if name in kwargs})
+        asked = f"roadmap({cell_type!r})" + (" and the genes asked for" if kwargs.get("genes") is not None else "")
+        print(
+            _BANNER.format(
+                n_genes=n_genes_simulated,
+                asked=asked,
+                reason=textwrap.fill(str(error), 80, break_long_words=False, break_on_hyphens=False),
+                cache=cache_folder(),
+                cache_variable=CACHE_VARIABLE,
+                require_variable=REQUIRE_VARIABLE,
+            )
+        )
+        adata.uns["dataset"] = "simulated"
+    else:
+        adata.uns["dataset"] = "roadmap"
+    return adata

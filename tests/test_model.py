@@ -1,0 +1,272 @@
+"""The SimpleChrome class: seeds, saving, what it must not see, and every input it must refuse."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import simplechrome_tk as sct
+
+QUICK = {"latent_epochs": 2, "expression_epochs": 4, "progress": False}
+
+
+def prepare(adata: ad.AnnData, **kwargs: object) -> ad.AnnData:
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata, **kwargs)
+    sct.pp.tss_neighbors(adata, 5)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def simulated() -> ad.AnnData:
+    return prepare(sct.datasets.simulate(1_500))
+
+
+@pytest.fixture(scope="module")
+def model(simulated: ad.AnnData) -> sct.SimpleChrome:
+    model = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss")
+    model.train(**QUICK)
+    return model
+
+
+def score(table: pd.DataFrame, metric: str, split: str = "test") -> float:
+    return float(table.query("metric == @metric and split == @split")["value"].iloc[0])
+
+
+def test_same_seed_same_bits_and_random_state_left_alone(simulated: ad.AnnData, model: sct.SimpleChrome):
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    again = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss")
+    again.train(**QUICK)
+    assert torch.equal(before, torch.get_rng_state())
+    pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
+    pd.testing.assert_frame_equal(again.history, model.history, check_exact=True)
+    other = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss", rng=1)
+    other.train(**QUICK)
+    assert not np.allclose(other.predict(), model.predict())
+
+
+def test_training_again_starts_anew(simulated: ad.AnnData):
+    model = sct.SimpleChrome(simulated, n_latent=4)
+    model.train(**QUICK)
+    first = model.predict()
+    model.train(**QUICK)
+    pd.testing.assert_frame_equal(model.predict(), first, check_exact=True)
+
+
+def test_data_are_left_as_found():
+    adata = prepare(sct.datasets.simulate(400))
+    before = adata.copy()
+    model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
+    model.train(latent_epochs=1, expression_epochs=1, progress=False)
+    model.evaluate()
+    model.get_latent_representation()
+    np.testing.assert_array_equal(adata.X, before.X)
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    assert list(adata.uns) == list(before.uns)
+    assert list(adata.obsm) == list(before.obsm)
+
+
+def test_history_names_phases_and_the_epoch_that_was_kept(model: sct.SimpleChrome):
+    history = model.history
+    assert history["epoch"].tolist() == list(range(1, len(history) + 1))
+    assert history["phase"].unique().tolist() == ["latent", "expression"]
+    assert history["best"].sum() == 1
+    best = history[history["best"]].iloc[0]
+    assert best["valid_auroc"] == pytest.approx(score(model.evaluate(), "AUROC", "valid"), abs=1e-9)
+    assert history.loc[history["phase"] == "latent", ["reconstruction", "kl"]].notna().all(axis=None)
+
+
+def test_save_and_load_predict_the_same_bits(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
+    model.save(tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary folder is left"
+    loaded = sct.SimpleChrome.load(tmp_path / "model", simulated)
+    pd.testing.assert_frame_equal(loaded.predict(), model.predict(), check_exact=True)
+    np.testing.assert_array_equal(loaded.get_latent_representation(), model.get_latent_representation())
+    pd.testing.assert_frame_equal(loaded.history, model.history, check_exact=True)
+    assert repr(loaded) == repr(model)
+    alone = sct.SimpleChrome.load(tmp_path / "model")
+    with pytest.raises(ValueError, match="loaded without data"):
+        alone.predict()
+    pd.testing.assert_frame_equal(alone.predict(simulated), model.predict(), check_exact=True)
+
+
+def test_saving_over_a_model_is_asked_for(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
+    model.save(tmp_path / "model")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save(tmp_path / "model")
+    other = sct.SimpleChrome(simulated, n_latent=3)
+    other.train(latent_epochs=1, expression_epochs=1, progress=False)
+    other.save(tmp_path / "model", overwrite=True)
+    assert sct.SimpleChrome.load(tmp_path / "model", simulated).get_latent_representation().shape[1] == 3
+
+
+def test_a_model_fits_genes_it_has_not_seen(model: sct.SimpleChrome):
+    other = sct.datasets.simulate(500, rng=9)
+    sct.pp.tss_neighbors(other, 5)
+    with pytest.raises(ValueError, match=r"not normalised.*reference=model\.normalization"):
+        model.predict(other)
+    sct.pp.normalize(other, reference=model.normalization)
+    assert model.predict(other).shape == (500, 2)
+
+
+def test_other_normalisation_is_refused(model: sct.SimpleChrome):
+    other = prepare(sct.datasets.simulate(500, rng=9))
+    with pytest.raises(ValueError, match=r"other constants.*reference=model\.normalization"):
+        model.predict(other)
+
+
+def test_other_columns_are_refused_by_name(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
+    model.save(tmp_path / "model")
+    fewer = simulated[:, simulated.var["mark"] != "H3K9me3"].copy()
+    with pytest.raises(ValueError, match=r"120 missing \(H3K9me3:tss:-4950, .*, \.\.\.\)"):
+        sct.SimpleChrome.load(tmp_path / "model", fewer)
+    renamed = simulated.copy()
+    renamed.var_names = [name.replace("H3K4me1", "H3K27ac") for name in renamed.var_names]
+    with pytest.raises(ValueError, match=r"120 missing \(H3K4me1.*120 unknown to the model \(H3K27ac"):
+        model.predict(renamed)
+    with pytest.raises(ValueError, match="same names in another order"):
+        model.predict(simulated[:, ::-1].copy())
+
+
+def test_folder_without_model_and_format_of_the_future(model: sct.SimpleChrome, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"holds no model\.safetensors and no config\.json"):
+        sct.SimpleChrome.load(tmp_path)
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(ValueError, match=r"format 99.*Upgrade"):
+        sct.SimpleChrome.load(tmp_path / "model")
+
+
+def test_neighbours_find_the_planted_effects():
+    adata = prepare(sct.datasets.simulate(4_000))
+    pearson = {}
+    for key in (None, "tss"):
+        model = sct.SimpleChrome(adata, n_latent=16, neighbors_key=key)
+        model.train(latent_epochs=3, expression_epochs=10, progress=False)
+        pearson[key] = score(model.evaluate(n_bootstrap=10), "Pearson")
+    assert pearson[None] > 0.6
+    assert pearson["tss"] > pearson[None] + 0.01
+
+
+def test_held_out_labels_and_ids_never_reach_a_prediction(simulated: ad.AnnData):
+    def predicted(adata: ad.AnnData) -> np.ndarray:
+        model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
+        model.train(**QUICK)
+        return model.predict().to_numpy()
+
+    changed = simulated.copy()
+    held_out = (changed.obs["split"] == "test").to_numpy()
+    changed.obs.loc[held_out, "label"] = np.where(changed.obs.loc[held_out, "label"] == "low", "high", "low")
+    changed.obs.loc[held_out, "expression"] = 1e6
+    changed.obs_names = [f"gene{i}" for i in range(changed.n_obs)]
+    changed.obs["symbol"] = "same"
+    np.testing.assert_array_equal(predicted(changed), predicted(simulated))
+
+
+def test_permuted_labels_teach_nothing(simulated: ad.AnnData):
+    permuted = simulated.copy()
+    order = np.random.default_rng(0).permutation(permuted.n_obs)
+    for column in ("label", "expression"):
+        permuted.obs[column] = permuted.obs[column].to_numpy()[order]
+    model = sct.SimpleChrome(permuted, n_latent=8)
+    model.train(**QUICK)
+    table = model.evaluate(splits=["test"]).set_index("metric")
+    assert table.loc["AUROC", "low"] < 0.5 < table.loc["AUROC", "high"]
+
+
+@pytest.mark.parametrize(("task", "columns"), [("classification", ["probability"]), ("regression", ["expression"])])
+def test_one_task_needs_only_its_own_column(simulated: ad.AnnData, task: str, columns: list[str]):
+    adata = simulated.copy()
+    del adata.obs["expression" if task == "classification" else "label"]
+    model = sct.SimpleChrome(adata, n_latent=4, task=task)
+    model.train(**QUICK)
+    assert model.predict().columns.tolist() == columns
+    assert set(model.evaluate()["metric"]) == (
+        {"AUROC", "AUPRC", "accuracy"} if task == "classification" else {"Pearson", "Spearman"}
+    )
+
+
+def test_genes_without_label_still_train_the_latent(simulated: ad.AnnData):
+    adata = simulated.copy()
+    hidden = np.random.default_rng(0).random(adata.n_obs) < 0.9
+    adata.obs.loc[hidden, "label"] = None
+    adata.obs.loc[hidden, "expression"] = np.nan
+    model = sct.SimpleChrome(adata, n_latent=4)
+    model.train(**QUICK)
+    assert np.isfinite(model.predict()).all(axis=None)
+
+
+def test_paper_preset_takes_the_published_settings():
+    adata = sct.datasets.simulate(400, windows=[sct.pp.TSS_WINDOW])
+    prepare(adata, method="paper")
+    model = sct.SimpleChrome(adata, preset="paper")
+    assert "500" not in repr(model)
+    assert repr(model).startswith("SimpleChrome (paper, both): 5 marks x 100 bins -> 10 latents")
+    recipe = model._recipe(latent={}, expression={})
+    assert (recipe.latent.epochs, recipe.latent.batch_size, recipe.latent.learning_rate) == (5, 64, 1e-4)
+    assert recipe.kl_weight == 5e-5
+    model.train(latent_epochs=1, progress=False)
+    assert model.history["phase"].value_counts().to_dict() == {"expression": 5, "latent": 1}
+
+
+def refused(adata: ad.AnnData, **kwargs: object) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the caller looks at the message
+        sct.SimpleChrome(adata, **kwargs)
+    return str(caught.value)
+
+
+def test_arguments_that_cannot_be_met(simulated: ad.AnnData):
+    assert "choose one of classification, regression, both" in refused(simulated, task="ranking")
+    assert "choose one of default, paper" in refused(simulated, preset="best")
+    assert "n_latent is 0" in refused(simulated, n_latent=0)
+    assert "sct.pp.normalize(adata, method='paper')" in refused(simulated, preset="paper")
+    assert "sct.pp.tss_neighbors(adata, key_added='hic')" in refused(simulated, neighbors_key="hic")
+    assert "sct.pp.normalize(adata) first" in refused(sct.datasets.simulate(300))
+
+
+def test_prediction_before_training_names_the_call(simulated: ad.AnnData):
+    with pytest.raises(RuntimeError, match=r"run model\.train\(\) first"):
+        sct.SimpleChrome(simulated).predict()
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_one_class_in_a_split_is_refused(simulated: ad.AnnData, split: str):
+    adata = simulated.copy()
+    adata.obs.loc[adata.obs["split"] == split, "label"] = "low"
+    with pytest.raises(ValueError, match=rf"the {split} split holds low genes only"):
+        sct.SimpleChrome(adata, task="classification").train(progress=False)
+
+
+def test_split_without_known_genes_is_refused(simulated: ad.AnnData):
+    adata = simulated.copy()
+    valid = adata.obs["split"] == "valid"
+    adata.obs.loc[valid, "label"], adata.obs.loc[valid, "expression"] = None, np.nan
+    with pytest.raises(ValueError, match="the valid split holds 0 genes with a label or expression"):
+        sct.SimpleChrome(adata).train(progress=False)
+
+
+def test_strange_labels_are_named(simulated: ad.AnnData):
+    adata = simulated.copy()
+    adata.obs["label"] = np.where(adata.obs["label"] == "high", "on", "off")
+    with pytest.raises(ValueError, match="holds off, on; expected low and high"):
+        sct.SimpleChrome(adata, task="classification").train(progress=False)
+
+
+def test_real_marks_predict_held_out_chromosomes(e116: ad.AnnData, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    adata = e116.copy()
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata)
+    model = sct.SimpleChrome(adata)
+    model.train(latent_epochs=2, expression_epochs=4, progress=False)
+    assert score(model.evaluate(n_bootstrap=10), "AUROC") > 0.95
