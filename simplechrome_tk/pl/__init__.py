@@ -1,0 +1,9 @@
+"""Plots. Each returns its Axes; none saves or shows."""
+
+from simplechrome_tk.pl._curves import precision_recall, roc
+from simplechrome_tk.pl._gene import gene
+from simplechrome_tk.pl._history import history
+from simplechrome_tk.pl._metrics import metrics
+from simplechrome_tk.pl._profiles import mark_profiles
+
+__all__ = ["gene", "history", "mark_profiles", "metrics", "precision_recall", "roc"]

@@ -1,0 +1,116 @@
+"""The marks of one gene."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import blocks
+from simplechrome_tk.get._region import region as get_region
+from simplechrome_tk.pl._style import along, bounds, measure
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+
+def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarray:
+    """Draw the marks of one gene as heat maps, one per region, on one colour scale.
+
+    Values that are all positive run from pale to dark; where some are negative, white is 0, red above and blue below.
+
+    Parameters
+    ----------
+    adata
+        Genes by bins.
+    gene
+        Name in ``obs_names``, or a symbol that names one row.
+    layer
+        As for :func:`simplechrome_tk.get.region`: ``None`` draws ``X``, ``"signal"`` the signal before normalisation.
+
+    Returns
+    -------
+    numpy.ndarray
+        Axes, shape ``(n_regions,)``.
+
+    Raises
+    ------
+    ValueError
+        When no gene has this name, or several do.
+    """
+    row = gene_row(adata, gene)
+    table = blocks(adata)
+    regions, marks = list(table["region"].unique()), list(table["mark"].unique())
+    panels = {name: get_region(adata, name, layer=layer)[row] for name in regions}
+    lowest = min(float(panel.min()) for panel in panels.values())
+    highest = max(float(panel.max()) for panel in panels.values())
+    cmap = "YlGnBu"
+    if lowest < 0:
+        cmap, highest = "RdBu_r", max(highest, -lowest)
+        lowest = -highest
+    figure, axes = plt.subplots(
+        1,
+        len(regions),
+        figsize=(4.0 * len(regions) + 1.5, 0.34 * len(marks) + 1.4),
+        sharey=True,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(wspace=0.05),
+    )
+    for ax, (name, panel) in zip(axes[0], panels.items(), strict=True):
+        axis = along(adata, name)
+        mesh = ax.pcolormesh(
+            bounds(adata, name), np.arange(len(marks) + 1), panel, cmap=cmap, vmin=lowest, vmax=highest
+        )
+        ax.set_xlabel(axis.label)
+        if axis.marker is not None:
+            ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
+        ax.hlines(np.arange(1, len(marks)), *ax.get_xlim(), color="white", linewidth=2)
+        ax.locator_params(axis="x", nbins=5)
+        ax.tick_params(axis="y", length=0)
+        ax.spines[:].set_visible(False)
+    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, marks)
+    axes[0, 0].invert_yaxis()
+    figure.colorbar(mesh, ax=axes[0], label=measure(adata, layer), pad=0.02)
+    figure.suptitle(_title(adata.obs.iloc[row], str(adata.obs_names[row])), fontsize="medium")
+    return axes[0]
+
+
+def gene_row(adata: ad.AnnData, gene: str) -> int:
+    """Row of the gene with this name in ``obs_names`` or, else, this symbol."""
+    names = adata.obs_names.to_numpy(str)
+    symbols = adata.obs[k.SYMBOL].astype(str).to_numpy(str) if k.SYMBOL in adata.obs else names
+    rows = np.flatnonzero(names == gene)
+    if not len(rows):
+        rows = np.flatnonzero(symbols == gene)
+    if len(rows) == 1:
+        return int(rows[0])
+    if len(rows) > 1:
+        found = ", ".join(names[rows][:4]) + (", ..." if len(rows) > 4 else "")
+        msg = f"{gene!r} names {len(rows)} rows: {found}; name one of them by its id."
+        raise ValueError(msg)
+    known = {name.upper(): name for name in (*names, *symbols)}
+    close = [known[name] for name in difflib.get_close_matches(gene.upper(), known, n=5)]
+    hint = f"did you mean {', '.join(close)}?" if close else f"expected a name such as {symbols[0]} or {names[0]}."
+    msg = f"no gene {gene!r} among {adata.n_obs}: {hint}"
+    raise ValueError(msg)
+
+
+def _title(row: pd.Series, name: str) -> str:
+    """Symbol, cell type, position, expression and label, as far as they are known."""
+    parts = [f"{row[k.SYMBOL]}" if k.SYMBOL in row else name]
+    if k.CELL_TYPE in row:
+        parts.append(f"{row[k.CELL_TYPE]}")
+    if {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) and pd.notna(row[k.START]):
+        parts.append(f"{row[k.CHROM]}:{row[k.START]:,.0f}-{row[k.END]:,.0f} ({row[k.STRAND]})")
+    if k.EXPRESSION in row:
+        measured = pd.notna(row[k.EXPRESSION])
+        value = f"{row[k.EXPRESSION]:,.3g}" if row[k.EXPRESSION] < 100 else f"{row[k.EXPRESSION]:,.0f}"
+        parts.append(f"expression {value} RPKM" if measured else "expression unknown")
+    if k.LABEL in row and pd.notna(row[k.LABEL]):
+        parts.append(f"{row[k.LABEL]}")
+    return "  ·  ".join(parts)

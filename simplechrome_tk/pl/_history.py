@@ -1,0 +1,94 @@
+"""How training went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator
+
+from simplechrome_tk.pl._style import GREY
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+# column -> name, colour, line style
+_LOSSES = {
+    "train_loss": ("training loss", "#0072B2", "-"),
+    "valid_loss": ("validation loss", "#D55E00", "-"),
+    "reconstruction": ("reconstruction (validation)", "#009E73", "--"),
+}
+_KL = {"kl": ("KL divergence", "#CC79A7", "-")}
+_SCORES = {
+    "valid_auroc": ("AUROC", "#0072B2", "-"),
+    "valid_pearson": ("Pearson", "#E69F00", "-"),
+}
+
+
+def history(history: pd.DataFrame) -> np.ndarray:
+    """Draw losses, phase by phase, and validation scores over the epochs of a training.
+
+    Parameters
+    ----------
+    history
+        :attr:`simplechrome_tk.SimpleChrome.history`: one row per epoch, with ``epoch`` and any of ``phase``,
+        ``train_loss``, ``valid_loss``, ``reconstruction``, ``kl``, ``valid_auroc``, ``valid_pearson`` and ``best``
+        (True where the kept weights are from).
+
+    Returns
+    -------
+    numpy.ndarray
+        Axes, shape ``(n_panels,)``: the losses of each phase, the Kullback-Leibler divergence, the validation scores;
+        what was not recorded is left out.
+
+    Raises
+    ------
+    ValueError
+        When there is no ``epoch``, or nothing to draw.
+    """
+    if "epoch" not in history:
+        msg = f"history has columns {', '.join(map(str, history)) or 'none'}; expected 'epoch' and losses."
+        raise ValueError(msg)
+    phases = history["phase"].astype(str) if "phase" in history else None
+    panels = []
+    for phase in [None] if phases is None else phases.unique():
+        part = history if phase is None else history[phases == phase]
+        panels.append(("loss" if phase is None else f"{phase} phase", "loss", part, _LOSSES))
+    panels += [("KL divergence", "nats", history, _KL), ("validation scores", "score", history, _SCORES)]
+    drawn = [(*panel, lines) for *panel, known in panels if (lines := _recorded(panel[2], known))]
+    if not drawn:
+        msg = f"nothing to draw: {len(history)} epochs with columns {', '.join(map(str, history))}; train first."
+        raise ValueError(msg)
+    n_columns = min(2, len(drawn))
+    n_rows = -(-len(drawn) // n_columns)
+    figure, grid = plt.subplots(
+        n_rows, n_columns, figsize=(5.2 * n_columns, 2.5 * n_rows), squeeze=False, layout="constrained"
+    )
+    axes = grid.ravel()
+    for spare in axes[len(drawn) :]:
+        spare.remove()
+    for ax, (title, unit, part, lines) in zip(axes, drawn, strict=False):
+        part = part[part[list(lines)].notna().any(axis=1)]
+        for column, (name, color, style) in lines.items():
+            ax.plot(part["epoch"], part[column], color=color, linestyle=style, linewidth=1.5, label=name)
+        _mark_best(ax, part)
+        ax.set_title(title, loc="left", fontsize="medium")
+        ax.set(xlabel="epoch", ylabel=unit)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
+    sns.despine(figure)
+    return axes[: len(drawn)]
+
+
+def _recorded(part: pd.DataFrame, known: dict[str, tuple[str, str, str]]) -> dict[str, tuple[str, str, str]]:
+    return {column: style for column, style in known.items() if column in part and part[column].notna().any()}
+
+
+def _mark_best(ax: Axes, part: pd.DataFrame) -> None:
+    if "best" not in part:
+        return
+    for epoch in part.loc[part["best"].isin([True]), "epoch"]:
+        ax.axvline(epoch, color=GREY, linestyle=":", linewidth=1.2, label=f"best epoch: {epoch}")

@@ -1,0 +1,66 @@
+"""What all plots share: colours, axes along the gene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import seaborn as sns
+
+from simplechrome_tk import _keys as k
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anndata as ad
+
+GREY = "0.55"
+LABEL_COLORS = {"low": "#0072B2", "high": "#D55E00"}
+"""Blue and vermilion of Okabe and Ito (2008), told apart under every common colour blindness."""
+
+
+def colors(names: Sequence[str]) -> dict[str, str]:
+    """One colour for each name: fixed for low and high, else a colour-blind palette, else evenly spaced hues."""
+    if set(names) <= set(LABEL_COLORS):
+        return {name: LABEL_COLORS[name] for name in names}
+    palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names)).as_hex()
+    return dict(zip(names, palette, strict=True))
+
+
+class Along(NamedTuple):
+    """How positions of a region are drawn: multiplied by ``scale``, under ``label``."""
+
+    scale: float
+    label: str
+    marker: str | None
+    """Name of position 0 when it lies inside the region."""
+
+
+def along(adata: ad.AnnData, region: str) -> Along:
+    """Axis of a region: kb from its anchor, or per cent of the gene body."""
+    bins = adata.var[adata.var[k.REGION].astype(str) == region]
+    windows = adata.uns.get("windows")
+    if windows is not None and region in windows.index:
+        anchor = str(windows.loc[region, "anchor"])
+    else:
+        anchor = "body" if bins[k.START_BP].min() >= 0 and bins[k.END_BP].max() <= 1 else region
+    if anchor == "body":
+        return Along(100.0, "gene body, TSS to end (%)", None)
+    name = {"tss": "TSS", "tes": "gene end"}.get(anchor, anchor)
+    inside = bins[k.START_BP].min() < 0 < bins[k.END_BP].max()
+    return Along(1e-3, f"distance from {name} (kb), 5′→3′", name if inside else None)
+
+
+def bounds(adata: ad.AnnData, region: str) -> np.ndarray:
+    """Edges of the bins of a region as drawn, shape ``(n_bins + 1,)``."""
+    bins = adata.var[adata.var[k.REGION].astype(str) == region]
+    first = bins[bins[k.MARK] == bins[k.MARK].iloc[0]]
+    edges = [*first[k.START_BP].tolist(), first[k.END_BP].iloc[-1]]
+    return along(adata, region).scale * np.asarray(edges, dtype=float)
+
+
+def measure(adata: ad.AnnData, layer: str | None) -> str:
+    """Name the values of a layer, or of ``X``, on an axis."""
+    if layer == k.SIGNAL or (layer is None and "normalize" not in adata.uns):
+        return "peak signal"
+    return "normalised signal" if layer is None else layer
