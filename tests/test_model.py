@@ -147,17 +147,6 @@ def test_folder_without_model_and_format_of_the_future(model: sct.SimpleChrome, 
         sct.SimpleChrome.load(tmp_path / "model")
 
 
-def test_neighbours_find_the_planted_effects():
-    adata = prepare(sct.datasets.simulate(4_000))
-    pearson = {}
-    for key in (None, "tss"):
-        model = sct.SimpleChrome(adata, n_latent=16, neighbors_key=key)
-        model.train(latent_epochs=3, expression_epochs=10, progress=False)
-        pearson[key] = score(model.evaluate(n_bootstrap=10), "Pearson")
-    assert pearson[None] > 0.6
-    assert pearson["tss"] > pearson[None] + 0.01
-
-
 def test_held_out_labels_and_ids_never_reach_a_prediction(simulated: ad.AnnData):
     def predicted(adata: ad.AnnData) -> np.ndarray:
         model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")

@@ -12,6 +12,7 @@ from simplechrome_tk._device import resolve_device
 
 REGIONS = [nn.RegionShape(3, 100), nn.RegionShape(3, 20)]
 N_COLUMNS = 360
+LOG2 = float(np.log10(2))
 
 
 def network(*, neighbors: bool = False, dropout: float = 0.0, n_latent: int = 6) -> nn.SimpleChromeNet:
@@ -80,7 +81,7 @@ def test_graph_pads_and_keeps_signed_distances():
     assert graph.index.shape == (6, 2)
     assert graph.mask.sum(dim=1).tolist() == [0, 2, 2, 2, 2, 0]
     assert graph.index[2].tolist() == [1, 3]
-    torch.testing.assert_close(graph.edges[2], torch.tensor([[1.0, -1.0, np.log10(2)], [1.0, 1.0, np.log10(2)]]))
+    torch.testing.assert_close(graph.edges[2], torch.tensor([[1.0, -1.0, LOG2], [1.0, 1.0, LOG2]]))
 
 
 def test_graph_keeps_neighbors_at_distance_zero():
@@ -170,9 +171,7 @@ def test_training_learns_and_keeps_the_best_epoch():
     recipe = nn.Recipe(latent=nn.Phase(8, 32, 3e-3, one_cycle=True), expression=nn.Phase(12, 32, 3e-3, patience=3))
     latent = list(nn.fit_latent(net, x, held_out=rows[200:], recipe=recipe))
     assert latent[-1]["reconstruction"] < 0.8 * latent[0]["reconstruction"]
-    history = list(
-        nn.fit_expression(net, x, targets, train=rows[:200], valid=rows[200:], graph=None, recipe=recipe)
-    )
+    history = list(nn.fit_expression(net, x, targets, train=rows[:200], valid=rows[200:], graph=None, recipe=recipe))
     scores = [(row["valid_auroc"] + row["valid_pearson"]) / 2 for row in history]
     assert max(scores) > 0.9
     output = nn.predict(net, x, genes=rows[200:])
@@ -209,6 +208,24 @@ def test_training_end_to_end_moves_attention_and_encoder():
     list(nn.fit_expression(net, x, targets, train=rows[:200], valid=rows[200:], graph=ring(300), recipe=recipe))
     changed = {name.split(".")[0] for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"attention", "decoder", "encoder", "head"}
+
+
+def test_attention_finds_a_neighbour_that_acts_by_its_side():
+    x, own = toy(600)
+    level = own.expression
+    acting = torch.zeros(600)
+    acting[1:-1] = level[:-2] - level[2:]  # upstream raises, downstream lowers
+    targets = nn.Targets(torch.full((600,), torch.nan), acting / acting.std())
+    rows = torch.arange(600)
+    recipe = nn.Recipe(latent=nn.Phase(3, 32, 3e-3), expression=nn.Phase(25, 32, 3e-3, one_cycle=True))
+    found = {}
+    for graph in (None, ring(600)):
+        net = network(neighbors=graph is not None)
+        list(nn.fit_latent(net, x, held_out=rows[400:], recipe=recipe))
+        fit = nn.fit_expression(net, x, targets, train=rows[:400], valid=rows[400:], graph=graph, recipe=recipe)
+        found[graph is not None] = max(row["valid_pearson"] for row in fit)
+    assert found[False] < 0.4
+    assert found[True] > 0.8
 
 
 def test_paper_encoder_treats_every_bin_alone_and_slides_over_marks():

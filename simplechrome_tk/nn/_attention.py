@@ -9,6 +9,9 @@ from torch import nn
 class NeighborAttention(nn.Module):
     """Multi-head attention of a gene's latent over the latents of its neighbours and how far away they are.
 
+    Keys and values come from a small network over the neighbour's latent *and* the edge, so that the same neighbour may
+    act one way upstream and another downstream.
+
     A learned null key stands beside the neighbours, so that a gene may listen to none and a gene without neighbours is
     served.
 
@@ -28,8 +31,9 @@ class NeighborAttention(nn.Module):
         super().__init__()
         self.n_heads = n_heads
         self.query = nn.Linear(n_latent, n_context)
-        self.key = nn.Linear(n_latent + n_edge, n_context)
-        self.value = nn.Linear(n_latent + n_edge, n_context)
+        self.pair = nn.Sequential(
+            nn.Linear(n_latent + n_edge, 2 * n_context), nn.GELU(), nn.Linear(2 * n_context, 2 * n_context)
+        )
         self.null_key = nn.Parameter(torch.zeros(n_context))
 
     def forward(
@@ -53,10 +57,10 @@ class NeighborAttention(nn.Module):
         torch.Tensor
             ``(batch, n_context)``.
         """
-        pairs = torch.cat([neighbors, edges], dim=-1)
+        key, value = self.pair(torch.cat([neighbors, edges], dim=-1)).chunk(2, dim=-1)
         null = self.null_key.expand(len(latent), 1, -1)
-        key = torch.cat([null, self.key(pairs)], dim=1)
-        value = torch.cat([torch.zeros_like(null), self.value(pairs)], dim=1)
+        key = torch.cat([null, key], dim=1)
+        value = torch.cat([torch.zeros_like(null), value], dim=1)
         listening = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
         context = nn.functional.scaled_dot_product_attention(
             self._split(self.query(latent)[:, None, :]),
