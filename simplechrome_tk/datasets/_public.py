@@ -17,7 +17,7 @@ class DatasetUnavailableError(OSError):
 
 
 def registry() -> dict[str, dict[str, str]]:
-    """The public files: path below the cache folder -> ``url``, ``sha256``, ``bytes``, ``licence``."""
+    """Read the list of public files: path below the cache folder -> ``url``, ``sha256``, ``bytes``, ``licence``."""
     with (files("simplechrome_tk.datasets") / "registry.csv").open(encoding="utf-8") as table:
         return {row["path"]: row for row in csv.DictReader(table)}
 

@@ -31,7 +31,7 @@ CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 
 ALL_MARKS = (*CORE_MARKS, "H3K27ac", "H3K9ac", "H3K4me2", "H3K79me2")
 
-_WINDOW_FLANK = 10_000  # GeneFile.txt gives TSS - 10 kb and TSS + 10 kb
+_WINDOW_FLANK = 10_000  # GeneFile.txt gives TSS - 10 kb and TSS + 10 kb, the TSS counted from 1
 _BODY_REACH = 1_000_000  # an annotation further from the TSS than an alternative promoter can be is another gene
 
 
@@ -67,12 +67,14 @@ def roadmap(
 
         ``obs``: Ensembl id (``id:cell_type`` when cell types are stacked), ``symbol``, ``chrom``, ``start``, ``end``,
         ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (RPKM), ``label`` (above the median of all 19,795
-        genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts.
+        genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts. ``uns["label_expression"]``:
+        the median of each cell type.
 
     Raises
     ------
     ValueError
-        When a cell type, a mark or every gene asked for is unknown.
+        When a cell type, a mark or every gene asked for is unknown, or the windows need an annotation that none of
+        the genes asked for has.
     DatasetUnavailableError
         When a file is neither cached nor to be downloaded.
 
@@ -86,22 +88,29 @@ def roadmap(
     --------
     >>> adata = sct.datasets.roadmap("E116")  # doctest: +SKIP
     >>> adata.shape  # doctest: +SKIP
-    (18379, 600)
+    (18483, 600)
     """
     cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
     _choose(cells, list(CELL_TYPES), "cell type")
     _choose(marks, list(ALL_MARKS), "mark")
     table, counts = _gene_table()
-    files = {cell: _peak_files(CELL_TYPES[cell]) for cell in cells}
+    kept = table if genes is None else _select(table, genes)
     needs_body = any(window.needs_body for window in windows)
+    if needs_body:
+        if not kept[k.ANNOTATED].any():
+            msg = (
+                f"strand and body are unknown for each of the {len(kept)} genes asked for, such as {kept.index[0]!r}; "
+                "use windows on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
+            )
+            raise ValueError(msg)
+        kept = kept[kept[k.ANNOTATED]]
     parts = []
+    thresholds: dict[str, float] = {}
     for cell in cells:
-        obs = _with_expression(table, cell)
-        if genes is not None:
-            obs = _select(obs, genes)
-        if needs_body:
-            obs = obs[obs[k.ANNOTATED]]
-        part = bin_peaks({mark: fetch(files[cell][mark]) for mark in marks}, obs, windows=windows)
+        labelled = _with_expression(table, cell)
+        thresholds |= labelled.uns["label_expression"]["thresholds"]
+        files = _peak_files(CELL_TYPES[cell])
+        part = bin_peaks({mark: fetch(files[mark]) for mark in marks}, labelled.obs.loc[kept.index], windows=windows)
         if len(cells) > 1:
             part.obs_names = [f"{name}:{cell}" for name in part.obs_names]
         parts.append(part)
@@ -112,9 +121,10 @@ def roadmap(
         "marks": list(marks),
         "counts": counts,
     }
+    adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": thresholds}
     logger.warning(
-        "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and %d "
-        "by symbol, unknown for %d: %s.",
+        "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and "
+        "%d by symbol, unknown for %d: %s.",
         *counts.values(),
         "left out, since the windows need them" if needs_body else "kept, read along the genome",
     )
@@ -147,7 +157,10 @@ def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
         start=body[k.START].where(near),
         end=body[k.END].where(near),
         strand=body[k.STRAND].where(near, k.UNKNOWN_STRAND),
-    ).assign(annotated=near)
+        annotated=near,
+    )
+    # from the base itself to its 5' edge: a gene's start, or its end on the minus strand
+    table[k.TSS] -= table[k.STRAND] != "-"
     counts = {
         "listed": len(listed),
         "duplicate_ids": len(listed) - len(table),
@@ -158,12 +171,12 @@ def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
     return table[[k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED, "row"]].rename_axis(None), counts
 
 
-def _with_expression(table: pd.DataFrame, cell: str) -> pd.DataFrame:
+def _with_expression(table: pd.DataFrame, cell: str) -> ad.AnnData:
     """Add RPKM, labels by the median of all genes, and the cell type."""
     rpkm = np.loadtxt(fetch(f"shallowchrome/targets/{cell}/T.csv"))
     labelled = ad.AnnData(obs=table.drop(columns="row").assign(expression=rpkm[table["row"]], cell_type=cell))
     label_expression(labelled)
-    return labelled.obs
+    return labelled
 
 
 def _peak_files(line: str) -> dict[str, str]:
@@ -181,8 +194,9 @@ def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     known = wanted.isin(table.index) | wanted.isin(table[k.SYMBOL])
     if not known.any():
         msg = (
-            f"none of the {len(wanted)} genes asked for is among the {len(table)} listed (asked: {', '.join(wanted[:5])}); "
-            f"expected symbols such as {table[k.SYMBOL].iloc[0]!r} or Ensembl ids such as {table.index[0]!r}, without version."
+            f"none of the {len(wanted)} genes asked for is among the {len(table)} listed (asked: "
+            f"{', '.join(wanted[:5])}); expected symbols such as {table[k.SYMBOL].iloc[0]!r} or Ensembl ids such as "
+            f"{table.index[0]!r}, without version."
         )
         raise ValueError(msg)
     if not known.all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,16 +36,19 @@ def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When the format is unknown, the gzip stream is cut short, or a row is no peak.
+        When the format is unknown, the gzip stream is cut short, the file holds no peak, or a row is no peak.
     """
     path = Path(path)
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind not in _SCHEMAS:
-        msg = f"{path}: cannot tell the format from the name; expected a name that ends in .broadPeak or .narrowPeak (.gz)."
+        msg = (
+            f"{path}: cannot tell the format from the name; expected a name that ends in .broadPeak or .narrowPeak "
+            "(.gz)."
+        )
         raise ValueError(msg)
     try:
-        peaks = bioframe.read_table(str(path), schema=_SCHEMAS[kind])
-    except (EOFError, zlib.error) as error:
+        peaks = bioframe.read_table(str(path), schema=_SCHEMAS[kind], dtype={"chrom": str})
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         msg = f"{path}: the gzip file is truncated or damaged ({error}). Delete it and download it again."
         raise ValueError(msg) from error
     peaks = peaks.rename(columns=_COLUMNS)[list(_COLUMNS.values())]
@@ -53,7 +57,7 @@ def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def check_peaks(peaks: pd.DataFrame, *, source: str) -> None:
-    """Raise ``ValueError`` unless every row is an interval with a finite, non-negative signal.
+    """Raise ``ValueError`` unless there are rows, each an interval with a finite, non-negative signal.
 
     Parameters
     ----------
@@ -66,11 +70,16 @@ def check_peaks(peaks: pd.DataFrame, *, source: str) -> None:
     if missing:
         msg = f"{source}: no column {', '.join(missing)}; found {', '.join(map(str, peaks))}."
         raise ValueError(msg)
+    if peaks.empty:
+        msg = f"{source}: no peaks at all; check the download, the filter that came before or the peak caller's log."
+        raise ValueError(msg)
     for column in ("start", "end", "signal"):
         if not np.issubdtype(peaks[column].dtype, np.number):
             msg = f"{source}: column {column!r} holds {peaks[column].dtype}, expected numbers; is there a header line?"
             raise ValueError(msg)
     problems = {
+        "no chromosome name": peaks["chrom"].isna(),
+        "no start or end (is it a header line?)": peaks["start"].isna() | peaks["end"].isna(),
         "an end that is not after its start": ~(peaks["end"] > peaks["start"]),
         "a missing or infinite signal": ~np.isfinite(peaks["signal"]),
         "a negative signal": peaks["signal"] < 0,
@@ -79,5 +88,8 @@ def check_peaks(peaks: pd.DataFrame, *, source: str) -> None:
         if rows.any():
             first = int(np.flatnonzero(rows)[0])
             row = " ".join(map(str, peaks.iloc[first]))
-            msg = f"{source}: {int(rows.sum())} of {len(peaks)} peaks have {problem}, the first in row {first + 1} ({row})."
+            msg = (
+                f"{source}: {int(rows.sum())} of {len(peaks)} peaks have {problem}, the first in row {first + 1} "
+                f"({row}). Mend or leave out such rows."
+            )
             raise ValueError(msg)

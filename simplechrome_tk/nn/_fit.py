@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._predict import encode, evaluating, predict
@@ -230,12 +230,12 @@ def _epochs(
     loss: Callable[[torch.Tensor], torch.Tensor],
 ) -> Iterator[tuple[SimpleChromeNet, float]]:
     """Train and yield after each epoch the network to keep and the mean training loss."""
-    optimizer = torch.optim.AdamW(parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, fused=True)
     schedule = None
     if phase.one_cycle:
         n_steps = phase.epochs * -(-n_genes // phase.batch_size)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, phase.learning_rate, total_steps=n_steps)
-    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(phase.average)) if phase.average else None
+    averaged = AveragedModel(net, multi_avg_fn=_running_mean(phase.average)) if phase.average else None
     for _ in range(phase.epochs):
         net.train()
         total = torch.zeros((), device=parameters[0].device)
@@ -250,6 +250,21 @@ def _epochs(
                 averaged.update_parameters(net)
             total += batch_loss.detach() * len(genes)
         yield (net if averaged is None else cast("SimpleChromeNet", averaged.module)), float(total) / n_genes
+
+
+def _running_mean(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], None]:
+    """Exponential mean of weights that forgets its start: after ``n`` steps the decay is at most ``(1 + n) / (10 + n)``.
+
+    The warm-up of TensorFlow's ``ExponentialMovingAverage(num_updates)``; without it short trainings keep the weights
+    they began with.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], n: torch.Tensor) -> None:
+        steps = int(n)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return update
 
 
 def _mean_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

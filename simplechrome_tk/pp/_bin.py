@@ -116,7 +116,8 @@ class _Integral:
 
     def means(self, edges: np.ndarray) -> np.ndarray:
         """Mean signal between neighbouring edges, which may ascend or descend along each row."""
-        return np.diff(np.interp(edges, self.position, self.integral), axis=1) / np.diff(edges, axis=1)
+        means = np.diff(np.interp(edges, self.position, self.integral), axis=1) / np.diff(edges, axis=1)
+        return np.maximum(means, 0.0)  # rounding may leave a trace below 0 in peaks of signal 0
 
 
 def _columns(marks: Sequence[str], windows: Sequence[Window]) -> pd.DataFrame:
@@ -171,17 +172,23 @@ def _genes_without_peaks(genes: pd.Series, peaks: pd.Series, *, mark: str) -> in
     """Count the genes on chromosomes that have no peak at all; raise when these are all of them."""
     in_genes, in_peaks = set(genes.astype(str).unique()), set(peaks.astype(str).unique())
     if not in_genes & in_peaks:
-        prefix = (
-            "'chr' + peaks['chrom']"
-            if any(c.startswith("chr") for c in in_genes)
-            else "peaks['chrom'].str.removeprefix('chr')"
-        )
         msg = (
             f"{mark}: genes and peaks share no chromosome name (genes: {_some(in_genes)}; peaks: {_some(in_peaks)}). "
-            f"Rename one of them, for example peaks['chrom'] = {prefix}."
+            f"Rename one of them{_renaming(in_genes, in_peaks)}."
         )
         raise ValueError(msg)
     return int((~genes.astype(str).isin(in_peaks)).sum())
+
+
+def _renaming(in_genes: set[str], in_peaks: set[str]) -> str:
+    """Say how to rename the peaks, where a prefix "chr" is all that differs."""
+    if in_genes & {f"chr{name}" for name in in_peaks}:
+        renamed = "'chr' + table['chrom'].astype(str)"
+    elif in_genes & {name.removeprefix("chr") for name in in_peaks}:
+        renamed = "table['chrom'].str.removeprefix('chr')"
+    else:
+        return " so that they agree"
+    return f": read the peaks with table = sct.io.read_peaks(path), set table['chrom'] = {renamed}, and pass the table"
 
 
 def _some(names: set[str]) -> str:

@@ -51,22 +51,29 @@ def label_expression(
         When expression is negative, or a cell type ends up with one class only.
     """
     adata = adata.copy() if copy else adata
-    expression = obs_column(
-        adata, expression_key, fix="store expression there, or name the column with expression_key"
-    ).astype(float)
+    fix = "store expression there, or name the column with expression_key"
+    expression = obs_column(adata, expression_key, fix=fix).to_numpy(float)
     if (expression < 0).any():
-        msg = f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not logarithms."
+        msg = (
+            f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not "
+            "logarithms."
+        )
         raise ValueError(msg)
-    labels = pd.Series(index=adata.obs_names, dtype=object)
+    cells = cell_types(adata).to_numpy()
+    measured = ~np.isnan(expression)
+    labels = np.full(adata.n_obs, None, dtype=object)
     thresholds = {}
-    for name, values in expression.groupby(cell_types(adata)):
-        cut = float(values.median()) if threshold is None else float(threshold)
-        called = np.where(values > cut, "high", "low")
-        labels[values.index] = np.where(values.isna(), None, called)
+    for name in np.unique(cells):
+        rows = measured & (cells == name)
+        if not rows.any():
+            msg = f"cell type {name!r}: obs[{expression_key!r}] holds no value."
+            raise ValueError(msg)
+        cut = float(np.median(expression[rows])) if threshold is None else float(threshold)
+        labels[rows] = np.where(expression[rows] > cut, "high", "low")
         thresholds[str(name)] = cut
-        found = set(called[values.notna()])
+        found = set(labels[rows])
         if len(found) < len(k.LABELS):
-            msg = f"cell type {name!r}: every gene is {found or 'without expression'} at threshold {cut:g}; choose another threshold."
+            msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold."
             raise ValueError(msg)
     adata.obs[key_added] = pd.Categorical(labels, categories=k.LABELS, ordered=True)
     adata.uns["label_expression"] = {"expression_key": expression_key, "thresholds": thresholds}

@@ -54,7 +54,7 @@ def tss_neighbors(
     Raises
     ------
     ValueError
-        When ``n_neighbors`` is below 1, a column is missing, or no two genes share a chromosome.
+        When ``n_neighbors`` is below 1, a column or a TSS is missing, or no two genes share a chromosome.
     """
     if n_neighbors < 1:
         msg = f"n_neighbors is {n_neighbors}; expected at least 1."
@@ -63,6 +63,9 @@ def tss_neighbors(
     fix = "store each gene's position there (see sct.pp.bin_peaks)"
     chrom = obs_column(adata, k.CHROM, fix=fix).astype(str)
     tss = obs_column(adata, k.TSS, fix=fix).to_numpy(float)
+    if (nowhere := np.isnan(tss)).any():
+        msg = f"{int(nowhere.sum())} genes have no tss, such as {adata.obs_names[nowhere][0]!r}; leave them out."
+        raise ValueError(msg)
     sign = np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0)
     gene_parts, neighbor_parts = [], []
     for members in adata.obs.groupby([cell_types(adata), chrom], observed=True).indices.values():
@@ -75,7 +78,8 @@ def tss_neighbors(
         near = np.abs(distance) <= max_distance
         gene, neighbor, distance = gene[near], neighbor[near], distance[near]
     if not len(gene):
-        msg = f"no two of the {adata.n_obs} genes are neighbours: none share a chromosome and lie within max_distance={max_distance}."
+        within = "" if max_distance is None else f" and lie within max_distance={max_distance} bp"
+        msg = f"no two of the {adata.n_obs} genes are neighbours: none share a cell type and a chromosome{within}."
         raise ValueError(msg)
     shape = (adata.n_obs, adata.n_obs)
     ones = np.ones(len(gene), dtype=np.float32)

@@ -65,9 +65,13 @@ def normalize(
         msg = f"method is {method!r}; choose one of {', '.join(get_args(Method))}."
         raise ValueError(msg)
     if "normalize" in adata.uns:
-        msg = "X is normalised already (uns['normalize'] is there); start again from adata.layers['signal']."
+        msg = (
+            "X is normalised already (uns['normalize'] is there). To start again: "
+            "adata.X = adata.layers.pop('signal'); del adata.uns['normalize']."
+        )
         raise ValueError(msg)
     table = blocks(adata)
+    adata = adata.copy() if copy else adata
     signal = np.asarray(adata.X, dtype=np.float32)
     _check_signal(adata, signal)
     if reference is None:
@@ -86,14 +90,13 @@ def normalize(
     else:
         constants = {key: reference[key] for key in ("method", "region", "mark", "center", "scale")}
         expected = list(zip(table["region"], table["mark"], strict=True))
-        found = list(zip(constants["region"], constants["mark"], strict=True))  # type: ignore[call-overload]
+        found = list(zip(constants["region"], constants["mark"], strict=True))
         if found != expected:
             msg = f"reference is for {found}, in this order; the data hold {expected}."
             raise ValueError(msg)
     widths = table["stop"] - table["start"]
     center_row = np.repeat(np.asarray(constants["center"], dtype=np.float32), widths)
     scale_row = np.repeat(np.asarray(constants["scale"], dtype=np.float32), widths)
-    adata = adata.copy() if copy else adata
     values = np.log1p(signal) if constants["method"] == "log1p" else signal.copy()
     values -= center_row
     values /= scale_row
@@ -126,6 +129,7 @@ def _check_signal(adata: ad.AnnData, signal: np.ndarray) -> None:
             row, column = np.argwhere(wrong)[0]
             msg = (
                 f"X holds {int(wrong.sum())} {problem} values, the first for gene {adata.obs_names[row]!r} in "
-                f"{adata.var_names[column]!r}; expected non-negative signal. Mend them at their source or leave out the genes."
+                f"{adata.var_names[column]!r}; expected non-negative signal. Mend them at their source or leave out "
+                "the genes."
             )
             raise ValueError(msg)

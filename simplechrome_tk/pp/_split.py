@@ -113,8 +113,11 @@ def split_random(
     Raises
     ------
     ValueError
-        When the fractions leave a split without genes.
+        When a fraction is negative, or the fractions leave a split without genes.
     """
+    if min(test, valid) < 0 or test + valid > 1:
+        msg = f"test={test} and valid={valid}; expected fractions of the genes that leave some to train on."
+        raise ValueError(msg)
     adata = adata.copy() if copy else adata
     genes = pd.Index(gene_ids(adata)).unique()
     n_test, n_valid = round(test * len(genes)), round(valid * len(genes))
@@ -161,7 +164,10 @@ def split_deepchrome(adata: ad.AnnData, *, key_added: str = k.SPLIT, copy: bool 
     ids = gene_ids(adata)
     other = ~ids.str.match(r"ENSG\d{11}")
     if other.any():
-        msg = f"{int(other.sum())} of {len(ids)} ids are not Ensembl gene ids, such as {ids[other][0]!r}; DeepChrome's split is by Ensembl id."
+        msg = (
+            f"{int(other.sum())} of {len(ids)} ids are not Ensembl gene ids, such as {ids[other][0]!r}; DeepChrome's "
+            "split is by Ensembl id."
+        )
         raise ValueError(msg)
     split = np.where(ids < _DEEPCHROME_FIRST_VALID, "train", np.where(ids < _DEEPCHROME_FIRST_TEST, "valid", "test"))
     _write(adata, split, key_added, {"method": "deepchrome"})
@@ -179,7 +185,10 @@ def gene_ids(adata: ad.AnnData) -> pd.Index:
 def _write(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:
     counts = {name: int((split == name).sum()) for name in k.SPLITS}
     if empty := [name for name, count in counts.items() if not count]:
-        msg = f"no genes in {', '.join(empty)}: {adata.n_obs} genes split into {counts}. Give that split more, or bring more genes."
+        msg = (
+            f"no genes in {', '.join(empty)}: {adata.n_obs} genes split into {counts}. Give that split more, or bring "
+            "more genes."
+        )
         raise ValueError(msg)
     adata.obs[key] = pd.Categorical(split, categories=k.SPLITS)
     adata.uns["split"] = {**record, "counts": counts}

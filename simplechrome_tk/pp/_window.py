@@ -78,7 +78,7 @@ class Window:
         return np.linspace(-self.upstream, self.downstream, self.n_bins + 1)
 
     def bin_names(self) -> list[str]:
-        """The middle of each bin, as written in ``var_names``."""
+        """Name each bin by its middle, as written in ``var_names``."""
         bounds = self.bounds()
         return [f"{middle:g}" for middle in (bounds[:-1] + bounds[1:]) / 2]
 

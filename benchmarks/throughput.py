@@ -1,0 +1,75 @@
+"""Training speed in genes per second: `SimpleChrome.train` against a bare loop, and against the published network.
+
+The bare loop trains the same module on the same number of genes in batches of the same size with the same losses, and
+does nothing else: no averaged weights, no validation, no history. Medians over interleaved runs on simulated data.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+
+import simplechrome_tk as sct
+
+N_GENES = 8_000
+EPOCHS = 2
+RUNS = 5
+
+
+def trained(model: sct.SimpleChrome) -> float:
+    start = time.perf_counter()
+    model.train(latent_epochs=EPOCHS, expression_epochs=EPOCHS, progress=False)
+    return time.perf_counter() - start
+
+
+def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, train: torch.Tensor) -> float:
+    net, recipe = model.module, sct.nn.Recipe()
+    net.train()
+    start = time.perf_counter()
+    for genes_of_phase, supervised in ((torch.arange(len(x)), False), (train, True)):
+        optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.latent.learning_rate)
+        for _ in range(EPOCHS):
+            order = genes_of_phase[torch.randperm(len(genes_of_phase))]
+            for genes in order.split(recipe.latent.batch_size):
+                latent = net.encode(x[genes])
+                loss = sct.nn.latent_loss(net, x[genes], latent, kl_weight=None).total
+                if supervised:
+                    known = sct.nn.Targets(targets.label[genes], targets.expression[genes])
+                    loss = loss + sct.nn.expression_loss(net.express(latent.mean), known, regression_weight=0.5)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    windows = [sct.pp.TSS_WINDOW]
+    adata = sct.datasets.simulate(N_GENES, windows=windows)
+    sct.pp.split_by_chromosome(adata)
+    paper = sct.pp.normalize(adata, method="paper", copy=True)
+    sct.pp.normalize(adata)
+    train = torch.from_numpy((adata.obs["split"] == "train").to_numpy().nonzero()[0])
+    x = torch.from_numpy(adata.X)
+    label = torch.from_numpy((adata.obs["label"] == "high").to_numpy()).float()
+    targets = sct.nn.Targets(label, label - label.mean())
+    model, published = sct.SimpleChrome(adata), sct.SimpleChrome(paper, preset="paper")
+    seconds: dict[str, list[float]] = {"train": [], "bare loop": [], "published network": []}
+    for _ in range(RUNS):
+        seconds["train"].append(trained(model))
+        seconds["bare loop"].append(bare(model, x, targets, train))
+        start = time.perf_counter()
+        published.train(latent_epochs=1, expression_epochs=1, progress=False)
+        seconds["published network"].append((time.perf_counter() - start) * EPOCHS)
+    genes = EPOCHS * (len(x) + len(train))
+    speed = {name: genes / statistics.median(values) for name, values in seconds.items()}
+    print(f"{N_GENES} genes x {adata.n_vars} columns, {torch.get_num_threads()} threads, median of {RUNS} runs")
+    for name, value in speed.items():
+        print(f"{name:<20} {value:8,.0f} genes/s")
+    print(f"train / bare loop          {speed['train'] / speed['bare loop']:.2f}  (at least 0.8)")
+    print(f"train / published network  {speed['train'] / speed['published network']:.1f}  (at least 10)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Fixtures that tests share."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+import matplotlib
+import numpy as np
+import pytest
+
+import simplechrome_tk as sct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import anndata as ad
+    import pandas as pd
+
+    from simplechrome_tk.pp import Window
+
+matplotlib.use("Agg")
+
+T = TypeVar("T")
+
+
+def _or_skip(load: Callable[[], T]) -> T:
+    """Skip, with the reason, where public files are out of reach; fail where SIMPLECHROME_TK_REQUIRE_DATA is set."""
+    try:
+        return load()
+    except sct.datasets.DatasetUnavailableError as error:
+        if os.environ.get("SIMPLECHROME_TK_REQUIRE_DATA", "0") != "0":
+            raise
+        pytest.skip(f"needs real data: {error}")
+
+
+@pytest.fixture(scope="session")
+def e116() -> ad.AnnData:
+    """Real GM12878, 5 core marks, default windows. Shared: tests copy it before they change it."""
+    return _or_skip(lambda: sct.datasets.roadmap("E116"))
+
+
+@pytest.fixture(scope="session")
+def real_roadmap(e116: ad.AnnData) -> Callable[..., ad.AnnData]:
+    """`roadmap`, for tests of real data; asking for `e116` first spares a second wait where there is no network."""
+    return lambda *args, **kwargs: _or_skip(lambda: sct.datasets.roadmap(*args, **kwargs))
+
+
+@pytest.fixture(scope="session")
+def public_file(e116: ad.AnnData) -> Callable[[str], Path]:
+    """Path of a real public file, by its path in the registry."""
+    from simplechrome_tk.datasets._public import fetch
+
+    return lambda path: _or_skip(lambda: fetch(path))
+
+
+def _bins(gene: pd.Series, window: Window) -> list[tuple[float, float]]:
+    """Bins of a gene from 5' to 3', each (left, right) in the genome."""
+    minus = gene["strand"] == "-"
+    if window.anchor == "body":
+        upstream, length = 0, gene["end"] - gene["start"]
+        anchor = gene["end"] if minus else gene["start"]
+    else:
+        upstream, length = window.upstream, window.upstream + window.downstream
+        anchor = gene["tss"] if window.anchor == "tss" else gene["start" if minus else "end"]
+    width = length / window.n_bins
+    if minus:
+        return [(anchor + upstream - (i + 1) * width, anchor + upstream - i * width) for i in range(window.n_bins)]
+    return [(anchor - upstream + i * width, anchor - upstream + (i + 1) * width) for i in range(window.n_bins)]
+
+
+@pytest.fixture(scope="session")
+def mean_signal() -> Callable[..., np.ndarray]:
+    """Independent oracle of `bin_peaks`: bin by bin, the overlap with each peak times its signal, over the width."""
+
+    def oracle(peaks: dict[str, pd.DataFrame], genes: pd.DataFrame, windows: list[Window]) -> np.ndarray:
+        chromosomes = {
+            (mark, chrom): group[["start", "end", "signal"]].to_numpy(float).T
+            for mark, table in peaks.items()
+            for chrom, group in table.groupby("chrom")
+        }
+        rows = []
+        for _, gene in genes.iterrows():
+            row = []
+            for window in windows:
+                bins = _bins(gene, window)
+                reach = min(left for left, _ in bins), max(right for _, right in bins)
+                for mark in peaks:
+                    start, end, signal = chromosomes.get((mark, gene["chrom"]), np.empty((3, 0)))
+                    near = (start < reach[1]) & (end > reach[0])
+                    start, end, signal = start[near], end[near], signal[near]
+                    for left, right in bins:
+                        overlap = np.clip(np.minimum(end, right) - np.maximum(start, left), 0, None)
+                        row.append(float((overlap * signal).sum()) / (right - left))
+            rows.append(row)
+        return np.array(rows)
+
+    return oracle

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import simplechrome_tk as sct
+
+MARKS = ("H3K4me3", "H3K36me3", "H3K27me3")
+
+
+@pytest.fixture
+def adata() -> ad.AnnData:
+    """300 genes, 3 marks of different scale, two regions; signal skewed and mostly 0, as peaks are."""
+    rng = np.random.default_rng(0)
+    n = 300
+    var = pd.DataFrame(
+        [(mark, region, i) for region, n_bins in (("tss", 10), ("body", 4)) for mark in MARKS for i in range(n_bins)],
+        columns=["mark", "region", "bin"],
+    )
+    scale = var["mark"].map({"H3K4me3": 30.0, "H3K36me3": 2.0, "H3K27me3": 0.5}).to_numpy()
+    signal = rng.gamma(0.5, 1.0, (n, len(var))) * scale * (rng.random((n, len(var))) < 0.4)
+    obs = pd.DataFrame({"split": rng.choice(["train", "valid", "test"], n)}, index=[f"g{i}" for i in range(n)])
+    return ad.AnnData(signal.astype(np.float32), obs=obs, var=var.set_index(var.index.astype(str)))
+
+
+def of_block(adata: ad.AnnData, region: str, mark: str) -> np.ndarray:
+    return adata[adata.obs["split"] == "train", (adata.var["region"] == region) & (adata.var["mark"] == mark)].X
+
+
+def test_each_mark_of_each_region_is_standard_over_training_genes(adata):
+    signal = adata.X.copy()
+    sct.pp.normalize(adata)
+    for region in ("tss", "body"):
+        for mark in MARKS:
+            values = of_block(adata, region, mark)
+            assert values.mean(dtype=float) == pytest.approx(0, abs=1e-5)
+            assert values.std(dtype=float) == pytest.approx(1, abs=1e-5)
+    assert adata.X.dtype == np.float32
+    np.testing.assert_array_equal(adata.layers["signal"], signal)
+
+
+def test_constants_invert_the_normalisation(adata):
+    sct.pp.normalize(adata)
+    constants = pd.DataFrame({key: value for key, value in adata.uns["normalize"].items() if key != "method"})
+    row = adata.var.merge(constants, on=["region", "mark"], how="left")
+    restored = np.expm1(adata.X * row["scale"].to_numpy() + row["center"].to_numpy())
+    np.testing.assert_allclose(restored, adata.layers["signal"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["log1p", "paper"])
+def test_other_genes_do_not_move_the_constants(adata, method):
+    changed = adata.copy()
+    changed.X[changed.obs["split"] != "train"] = 1e4
+    sct.pp.normalize(adata, method=method)
+    sct.pp.normalize(changed, method=method)
+    for key in ("center", "scale"):
+        np.testing.assert_array_equal(adata.uns["normalize"][key], changed.uns["normalize"][key])
+    train = adata.obs["split"] == "train"
+    np.testing.assert_array_equal(adata[train].X, changed[train].X)
+
+
+def test_paper_scaling_maps_training_genes_to_minus_one_to_one(adata):
+    sct.pp.normalize(adata, method="paper")
+    for region in ("tss", "body"):
+        for mark in MARKS:
+            values = of_block(adata, region, mark)
+            assert (values.min(), values.max()) == (-1, pytest.approx(1, abs=1e-6))
+
+
+@pytest.mark.parametrize("method", ["log1p", "paper"])
+def test_reference_from_a_file_gives_the_same_numbers(adata, method, tmp_path):
+    raw = adata.copy()
+    del raw.obs["split"]
+    sct.pp.normalize(adata, method=method)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    for reference in (adata.uns["normalize"], ad.read_h5ad(tmp_path / "a.h5ad").uns["normalize"]):
+        again = sct.pp.normalize(raw, reference=reference, copy=True)
+        np.testing.assert_array_equal(again.X, adata.X)
+        assert again.uns["normalize"]["method"] == method
+
+
+def test_reference_for_other_columns_is_refused(adata):
+    reference = sct.pp.normalize(adata, copy=True).uns["normalize"]
+    fewer = adata[:, adata.var["mark"] != "H3K27me3"].copy()
+    with pytest.raises(ValueError, match=r"reference is for .*H3K27me3.*the data hold \[\('tss', 'H3K4me3'\), "):
+        sct.pp.normalize(fewer, reference=reference)
+
+
+def test_a_copy_shares_nothing_with_the_original(adata):
+    before = adata.X.copy()
+    copy = sct.pp.normalize(adata, copy=True)
+    copy.layers["signal"][:] = -1
+    np.testing.assert_array_equal(adata.X, before)
+    assert "normalize" not in adata.uns
+    assert "signal" not in adata.layers
+
+
+def test_twice_says_how_to_start_again_and_that_works(adata):
+    once = sct.pp.normalize(adata, copy=True)
+    with pytest.raises(ValueError, match="normalised already") as error:
+        sct.pp.normalize(once)
+    exec(str(error.value).split("start again: ")[1].rstrip("."), {"adata": once})
+    sct.pp.normalize(once)
+    np.testing.assert_array_equal(once.X, sct.pp.normalize(adata, copy=True).X)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.nan, "X holds 1 missing or infinite values, the first for gene 'g7' in '3'"),
+        (np.inf, "missing or infinite"),
+        (-0.5, "X holds 1 negative values, the first for gene 'g7' in '3'"),
+    ],
+)
+def test_bad_signal_is_refused(adata, value, message):
+    adata.X[7, 3] = value
+    with pytest.raises(ValueError, match=message):
+        sct.pp.normalize(adata)
+    assert "normalize" not in adata.uns
+
+
+def test_a_mark_of_one_value_is_told_and_stays_finite(adata, caplog):
+    adata.X[:, adata.var["mark"] == "H3K27me3"] = 0
+    sct.pp.normalize(adata)
+    assert "H3K27me3 has one value only in region tss" in caplog.text
+    assert not adata.X[:, adata.var["mark"] == "H3K27me3"].any()
+
+
+def test_training_genes_are_needed(adata):
+    adata.obs["split"] = "test"
+    with pytest.raises(ValueError, match=r"no gene has obs\['split'\] == 'train'"):
+        sct.pp.normalize(adata)
+    del adata.obs["split"]
+    with pytest.raises(ValueError, match=r"run sct\.pp\.split_by_chromosome\(adata\) first"):
+        sct.pp.normalize(adata)
+
+
+def test_unknown_method_lists_the_choices(adata):
+    with pytest.raises(ValueError, match="method is 'zscore'; choose one of log1p, paper"):
+        sct.pp.normalize(adata, method="zscore")
+
+
+def test_columns_out_of_order_are_refused(adata):
+    with pytest.raises(ValueError, match=r"columns of region '\w+' are not mark-major"):
+        sct.pp.normalize(adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy())
+    with pytest.raises(ValueError, match=r"var has no column mark: build the AnnData with sct\.pp\.bin_peaks"):
+        sct.pp.normalize(ad.AnnData(adata.X, obs=adata.obs, var=adata.var.drop(columns="mark")))

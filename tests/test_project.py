@@ -1,0 +1,60 @@
+"""The files that say what to install agree with one another."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+CONDA_NAMES = {"torch": "pytorch"}
+"""Where conda's name differs from PyPI's."""
+ENVIRONMENT_ONLY = {"pip": "", "python": ">=3.11"}
+"""What conda installs besides the dependencies; pyproject says it elsewhere, or not at all."""
+
+
+def versions(requirements: list[str]) -> dict[str, str]:
+    """Name -> version bounds, normalised."""
+    parsed = [Requirement(line) for line in requirements]
+    return {canonicalize_name(requirement.name): str(requirement.specifier) for requirement in parsed}
+
+
+@pytest.fixture
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture
+def required(project: dict) -> dict[str, str]:
+    """Every dependency and the extras that `dev` gathers."""
+    extras = project["optional-dependencies"]
+    gathered = Requirement(extras["dev"][0])
+    assert gathered.name == project["name"]
+    return versions(project["dependencies"] + [line for extra in sorted(gathered.extras) for line in extras[extra]])
+
+
+def test_conda_environment_has_the_dependencies_of_pyproject(project, required):
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    from_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    conda = versions([entry for entry in listed if isinstance(entry, str)])
+    assert {name: conda.pop(name, None) for name in ENVIRONMENT_ONLY} == ENVIRONMENT_ONLY
+    assert ENVIRONMENT_ONLY["python"] == project["requires-python"]
+    assert from_pip[-1] == "-e ."
+    expected = {CONDA_NAMES.get(name, name): bounds for name, bounds in required.items()}
+    assert conda | versions(from_pip[:-1]) == expected
+
+
+def test_constraints_pin_a_version_of_every_dependency_within_its_bounds(required):
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in lines}
+    for name, pin in pins.items():
+        (only,) = pin
+        assert only.operator == "==", name
+        assert "+" not in only.version, f"{name}: a local version label installs nowhere else"
+    for name, bounds in required.items():
+        (only,) = pins[name]
+        assert Requirement(name + bounds).specifier.contains(only.version), f"{name}{bounds}: pinned {only.version}"
