@@ -66,6 +66,7 @@ class SimpleChrome:
 
     Examples
     --------
+    >>> import simplechrome_tk as sct
     >>> adata = sct.datasets.simulate(300)
     >>> sct.pp.split_by_chromosome(adata)
     >>> sct.pp.normalize(adata)

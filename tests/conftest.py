@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import matplotlib
 import numpy as np
 import pytest
+import torch
 
 import simplechrome_tk as sct
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from simplechrome_tk.pp import Window
 
 matplotlib.use("Agg")
+torch.set_num_threads(1)  # networks this small gain nothing from threads, and lose much where cores are shared
 
 T = TypeVar("T")
 

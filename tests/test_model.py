@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 import simplechrome_tk as sct
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import anndata as ad
 
 QUICK = {"latent_epochs": 2, "expression_epochs": 4, "progress": False}
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from simplechrome_tk.nn._graph import Graph
 
 
+Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
+
 @dataclass(frozen=True)
 class Phase:
     """How one phase is trained.
@@ -252,15 +255,14 @@ def _epochs(
         yield (net if averaged is None else cast("SimpleChromeNet", averaged.module)), float(total) / n_genes
 
 
-def _running_mean(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], None]:
-    """Exponential mean of weights that forgets its start: after ``n`` steps the decay is at most ``(1 + n) / (10 + n)``.
+def _running_mean(decay: float) -> Callable[[Weights, Weights, torch.Tensor | int], None]:
+    """Exponential mean of weights that forgets its start: after ``n`` steps its decay is at most ``(1 + n)/(10 + n)``.
 
-    The warm-up of TensorFlow's ``ExponentialMovingAverage(num_updates)``; without it short trainings keep the weights
-    they began with.
+    As in TensorFlow's ``ExponentialMovingAverage``; without it short trainings keep the weights they began with.
     """
 
     @torch.no_grad()
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], n: torch.Tensor) -> None:
+    def update(averaged: Weights, current: Weights, n: torch.Tensor | int) -> None:
         steps = int(n)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
 

@@ -161,5 +161,8 @@ def _training_rows(train: np.ndarray, truth: np.ndarray, *, what: str) -> np.nda
     if not len(rows):
         msg = f"no {what} is known for any of the {int(train.sum())} training genes; expected some to learn from."
         raise ValueError(msg)
-    logger.info("Learning %s from %d of %d training genes.", what, len(rows), train.sum())
+    if len(rows) < train.sum():
+        logger.info(
+            "Learning %s from %d of %d training genes; it is unknown for the others.", what, len(rows), train.sum()
+        )
     return rows
