@@ -17,7 +17,7 @@ tutorials test: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/jupyter
 tutorials test: export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help tutorials test lab bench lint
+.PHONY: help tutorials publish test lab bench lint
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,13 @@ tutorials: $(STAMP)  ## Run the tutorials in full on real data; executed copies 
 		for path in sys.argv[1:] for cell in nbformat.read(path, 4).cells \
 		if "figures" in cell.metadata.get("tags", []) for output in cell.outputs]' $(TUTORIALS:tutorials/%=$(BUILT)/%)
 	@echo "Executed tutorials, as notebooks and as markdown with their figures as PNG files:" && find $(BUILT) -type f | sort
+
+publish:  ## Put what `make tutorials` made, trimmed, in place of the tutorials, to be committed with outputs
+	$(BIN)/python -m nbconvert --log-level WARN --to notebook --output-dir tutorials \
+		--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask "tags" \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask "kernelspec" \
+		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_all_outputs_tags progress \
+		$(wildcard $(BUILT)/*.ipynb)
 
 test: lint  ## Everything CI runs: lint, tests and doctests, then every notebook with shrunken parameters
 	$(BIN)/python -m pytest
