@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
-from simplechrome_tk._require import blocks, obs_column
-from simplechrome_tk.pp._label import log_expression
+from simplechrome_tk._require import blocks, label_truth
+from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,17 +71,9 @@ def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
 
 def observe(adata: ad.AnnData, *, task: str, label_key: str, expression_key: str) -> Observed:
     """Read labels and expression, as far as the task asks for them."""
-    label, expression = np.full(adata.n_obs, np.nan), np.full(adata.n_obs, np.nan)
-    if task != "regression":
-        called = obs_column(adata, label_key, fix="run sct.pp.label_expression(adata) first")
-        if strange := set(called.dropna().unique()) - set(k.LABELS):
-            msg = f"obs[{label_key!r}] holds {', '.join(map(str, sorted(strange)))}; expected {' and '.join(k.LABELS)}."
-            raise ValueError(msg)
-        codes = pd.Categorical(called, categories=k.LABELS).codes
-        label = np.where(codes < 0, np.nan, codes)
-    if task != "classification":
-        fix = "store expression there in linear units (RPKM, TPM), or use task='classification'"
-        expression = log_expression(obs_column(adata, expression_key, fix=fix).to_numpy(float))
+    unknown = np.full(adata.n_obs, np.nan)
+    label = unknown if task == "regression" else label_truth(adata, label_key)
+    expression = unknown if task == "classification" else expression_truth(adata, expression_key)
     return Observed(label, expression)
 
 

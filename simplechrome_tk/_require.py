@@ -31,6 +31,18 @@ def split_of(adata: ad.AnnData, split_key: str = k.SPLIT) -> np.ndarray:
     return split
 
 
+def label_truth(adata: ad.AnnData, label_key: str = k.LABEL) -> np.ndarray:
+    """Return 1 for high, 0 for low, NaN without a label, shape ``(n_genes,)``."""
+    fix = "run sct.pp.label_expression(adata) first, or name the column with label_key"
+    label = obs_column(adata, label_key, fix=fix)
+    known = label.notna().to_numpy()
+    strange = set(label[known].astype(str)) - set(k.LABELS)
+    if strange:
+        msg = f"obs[{label_key!r}] holds {', '.join(sorted(strange)[:5])}; expected {' and '.join(k.LABELS)}: {fix}."
+        raise ValueError(msg)
+    return np.where(known, (label.astype(object) == "high").to_numpy(float), np.nan)
+
+
 def cell_types(adata: ad.AnnData) -> pd.Series:
     """Return the cell type of each gene as strings: ``obs["cell_type"]``, or one unnamed cell type for all."""
     if k.CELL_TYPE in adata.obs:

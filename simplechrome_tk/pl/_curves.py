@@ -12,9 +12,10 @@ from matplotlib.transforms import ScaledTranslation
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import split_of
+from simplechrome_tk._require import label_truth, split_of
 from simplechrome_tk.pl._style import GREY, colors
-from simplechrome_tk.tl._evaluate import PROBABILITY, Pairs, auprc, auroc, label_truth, pair
+from simplechrome_tk.tl._evaluate import PROBABILITY, Pairs, pair
+from simplechrome_tk.tl._metrics import auprc, auroc
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -86,3 +86,16 @@ def log_expression(expression: np.ndarray) -> np.ndarray:
     The offset keeps silent genes finite.
     """
     return np.log10(np.asarray(expression, dtype=float) + 0.1)
+
+
+def expression_truth(adata: ad.AnnData, expression_key: str = k.EXPRESSION) -> np.ndarray:
+    """Return ``log10(expression + 0.1)``, the scale of predictions, NaN where missing, shape ``(n_genes,)``."""
+    fix = "store expression there, name the column with expression_key, or leave expression out of the task"
+    expression = obs_column(adata, expression_key, fix=fix).to_numpy(float)
+    if (expression < 0).any():
+        msg = (
+            f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not "
+            "logarithms."
+        )
+        raise ValueError(msg)
+    return log_expression(expression)

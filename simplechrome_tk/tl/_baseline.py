@@ -14,8 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import split_of
-from simplechrome_tk.tl._evaluate import PROBABILITY, expression_truth, label_truth
+from simplechrome_tk._require import label_truth, split_of
+from simplechrome_tk.pp._label import expression_truth
+from simplechrome_tk.tl._evaluate import PROBABILITY
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,22 +10,23 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import obs_column, split_of
-from simplechrome_tk.pp._label import log_expression
+from simplechrome_tk._require import label_truth, split_of
+from simplechrome_tk.pp._label import expression_truth
 from simplechrome_tk.pp._split import gene_ids
+from simplechrome_tk.tl._metrics import accuracy, auprc, auroc, pearson, spearman
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import anndata as ad
+
+    from simplechrome_tk.tl._metrics import Metric
 
 logger = logging.getLogger(__name__)
 
 PROBABILITY = "probability"
 
-Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""(truth, prediction, weights) -> values: shapes ``(n,)``, ``(n,)``, ``(n_resamples, n)`` -> ``(n_resamples,)``."""
-
 _WEIGHTS_AT_ONCE = 1_000_000
-_ROUNDING = 1e-26  # relative variance below which values differ by rounding alone
 
 
 def evaluate(
@@ -97,8 +97,8 @@ def evaluate(
     split = split_of(adata, split_key)
     chosen = _choose(split, splits, split_key)
     tasks = {
-        PROBABILITY: (label_truth, label_key, {"AUROC": auroc, "AUPRC": auprc, "accuracy": _accuracy}),
-        k.EXPRESSION: (expression_truth, expression_key, {"Pearson": _pearson, "Spearman": _spearman}),
+        PROBABILITY: (label_truth, label_key, {"AUROC": auroc, "AUPRC": auprc, "accuracy": accuracy}),
+        k.EXPRESSION: (expression_truth, expression_key, {"Pearson": pearson, "Spearman": spearman}),
     }
     columns = [column for column in tasks if column in prediction]
     if not columns:
@@ -128,18 +128,6 @@ class Pairs(NamedTuple):
     truth: np.ndarray
     predicted: np.ndarray
     rows: np.ndarray
-
-
-def label_truth(adata: ad.AnnData, label_key: str) -> np.ndarray:
-    """1 for high, 0 for low, NaN without a label, shape ``(n_genes,)``."""
-    fix = "run sct.pp.label_expression(adata) first, or name the column with label_key"
-    label = obs_column(adata, label_key, fix=fix)
-    known = label.notna().to_numpy()
-    strange = set(label[known].astype(str)) - set(k.LABELS)
-    if strange:
-        msg = f"obs[{label_key!r}] holds {', '.join(sorted(strange)[:5])}; expected {' and '.join(k.LABELS)}: {fix}."
-        raise ValueError(msg)
-    return np.where(known, (label.astype(object) == "high").to_numpy(float), np.nan)
 
 
 def pair(adata: ad.AnnData, predicted: pd.Series, truth: np.ndarray, inside: np.ndarray, *, name: str) -> Pairs:
@@ -195,19 +183,6 @@ def _check_probability(values: np.ndarray, truth: np.ndarray, name: str) -> None
         raise ValueError(msg)
 
 
-def expression_truth(adata: ad.AnnData, expression_key: str) -> np.ndarray:
-    """Measured expression on the scale of predictions, NaN where missing, shape ``(n_genes,)``."""
-    fix = "store expression there, name the column with expression_key, or score prediction[['probability']] alone"
-    expression = obs_column(adata, expression_key, fix=fix).to_numpy(float)
-    if (expression < 0).any():
-        msg = (
-            f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not "
-            "logarithms."
-        )
-        raise ValueError(msg)
-    return log_expression(expression)
-
-
 def _choose(split: np.ndarray, splits: Sequence[str] | None, split_key: str) -> list[str]:
     if splits is None:
         return [name for name in k.SPLITS if (split == name).any()]
@@ -252,59 +227,3 @@ def _interval(resampled: np.ndarray, what: str) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)
-
-
-def auroc(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Chance that a high gene gets a higher probability than a low gene; ties count half."""
-    high, low = _by_value(predicted, weights * truth), _by_value(predicted, weights * (1 - truth))
-    wins = (high * (np.cumsum(low, axis=1) - low / 2)).sum(axis=1)
-    return _ratio(wins, high.sum(axis=1) * low.sum(axis=1))
-
-
-def auprc(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average precision: the precision at each threshold, weighted by the recall it adds."""
-    high, every = (_by_value(predicted, part)[:, ::-1] for part in (weights * truth, weights))
-    precision = _ratio(np.cumsum(high, axis=1), np.cumsum(every, axis=1))
-    return _ratio((high * np.nan_to_num(precision)).sum(axis=1), high.sum(axis=1))
-
-
-def _accuracy(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _ratio(weights @ ((predicted > 0.5) == truth), weights.sum(axis=1))
-
-
-def _pearson(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _correlation(np.broadcast_to(truth, weights.shape), np.broadcast_to(predicted, weights.shape), weights)
-
-
-def _spearman(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _correlation(_ranks(truth, weights), _ranks(predicted, weights), weights)
-
-
-def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted Pearson correlation of each row."""
-    total = weights.sum(axis=1)
-    dx = x - ((x * weights).sum(axis=1) / total)[:, None]
-    dy = y - ((y * weights).sum(axis=1) / total)[:, None]
-    xx, yy, xy = (np.einsum("bn,bn,bn->b", weights, a, b) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
-    constant = (xx <= _ROUNDING * total * np.square(x).max()) | (yy <= _ROUNDING * total * np.square(y).max())
-    return np.where(constant, np.nan, _ratio(xy, np.sqrt(xx * yy)))
-
-
-def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean rank of each gene when each is there ``weights`` times, shape ``(n_resamples, n)``."""
-    times = _by_value(values, weights)
-    ranks = np.cumsum(times, axis=1) - (times - 1) / 2
-    return ranks[:, np.unique(values, return_inverse=True)[1]]
-
-
-def _by_value(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weight of each distinct value, ascending, shape ``(n_resamples, n_values)``."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    return np.add.reduceat(weights[:, order], starts, axis=1)
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """``numerator / denominator``, NaN where that is undefined."""
-    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
