@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from simplechrome_tk import nn
 from simplechrome_tk._device import resolve_device
 from simplechrome_tk._inputs import check_columns, check_normalization, neighbor_graph, observe, region_shapes
 from simplechrome_tk._require import split_of
+from simplechrome_tk._settings import Settings
 from simplechrome_tk._store import read_model, write_model
 from simplechrome_tk.tl._evaluate import evaluate
 
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-logger = logging.getLogger(__name__)
-
-Task = Literal["classification", "regression", "both"]
-Preset = Literal["default", "paper"]
+    from simplechrome_tk._settings import Preset, Task
 
 
 class SimpleChrome:
@@ -92,15 +89,20 @@ class SimpleChrome:
         rng: int = 0,
         device: str | torch.device | None = None,
     ) -> None:
-        for name, value, choices in (("task", task, Task), ("preset", preset, Preset)):
-            if value not in get_args(choices):
-                msg = f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}."
-                raise ValueError(msg)
         if n_latent is None:
             n_latent = 10 if preset == "paper" else 32
-        if n_latent < 1:
-            msg = f"n_latent is {n_latent}; expected at least 1."
-            raise ValueError(msg)
+        self.settings = Settings(
+            n_latent=n_latent,
+            n_hidden=n_hidden,
+            dropout=dropout,
+            neighbors_key=neighbors_key,
+            task=task,
+            preset=preset,
+            label_key=label_key,
+            expression_key=expression_key,
+            split_key=split_key,
+            rng=rng,
+        )
         if "normalize" not in adata.uns:
             msg = "X is not normalised: run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first."
             raise ValueError(msg)
@@ -111,18 +113,6 @@ class SimpleChrome:
                 "sct.pp.normalize(adata, method='paper')."
             )
             raise ValueError(msg)
-        self._arguments: dict[str, Any] = {
-            "n_latent": n_latent,
-            "n_hidden": n_hidden,
-            "dropout": dropout,
-            "neighbors_key": neighbors_key,
-            "task": task,
-            "preset": preset,
-            "label_key": label_key,
-            "expression_key": expression_key,
-            "split_key": split_key,
-            "rng": rng,
-        }
         self._regions = region_shapes(adata)
         self._columns = list(adata.var_names)
         self._normalization = {key: np.asarray(value) for key, value in adata.uns["normalize"].items()}
@@ -132,7 +122,7 @@ class SimpleChrome:
         self.adata: ad.AnnData | None = adata
         if neighbors_key is not None:
             self._graph(adata)
-        self._net = self._build()
+        self._net = self._network()
 
     def train(
         self,
@@ -168,7 +158,7 @@ class SimpleChrome:
             When the data have changed since the model was made, a split has no genes or one class only.
         """
         adata = self._data(None)
-        recipe = self._recipe(
+        recipe = self.settings.recipe(
             latent={"epochs": latent_epochs, "batch_size": batch_size, "learning_rate": learning_rate},
             expression={
                 "epochs": expression_epochs,
@@ -177,10 +167,12 @@ class SimpleChrome:
                 "patience": patience,
             },
         )
-        a = self._arguments
-        observed = observe(adata, task=a["task"], label_key=a["label_key"], expression_key=a["expression_key"])
-        rows = observed.rows(split_of(adata, a["split_key"]))
-        if a["task"] != "classification":
+        settings = self.settings
+        observed = observe(
+            adata, task=settings.task, label_key=settings.label_key, expression_key=settings.expression_key
+        )
+        rows = observed.rows(split_of(adata, settings.split_key))
+        if settings.task != "classification":
             measured = observed.expression[rows["train"]]
             self._expression_scale = (float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0)
         center, scale = self._expression_scale
@@ -191,8 +183,8 @@ class SimpleChrome:
         train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
         self._history = []
         with torch.random.fork_rng():
-            torch.manual_seed(self._arguments["rng"])
-            net = self._build()
+            torch.manual_seed(self.settings.rng)
+            net = self._network()
             phases = {
                 "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
                 "expression": nn.fit_expression(
@@ -277,8 +269,7 @@ class SimpleChrome:
             "probability": torch.sigmoid(output.logit),
             "expression": output.expression * scale + center,
         }
-        task = self._arguments["task"]
-        kept = {"classification": ["probability"], "regression": ["expression"]}.get(task, list(columns))
+        kept = {"classification": ["probability"], "regression": ["expression"]}.get(self.settings.task, list(columns))
         return pd.DataFrame({name: columns[name].cpu().numpy() for name in kept}, index=adata.obs_names)
 
     def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
@@ -292,7 +283,7 @@ class SimpleChrome:
             Passed on.
         """
         adata = self._data(adata)
-        keys = {key: self._arguments[key] for key in ("label_key", "expression_key", "split_key")}
+        keys = {key: getattr(self.settings, key) for key in ("label_key", "expression_key", "split_key")}
         return evaluate(adata, self.predict(adata), **{**keys, **kwargs})
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -312,7 +303,7 @@ class SimpleChrome:
         """
         self._require_trained()
         config = {
-            "arguments": self._arguments,
+            "arguments": dataclasses.asdict(self.settings),
             "regions": [list(shape) for shape in self._regions],
             "columns": self._columns,
             "normalization": {key: value.tolist() for key, value in self._normalization.items()},
@@ -349,14 +340,14 @@ class SimpleChrome:
         """
         weights, config = read_model(path)
         model = cls.__new__(cls)
-        model._arguments = config["arguments"]
+        model.settings = Settings(**config["arguments"])
         model._regions = [nn.RegionShape(*shape) for shape in config["regions"]]
         model._columns = config["columns"]
         model._normalization = {key: np.asarray(value) for key, value in config["normalization"].items()}
         model._expression_scale = tuple(config["expression_scale"])
         model._history = config["history"]
         model.device = resolve_device(device)
-        model._net = model._build().eval()
+        model._net = model._network().eval()
         model._net.load_state_dict(weights)
         model.adata = None
         if adata is not None:
@@ -364,42 +355,18 @@ class SimpleChrome:
         return model
 
     def __repr__(self) -> str:
-        a = self._arguments
+        s = self.settings
         regions = " + ".join(f"{shape.n_marks} marks x {shape.n_bins} bins" for shape in self._regions)
-        graph = f"neighbours {a['neighbors_key']!r}" if a["neighbors_key"] else "no neighbours"
+        graph = f"neighbours {s.neighbors_key!r}" if s.neighbors_key else "no neighbours"
         state = f"trained for {len(self._history)} epochs" if self.is_trained else "not trained"
         n_weights = sum(parameter.numel() for parameter in self._net.parameters())
         return (
-            f"SimpleChrome ({a['preset']}, {a['task']}): {regions} -> {a['n_latent']} latents -> expression, {graph}\n"
+            f"SimpleChrome ({s.preset}, {s.task}): {regions} -> {s.n_latent} latents -> expression, {graph}\n"
             f"{n_weights:,} weights on {self.device}, {state}"
         )
 
-    def _build(self) -> nn.SimpleChromeNet:
-        a = self._arguments
-        neighbors = a["neighbors_key"] is not None
-        with torch.random.fork_rng():
-            torch.manual_seed(a["rng"])
-            if a["preset"] == "paper":
-                net = nn.build_paper_network(self._regions, n_latent=a["n_latent"], neighbors=neighbors)
-            else:
-                net = nn.build_network(
-                    self._regions,
-                    n_latent=a["n_latent"],
-                    n_hidden=a["n_hidden"],
-                    dropout=a["dropout"],
-                    neighbors=neighbors,
-                )
-        return net.to(self.device)
-
-    def _recipe(self, **phases: dict[str, Any]) -> nn.Recipe:
-        recipe = nn.PAPER_RECIPE if self._arguments["preset"] == "paper" else nn.Recipe()
-        changed = {
-            name: dataclasses.replace(
-                getattr(recipe, name), **{key: value for key, value in given.items() if value is not None}
-            )
-            for name, given in phases.items()
-        }
-        return dataclasses.replace(recipe, **changed)
+    def _network(self) -> nn.SimpleChromeNet:
+        return self.settings.network(self._regions).to(self.device)
 
     def _require_trained(self) -> None:
         if not self.is_trained:
@@ -423,5 +390,5 @@ class SimpleChrome:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
     def _graph(self, adata: ad.AnnData) -> nn.Graph | None:
-        key = self._arguments["neighbors_key"]
+        key = self.settings.neighbors_key
         return None if key is None else neighbor_graph(adata, key).to(self.device)

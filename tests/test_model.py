@@ -205,7 +205,7 @@ def test_paper_preset_takes_the_published_settings():
     model = sct.SimpleChrome(adata, preset="paper")
     assert "500" not in repr(model)
     assert repr(model).startswith("SimpleChrome (paper, both): 5 marks x 100 bins -> 10 latents")
-    recipe = model._recipe(latent={}, expression={})
+    recipe = model.settings.recipe(latent={}, expression={})
     assert (recipe.latent.epochs, recipe.latent.batch_size, recipe.latent.learning_rate) == (5, 64, 1e-4)
     assert recipe.kl_weight == 5e-5
     model.train(latent_epochs=1, progress=False)
@@ -222,6 +222,7 @@ def test_arguments_that_cannot_be_met(simulated: ad.AnnData):
     assert "choose one of classification, regression, both" in refused(simulated, task="ranking")
     assert "choose one of default, paper" in refused(simulated, preset="best")
     assert "n_latent is 0" in refused(simulated, n_latent=0)
+    assert "dropout is 1" in refused(simulated, dropout=1)
     assert "sct.pp.normalize(adata, method='paper')" in refused(simulated, preset="paper")
     assert "sct.pp.tss_neighbors(adata, key_added='hic')" in refused(simulated, neighbors_key="hic")
     assert "sct.pp.normalize(adata) first" in refused(sct.datasets.simulate(300))
@@ -230,6 +231,12 @@ def test_arguments_that_cannot_be_met(simulated: ad.AnnData):
 def test_prediction_before_training_names_the_call(simulated: ad.AnnData):
     with pytest.raises(RuntimeError, match=r"run model\.train\(\) first"):
         sct.SimpleChrome(simulated).predict()
+
+
+@pytest.mark.parametrize("argument", ["latent_epochs", "expression_epochs", "batch_size", "learning_rate", "patience"])
+def test_training_without_steps_is_refused(simulated: ad.AnnData, argument: str):
+    with pytest.raises(ValueError, match="is 0; expected more than 0"):
+        sct.SimpleChrome(simulated).train(progress=False, **{argument: 0})
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])

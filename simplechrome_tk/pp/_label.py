@@ -51,14 +51,7 @@ def label_expression(
         When expression is negative, or a cell type ends up with one class only.
     """
     adata = adata.copy() if copy else adata
-    fix = "store expression there, or name the column with expression_key"
-    expression = obs_column(adata, expression_key, fix=fix).to_numpy(float)
-    if (expression < 0).any():
-        msg = (
-            f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not "
-            "logarithms."
-        )
-        raise ValueError(msg)
+    expression = _linear_expression(adata, expression_key)
     cells = cell_types(adata).to_numpy()
     measured = ~np.isnan(expression)
     labels = np.full(adata.n_obs, None, dtype=object)
@@ -90,6 +83,10 @@ def log_expression(expression: np.ndarray) -> np.ndarray:
 
 def expression_truth(adata: ad.AnnData, expression_key: str = k.EXPRESSION) -> np.ndarray:
     """Return ``log10(expression + 0.1)``, the scale of predictions, NaN where missing, shape ``(n_genes,)``."""
+    return log_expression(_linear_expression(adata, expression_key))
+
+
+def _linear_expression(adata: ad.AnnData, expression_key: str) -> np.ndarray:
     fix = "store expression there, name the column with expression_key, or leave expression out of the task"
     expression = obs_column(adata, expression_key, fix=fix).to_numpy(float)
     if (expression < 0).any():
@@ -98,4 +95,4 @@ def expression_truth(adata: ad.AnnData, expression_key: str = k.EXPRESSION) -> n
             "logarithms."
         )
         raise ValueError(msg)
-    return log_expression(expression)
+    return expression
