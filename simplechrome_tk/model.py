@@ -137,7 +137,8 @@ class SimpleChrome:
         """Train both phases from new weights; what is not given comes from the preset.
 
         Phase 2 stops early when the validation score (mean of AUROC and Pearson) no longer rises; the weights of its
-        best epoch are kept. The caller's random state is left as it was.
+        best epoch are kept. The caller's random state is left as it was. A training that is interrupted leaves the
+        model as it was before.
 
         Parameters
         ----------
@@ -172,16 +173,16 @@ class SimpleChrome:
             adata, task=settings.task, label_key=settings.label_key, expression_key=settings.expression_key
         )
         rows = observed.rows(split_of(adata, settings.split_key))
+        center, scale = 0.0, 1.0
         if settings.task != "classification":
             measured = observed.expression[rows["train"]]
-            self._expression_scale = (float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0)
-        center, scale = self._expression_scale
+            center, scale = float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0
         x = self._tensor(adata)
         targets = nn.Targets(
             label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
         )
         train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
-        self._history = []
+        history: list[dict[str, Any]] = []
         with torch.random.fork_rng():
             torch.manual_seed(self.settings.rng)
             net = self._network()
@@ -195,11 +196,11 @@ class SimpleChrome:
             with tqdm(total=total, disable=not progress, unit="epoch") as bar:
                 for phase, epochs in phases.items():
                     for row in epochs:
-                        self._history.append({"epoch": len(self._history) + 1, "phase": phase, **row})
+                        history.append({"epoch": len(history) + 1, "phase": phase, **row})
                         bar.set_description(phase)
                         bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
                         bar.update()
-        self._net = net.eval()
+        self._net, self._history, self._expression_scale = net.eval(), history, (center, scale)
 
     @property
     def is_trained(self) -> bool:

@@ -65,6 +65,24 @@ def test_training_again_starts_anew(simulated: ad.AnnData):
     pd.testing.assert_frame_equal(model.predict(), first, check_exact=True)
 
 
+def test_interrupted_training_leaves_the_model_as_it_was(simulated: ad.AnnData, monkeypatch: pytest.MonkeyPatch):
+    model = sct.SimpleChrome(simulated, n_latent=4)
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sct.nn, "fit_expression", interrupted)
+        model.train(**QUICK)
+    assert not model.is_trained
+    model.train(**QUICK)
+    before = model.predict()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sct.nn, "fit_expression", interrupted)
+        model.train(**QUICK)
+    pd.testing.assert_frame_equal(model.predict(), before, check_exact=True)
+
+
 def test_data_are_left_as_found():
     adata = prepare(sct.datasets.simulate(400))
     before = adata.copy()
