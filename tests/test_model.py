@@ -71,15 +71,17 @@ def test_interrupted_training_leaves_the_model_as_it_was(simulated: ad.AnnData, 
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(sct.nn, "fit_expression", interrupted)
-        model.train(**QUICK)
+    def interrupt_training() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(sct.nn, "fit_expression", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                model.train(**QUICK)
+
+    interrupt_training()
     assert not model.is_trained
     model.train(**QUICK)
     before = model.predict()
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(sct.nn, "fit_expression", interrupted)
-        model.train(**QUICK)
+    interrupt_training()
     pd.testing.assert_frame_equal(model.predict(), before, check_exact=True)
 
 
