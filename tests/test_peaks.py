@@ -29,10 +29,8 @@ def test_chromosome_names_are_text_even_where_they_are_numbers(tmp_path):
     [
         ("", "no peaks at all"),
         ("chrom\tstart\tend\tname\tscore\tstrand\tsignalValue\tp\tq\n" + PEAK, "is there a header line"),
-        (
-            "track type=broadPeak\n" + PEAK,
-            r"1 of 2 peaks have no start or end \(is it a header line\?\), the first in row 1",
-        ),
+        ("#only\ntrack type=broadPeak\n", "no peaks at all"),
+        (PEAK + "track type=broadPeak\n", r"1 of 2 peaks have no start or end .*, the first in row 2"),
         (PEAK + PEAK.replace("3.5", "NA"), "1 of 2 peaks have a missing or infinite signal, the first in row 2"),
         (PEAK.replace("3.5", "inf"), "missing or infinite signal"),
         (PEAK.replace("3.5", "-3.5"), r"1 of 1 peaks have a negative signal.*chr1 10 20 -3.5"),
@@ -68,5 +66,49 @@ def test_a_damaged_gzip_file_is_refused(tmp_path, damage):
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a name that ends in \.broadPeak or \.narrowPeak"):
-        sct.io.read_peaks(tmp_path / "peaks.bed.gz")
+    with pytest.raises(ValueError, match=r"a name that ends in \.broadPeak, \.narrowPeak, \.bed, \.bedGraph"):
+        sct.io.read_peaks(tmp_path / "peaks.txt.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "signal"),
+    [
+        ("a.bed", "chr1\t10\t20\n", 1.0),
+        ("a.bed", "chr1\t10\t20\tname\n", 1.0),
+        ("a.bed", "chr1\t10\t20\tname\t7\n", 7.0),
+        ("a.bed", "chr1\t10\t20\tname\t7.5\t+\t10\t20\t0,0,0\t1\t10,\t0,\n", 7.5),
+        ("a.bed", "chr1\t10\t20\tname\t7.5\t+" + "\tmore" * 8 + "\n", 7.5),
+        ("a.bedGraph", "browser position chr1\ntrack type=bedGraph\n#comment\nchr1\t10\t20\t0.25\n", 0.25),
+        ("a.bed", 'chr1\t10\t20\t5" exon\t3\n', 3.0),
+        ("a.bdg", "chr1\t10\t20\t0.25\n", 0.25),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_reads_bed_and_bedgraph(tmp_path, name, text, signal, zipped):
+    path = tmp_path / (name + ".gz" * zipped)
+    path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
+    assert sct.io.read_peaks(path).to_dict("list") == {
+        "chrom": ["chr1"],
+        "start": [10],
+        "end": [20],
+        "signal": [signal],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.bedGraph", "chr1\t10\t20\t1\nchr1\t20\t30\thigh\n", "'signal' holds object, such as 'high' in row 2"),
+        ("a.bedGraph", "chr1\t10\t20\n", "1 of 1 peaks have a missing or infinite signal"),
+        ("a.bedGraph", "chr1\t10\t20\t1\nchr1\t10\n", "1 of 2 peaks have no start or end.* row 2"),
+        ("a.bed", "chr1\t10\t20\tn\t5\nchr1\t10\t20\tn\n", "1 of 2 peaks have a missing or infinite signal.* row 2"),
+        ("a.bed", "chr1\t10\t20\tn\t.\n", r"'signal' holds object, such as '\.' in row 1"),
+        ("a.bed", "\x00\x01\n", "a.bed"),
+        ("a.bed", "chr1\t99999999999999999999\t20\n", "a.bed"),
+    ],
+)
+def test_what_is_no_bed_or_bedgraph_is_refused_by_name(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        sct.io.read_peaks(tmp_path / name)
+    assert str(tmp_path / name) in str(error.value)

@@ -1,6 +1,8 @@
 """Public data, and simulated data with a known truth."""
 
+from simplechrome_tk.datasets._deepchrome import deepchrome, deepchrome_expression, deepchrome_sample, deepchrome_scores
 from simplechrome_tk.datasets._example import example
+from simplechrome_tk.datasets._example_tracks import ExampleTracks, example_tracks
 from simplechrome_tk.datasets._public import DatasetUnavailableError, cache_folder
 from simplechrome_tk.datasets._roadmap import ALL_MARKS, CELL_TYPES, CORE_MARKS, roadmap
 from simplechrome_tk.datasets._simulate import simulate
@@ -10,8 +12,14 @@ __all__ = [
     "CELL_TYPES",
     "CORE_MARKS",
     "DatasetUnavailableError",
+    "ExampleTracks",
     "cache_folder",
+    "deepchrome",
+    "deepchrome_expression",
+    "deepchrome_sample",
+    "deepchrome_scores",
     "example",
+    "example_tracks",
     "roadmap",
     "simulate",
 ]

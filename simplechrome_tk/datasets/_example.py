@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 REQUIRE_VARIABLE = "SIMPLECHROME_TK_REQUIRE_DATA"
 
+_DOWNLOAD = """\
+connect to the network and run this again (about 12 MB, kept
+in {cache}),
+or set"""
+
 _BANNER = """\
 ################################################################################
 ##                                                                            ##
@@ -27,9 +32,8 @@ works. Figures below do NOT describe biology.
 
 Reason: {reason}
 
-For the real data, connect to the network and run this again (about 12 MB, kept
-in {cache}),
-or set {cache_variable} to a folder that holds the files.
+For the real data, {remedy}
+{cache_variable} to a folder that holds the files.
 To stop instead of simulating, set {require_variable}=1.
 ################################################################################"""
 
@@ -73,17 +77,20 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
             raise
         adata = simulate(n_genes_simulated, **{name: kwargs[name] for name in ("marks", "windows") if name in kwargs})
         asked = f"roadmap({cell_type!r})" + (" and the genes asked for" if kwargs.get("genes") is not None else "")
-        print(
-            _BANNER.format(
-                n_genes=n_genes_simulated,
-                asked=asked,
-                reason=textwrap.fill(str(error), 80, break_long_words=False, break_on_hyphens=False),
-                cache=cache_folder(),
-                cache_variable=CACHE_VARIABLE,
-                require_variable=REQUIRE_VARIABLE,
-            )
-        )
+        print(banner(n_genes_simulated, asked, error, remedy=_DOWNLOAD.format(cache=cache_folder())))
         adata.uns["dataset"] = "simulated"
     else:
         adata.uns["dataset"] = "roadmap"
     return adata
+
+
+def banner(n_genes: int, asked: str, error: Exception, *, remedy: str = "set") -> str:
+    """Say that simulated genes stand in for what was asked for, why, and what gives the real ones."""
+    return _BANNER.format(
+        n_genes=n_genes,
+        asked=asked,
+        reason=textwrap.fill(str(error), 80, break_long_words=False, break_on_hyphens=False),
+        remedy=remedy,
+        cache_variable=CACHE_VARIABLE,
+        require_variable=REQUIRE_VARIABLE,
+    )

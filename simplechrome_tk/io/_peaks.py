@@ -1,7 +1,8 @@
-"""Read peak files."""
+"""Read intervals from text: peaks, BED and bedGraph."""
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zlib
 from pathlib import Path
@@ -9,54 +10,90 @@ from typing import TYPE_CHECKING
 
 import bioframe
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator, Sequence
 
-    import pandas as pd
-
-_SCHEMAS = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak"}
-_COLUMNS = {"chrom": "chrom", "start": "start", "end": "end", "fc": "signal"}
+_SIGNALS = {"broadpeak": "fc", "narrowpeak": "fc", "bed": "score", "bedgraph": "value"}
+_SCHEMAS = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak", "bed": "bed12", "bedgraph": "bedGraph"}
+_COLUMNS = ("chrom", "start", "end", "signal")
+_CHUNK = 1_000_000
+_NONE = "{}: no {} at all; check the download, and the step or filter that came before."
+_DIRECTIVES = (b"track", b"browser", b"#")
 
 
 def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read an ENCODE broadPeak or narrowPeak file, plain or gzipped.
+    """Read intervals with a signal: ENCODE broadPeak or narrowPeak, BED or bedGraph, plain or gzipped.
 
     Parameters
     ----------
     path
-        The file. Its name says the format: ``*.broadPeak``, ``*.narrowPeak``, with or without ``.gz``.
+        The file. Its name says the format: ``*.broadPeak``, ``*.narrowPeak``, ``*.bed``, ``*.bedGraph``, with or
+        without ``.gz``. ``track``, ``browser`` and ``#`` lines at its head are left out.
 
     Returns
     -------
     pandas.DataFrame
-        One row per peak: ``chrom``, ``start``, ``end`` (bp, 0-based, half-open) and ``signal`` (``signalValue``,
-        the seventh column: mean enrichment over the region).
+        One row per interval: ``chrom``, ``start``, ``end`` (bp, 0-based, half-open) and ``signal``: of peaks
+        ``signalValue``, the seventh column (mean enrichment over the region); of bedGraph the fourth column; of BED the
+        score, the fifth column, or 1 where the file has fewer columns.
 
     Raises
     ------
     ValueError
-        When the format is unknown, the gzip stream is cut short, the file holds no peak, or a row is no peak.
+        When the format is unknown, the gzip stream is cut short, the file holds no interval, or a row is none.
     """
     path = Path(path)
-    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    if kind not in _SCHEMAS:
-        msg = (
-            f"{path}: cannot tell the format from the name; expected a name that ends in .broadPeak or .narrowPeak "
-            "(.gz)."
-        )
-        raise ValueError(msg)
-    try:
-        peaks = bioframe.read_table(str(path), schema=_SCHEMAS[kind], dtype={"chrom": str})
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        msg = f"{path}: the gzip file is truncated or damaged ({error}). Delete it and download it again."
-        raise ValueError(msg) from error
-    peaks = peaks.rename(columns=_COLUMNS)[list(_COLUMNS.values())]
+    kind = format_of(path, list(_SCHEMAS))
+    signal = _SIGNALS[kind]
+    peaks = pd.concat(
+        list(_read(path, _SCHEMAS[kind], ["chrom", "start", "end", signal], noun="peaks")), ignore_index=True
+    )
+    peaks = peaks.rename(columns={signal: "signal"})
+    if kind == "bed" and peaks["signal"].isna().all():
+        peaks["signal"] = 1.0
     check_peaks(peaks, source=str(path))
     return peaks
 
 
-def check_peaks(peaks: pd.DataFrame, *, source: str) -> None:
+def read_bed(path: Path) -> Iterator[pd.DataFrame]:
+    """Read a BED or tagAlign file, plain or gzipped, a million rows at a time.
+
+    Yields
+    ------
+    pandas.DataFrame
+        ``chrom``, ``start``, ``end`` (bp, 0-based, half-open), ``score`` (NaN where there is none) and ``strand``
+        (``+``, ``-`` or ``.``).
+
+    Raises
+    ------
+    ValueError
+        When the gzip stream is cut short, the file holds no interval, or a row is none.
+    """
+    for table in _read(path, "bed12", ["chrom", "start", "end", "score", "strand"], noun="reads"):
+        table["strand"] = table["strand"].fillna(".")
+        check_peaks(table.assign(signal=1.0), source=str(path), noun="reads")
+        strange = ~table["strand"].isin(["+", "-", "."])
+        _refuse(table, strange.to_numpy(), "reads have a strand other than +, - and .", source=str(path))
+        _refuse(table, _no_number(table["score"]), "reads have a score that is no number", source=str(path))
+        yield table
+
+
+def format_of(path: str | os.PathLike[str], expected: Sequence[str]) -> str:
+    """Return which of the expected formats (in lower case) the name of a file ends in, ``.gz`` aside."""
+    found = Path(path).name.lower().removesuffix(".gz").rpartition(".")[2]
+    found = "bedgraph" if found in ("bdg", "bg") else found
+    if found not in expected:
+        names = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak", "bedgraph": "bedGraph", "tagalign": "tagAlign"}
+        choices = ", ".join(f".{names.get(name, name)}" for name in expected)
+        msg = f"{path}: cannot tell the format from the name; expected a name that ends in {choices} (.gz)."
+        raise ValueError(msg)
+    return found
+
+
+def check_peaks(peaks: pd.DataFrame, *, source: str, noun: str = "peaks") -> None:
     """Raise ``ValueError`` unless there are rows, each an interval with a finite, non-negative signal.
 
     Parameters
@@ -65,31 +102,96 @@ def check_peaks(peaks: pd.DataFrame, *, source: str) -> None:
         Table with ``chrom``, ``start``, ``end`` and ``signal``.
     source
         What to call the table in the message: a file or a mark.
+    noun
+        What to call its rows.
     """
-    missing = [column for column in _COLUMNS.values() if column not in peaks]
+    missing = [column for column in _COLUMNS if column not in peaks]
     if missing:
         msg = f"{source}: no column {', '.join(missing)}; found {', '.join(map(str, peaks))}."
         raise ValueError(msg)
     if peaks.empty:
-        msg = f"{source}: no peaks at all; check the download, the filter that came before or the peak caller's log."
+        msg = _NONE.format(source, noun)
         raise ValueError(msg)
     for column in ("start", "end", "signal"):
         if not np.issubdtype(peaks[column].dtype, np.number):
-            msg = f"{source}: column {column!r} holds {peaks[column].dtype}, expected numbers; is there a header line?"
+            wrong = _no_number(peaks[column])
+            found = f", such as {peaks[column].iloc[int(wrong.argmax())]!r} in row {_row(peaks, wrong)}"
+            msg = (
+                f"{source}: column {column!r} holds {peaks[column].dtype}{found if wrong.any() else ''}; expected "
+                "numbers; is there a header line?"
+            )
             raise ValueError(msg)
-    problems = {
+    for problem, rows in {
         "no chromosome name": peaks["chrom"].isna(),
         "no start or end (is it a header line?)": peaks["start"].isna() | peaks["end"].isna(),
         "an end that is not after its start": ~(peaks["end"] > peaks["start"]),
         "a missing or infinite signal": ~np.isfinite(peaks["signal"]),
         "a negative signal": peaks["signal"] < 0,
-    }
-    for problem, rows in problems.items():
-        if rows.any():
-            first = int(np.flatnonzero(rows)[0])
-            row = " ".join(map(str, peaks.iloc[first]))
-            msg = (
-                f"{source}: {int(rows.sum())} of {len(peaks)} peaks have {problem}, the first in row {first + 1} "
-                f"({row}). Mend or leave out such rows."
-            )
-            raise ValueError(msg)
+    }.items():
+        _refuse(peaks, rows.to_numpy(), f"{noun} have {problem}", source=source)
+
+
+def _refuse(peaks: pd.DataFrame, wrong: np.ndarray, problem: str, *, source: str) -> None:
+    """Raise when any row is wrong, and name the first."""
+    if wrong.any():
+        row = " ".join(map(str, peaks.iloc[int(wrong.argmax())]))
+        msg = (
+            f"{source}: {int(wrong.sum())} of {len(peaks)} {problem}, the first in row {_row(peaks, wrong)} "
+            f"({row}). Mend or leave out such rows."
+        )
+        raise ValueError(msg)
+
+
+def _no_number(column: pd.Series) -> np.ndarray:
+    return (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
+
+
+def _row(peaks: pd.DataFrame, wrong: np.ndarray) -> int:
+    """Count to the first wrong row from 1; from the head of the file where the table is a later part of it."""
+    return int(wrong.argmax()) + 1 + (peaks.index.start if isinstance(peaks.index, pd.RangeIndex) else 0)
+
+
+def _read(path: Path, schema: str, columns: list[str], *, noun: str) -> Iterator[pd.DataFrame]:
+    """Yield some columns of a table without a header, a million rows at a time."""
+    try:
+        head, width = _layout(path)
+        names = bioframe.SCHEMAS[schema][:width] + [str(i) for i in range(len(bioframe.SCHEMAS[schema]), width)]
+        present = [column for column in columns if column in names]
+        dtype = {column: str for column in ("chrom", "strand") if column in present}
+        with pd.read_csv(
+            path,
+            sep="\t",
+            header=None,
+            names=names,
+            usecols=present,
+            dtype=dtype,
+            skiprows=head,
+            quoting=csv.QUOTE_NONE,
+            index_col=False,
+            compression="gzip" if _zipped(path) else None,
+            chunksize=_CHUNK,
+            low_memory=False,
+        ) as tables:
+            yield from (table.reindex(columns=columns) for table in tables)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        msg = f"{path}: the gzip file is truncated or damaged ({error}). Delete it and download it again."
+        raise ValueError(msg) from error
+    except pd.errors.EmptyDataError as error:
+        msg = _NONE.format(path, noun)
+        raise ValueError(msg) from error
+    except (pd.errors.ParserError, UnicodeDecodeError, OverflowError) as error:
+        msg = f"{path}: this is no tab-separated text ({error}). Is it another format under this name?"
+        raise ValueError(msg) from error
+
+
+def _layout(path: Path) -> tuple[int, int]:
+    """Return the number of lines for a genome browser at the head of a file, and of columns in the line after them."""
+    with gzip.open(path) if _zipped(path) else path.open("rb") as lines:
+        for number, line in enumerate(lines):
+            if not line.startswith(_DIRECTIVES):
+                return number, line.count(b"\t") + 1
+    raise pd.errors.EmptyDataError
+
+
+def _zipped(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")

@@ -5,5 +5,6 @@ from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
 from simplechrome_tk.pl._metrics import metrics
 from simplechrome_tk.pl._profiles import mark_profiles
+from simplechrome_tk.pl._qc import qc
 
-__all__ = ["gene", "history", "mark_profiles", "metrics", "precision_recall", "roc"]
+__all__ = ["gene", "history", "mark_profiles", "metrics", "precision_recall", "qc", "roc"]

@@ -1,9 +1,13 @@
 """Prepare data: windows, binning, labels, splits, normalisation, neighbours."""
 
+from simplechrome_tk.pp._bigwig import bin_bigwig
 from simplechrome_tk.pp._bin import bin_peaks
+from simplechrome_tk.pp._control import subtract_control
 from simplechrome_tk.pp._label import label_expression, log_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
 from simplechrome_tk.pp._normalize import normalize
+from simplechrome_tk.pp._qc import qc
+from simplechrome_tk.pp._reads import bin_reads
 from simplechrome_tk.pp._split import (
     TEST_CHROMOSOMES,
     VALID_CHROMOSOMES,
@@ -21,12 +25,16 @@ __all__ = [
     "TSS_WINDOW",
     "VALID_CHROMOSOMES",
     "Window",
+    "bin_bigwig",
     "bin_peaks",
+    "bin_reads",
     "label_expression",
     "log_expression",
     "normalize",
+    "qc",
     "split_by_chromosome",
     "split_deepchrome",
     "split_random",
+    "subtract_control",
     "tss_neighbors",
 ]

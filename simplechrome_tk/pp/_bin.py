@@ -1,9 +1,10 @@
-"""Bin signal along genes: intervals in, AnnData of genes by histone-mark bins out."""
+"""Bin signal along genes: tracks in, AnnData of genes by histone-mark bins out."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anndata as ad
 import numpy as np
@@ -11,15 +12,19 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
+from simplechrome_tk.pp._intervals import means, pile_up
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
+
+Source = TypeVar("Source")
 
 
 def bin_peaks(
@@ -28,7 +33,7 @@ def bin_peaks(
     *,
     windows: Sequence[Window] = DEFAULT_WINDOWS,
 ) -> ad.AnnData:
-    """Average peak signal over the bins of every gene.
+    """Average the signal of peaks, BED or bedGraph over the bins of every gene.
 
     A bin's value is the integral of the signal over the bin divided by its width: 0 outside peaks; peaks that overlap
     add up. Bins run from 5' to 3' of the gene, whatever its strand. What lies beyond the start of a chromosome is 0.
@@ -36,8 +41,8 @@ def bin_peaks(
     Parameters
     ----------
     peaks
-        For each mark a peak file (:func:`simplechrome_tk.io.read_peaks`) or a table with ``chrom``, ``start``, ``end``
-        and ``signal``.
+        For each mark a file of peaks, BED or bedGraph (:func:`simplechrome_tk.io.read_peaks`), or a table with
+        ``chrom``, ``start``, ``end`` and ``signal``.
     genes
         Table indexed by gene id with ``chrom``, ``tss``, ``strand`` (``+``, ``-`` or ``.``) and, for windows on the
         body or the gene's end, ``start`` and ``end``: bp, 0-based, half-open. Further columns are kept.
@@ -67,26 +72,95 @@ def bin_peaks(
     >>> adata[:, "H3K4me3:tss:-50"].X.item()
     3.0
     """
+    return bin_tracks(peaks, genes, windows, open_track=_open_peaks, table=True)
+
+
+class Track(Protocol):
+    """The signal of one mark."""
+
+    @property
+    def chroms(self) -> Collection[str]:
+        """The chromosomes on which it holds data."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Length of each chromosome in bp, as far as the source of the signal knows."""
+
+    def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the value of each bin on one chromosome.
+
+        Parameters
+        ----------
+        chrom
+            One of ``chroms``.
+        edges
+            For each region, edges of bins in bp, shape ``(n_genes, n_bins + 1)``; each row ascends or descends.
+
+        Returns
+        -------
+        list[numpy.ndarray]
+            For each region, shape ``(n_genes, n_bins)``.
+        """
+
+
+def bin_tracks(
+    sources: Mapping[str, Source],
+    genes: pd.DataFrame,
+    windows: Sequence[Window],
+    *,
+    open_track: Callable[[str, Source], AbstractContextManager[Track]],
+    table: bool = False,
+) -> ad.AnnData:
+    """Bin one track after another along genes: what all ``bin_`` functions share.
+
+    Parameters
+    ----------
+    sources
+        For each mark what ``open_track`` opens.
+    genes, windows
+        As in :func:`bin_peaks`.
+    open_track
+        Opens the track of a mark.
+    table
+        Whether a source may be a table, whose chromosomes are then easily renamed.
+
+    Returns
+    -------
+    anndata.AnnData
+        As of :func:`bin_peaks`.
+
+    Raises
+    ------
+    ValueError
+        When no gene or no mark is given, a gene lacks what a window needs, genes and a track share no chromosome name,
+        or a gene lies beyond the end of its chromosome.
+    """
     _check_genes(genes, windows)
-    if not peaks:
-        msg = "no marks: `peaks` is empty; expected for example {'H3K4me3': 'k4me3.broadPeak.gz'}."
+    if not sources:
+        msg = "no marks: expected for example {'H3K4me3': 'k4me3.bw'}, found nothing."
         raise ValueError(msg)
     edges = [window.edges(genes) for window in windows]
     chrom = genes[k.CHROM].astype(str).to_numpy()
-    offsets = np.cumsum([0] + [len(peaks) * window.n_bins for window in windows])
-    matrix = np.empty((len(genes), offsets[-1]), dtype=np.float32)
+    places = [(str(name), np.flatnonzero(chrom == name)) for name in np.unique(chrom)]
+    offsets = np.cumsum([0] + [len(sources) * window.n_bins for window in windows])
+    matrix = np.zeros((len(genes), offsets[-1]), dtype=np.float32)
     bare: dict[str, int] = {}
-    for i, (mark, source) in enumerate(peaks.items()):
-        table = source if isinstance(source, pd.DataFrame) else read_peaks(source)
-        check_peaks(table, source=mark)
-        bare[mark] = _genes_without_peaks(genes[k.CHROM], table["chrom"], mark=mark)
-        by_chrom = {str(name): _Integral(group) for name, group in table.groupby("chrom", observed=True)}
-        for window, offset, window_edges in zip(windows, offsets, edges, strict=False):
-            block = matrix[:, offset + i * window.n_bins : offset + (i + 1) * window.n_bins]
-            for name in np.unique(chrom):
-                rows = np.flatnonzero(chrom == name)
-                block[rows] = by_chrom[name].means(window_edges[rows]) if name in by_chrom else 0.0
-    adata = ad.AnnData(matrix, obs=genes.copy(), var=_columns(list(peaks), windows))
+    cut = [edge.min(axis=1) < 0 for edge in edges]
+    for i, (mark, source) in enumerate(sources.items()):
+        name = mark if isinstance(source, pd.DataFrame) else f"{mark} ({source})"
+        with open_track(mark, source) as track:
+            bare[mark] = _genes_without_data(chrom, track.chroms, track_name=name, table=table)
+            size = pd.Series(chrom).map(track.sizes).fillna(np.inf).to_numpy(float)
+            _check_within(genes, windows, size, track_name=name)
+            for beyond, edge in zip(cut, edges, strict=True):
+                beyond |= edge.max(axis=1) > size
+            for place, rows in places:
+                if place not in track.chroms:
+                    continue
+                values = track.bins(place, [edge[rows] for edge in edges])
+                for window, offset, block in zip(windows, offsets[:-1], values, strict=True):
+                    matrix[rows, offset + i * window.n_bins : offset + (i + 1) * window.n_bins] = block
+    adata = ad.AnnData(matrix, obs=genes.copy(), var=_columns(list(sources), windows))
     adata.uns["windows"] = pd.DataFrame(
         [(w.anchor, w.upstream, w.downstream, w.n_bins) for w in windows],
         columns=["anchor", "upstream", "downstream", "n_bins"],
@@ -94,30 +168,32 @@ def bin_peaks(
     )
     if any(bare.values()):
         counts = ", ".join(f"{n} genes for {mark}" for mark, n in bare.items() if n)
-        logger.warning("No peak on the whole chromosome of %s; their signal is 0.", counts)
-    cut = sum(int((e.min(axis=1) < 0).sum()) for e in edges)
-    if cut:
-        logger.warning("%d gene windows reach beyond the start of their chromosome; the signal there is 0.", cut)
+        logger.warning("No data on the whole chromosome of %s; their signal is 0.", counts)
+    if n := sum(int(beyond.sum()) for beyond in cut):
+        logger.warning("%d gene windows reach beyond the start or end of their chromosome; the signal there is 0.", n)
     return adata
 
 
-class _Integral:
-    """The integral of a piecewise constant signal along one chromosome."""
+class _Peaks:
+    """A table of peaks; those that overlap add up."""
+
+    sizes: Mapping[str, int] = {}
 
     def __init__(self, peaks: pd.DataFrame) -> None:
-        start, end = peaks["start"].to_numpy(float), peaks["end"].to_numpy(float)
-        signal = peaks["signal"].to_numpy(float)
-        order = np.argsort(np.concatenate([start, end]), kind="stable")
-        self.position = np.concatenate([start, end])[order]
-        depth = np.cumsum(np.concatenate([np.ones(len(start)), -np.ones(len(end))])[order])
-        height = np.cumsum(np.concatenate([signal, -signal])[order])
-        height[depth == 0] = 0.0  # exactly, where rounding leaves a trace
-        self.integral = np.concatenate([[0.0], np.cumsum(height[:-1] * np.diff(self.position))])
+        self._tables = {str(name): table for name, table in peaks.groupby("chrom", observed=True)}
+        self.chroms = set(self._tables)
 
-    def means(self, edges: np.ndarray) -> np.ndarray:
-        """Mean signal between neighbouring edges, which may ascend or descend along each row."""
-        means = np.diff(np.interp(edges, self.position, self.integral), axis=1) / np.diff(edges, axis=1)
-        return np.maximum(means, 0.0)  # rounding may leave a trace below 0 in peaks of signal 0
+    def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+        start, end, signal = self._tables[chrom][["start", "end", "signal"]].to_numpy(float).T
+        steps = pile_up(start, end, signal)
+        return [means(steps.integral(edge), edge) for edge in edges]
+
+
+@contextmanager
+def _open_peaks(mark: str, source: pd.DataFrame | str | os.PathLike[str]) -> Iterator[_Peaks]:
+    peaks = source if isinstance(source, pd.DataFrame) else read_peaks(source)
+    check_peaks(peaks, source=mark)
+    yield _Peaks(peaks)
 
 
 def _columns(marks: Sequence[str], windows: Sequence[Window]) -> pd.DataFrame:
@@ -168,28 +244,47 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
         raise ValueError(msg)
 
 
-def _genes_without_peaks(genes: pd.Series, peaks: pd.Series, *, mark: str) -> int:
-    """Count the genes on chromosomes that have no peak at all; raise when these are all of them."""
-    in_genes, in_peaks = set(genes.astype(str).unique()), set(peaks.astype(str).unique())
-    if not in_genes & in_peaks:
+def _check_within(genes: pd.DataFrame, windows: Sequence[Window], size: np.ndarray, *, track_name: str) -> None:
+    """Raise unless every gene lies on its chromosome, ``size`` bp long."""
+    columns = [k.TSS] + ([k.START, k.END] if any(window.needs_body for window in windows) else [])
+    last = genes[columns].to_numpy(float).max(axis=1)
+    beyond = np.flatnonzero(last > size)
+    if len(beyond):
+        first = beyond[0]
+        place = f"{last[first]:,.0f} on {genes[k.CHROM].iloc[first]}, which has {size[first]:,.0f} bp in the track"
         msg = (
-            f"{mark}: genes and peaks share no chromosome name (genes: {_some(in_genes)}; peaks: {_some(in_peaks)}). "
-            f"Rename one of them{_renaming(in_genes, in_peaks)}."
+            f"{track_name}: {len(beyond)} of {len(genes)} genes lie beyond the end of their chromosome, such as "
+            f"{genes.index[first]!r} at {place}. Genes and track are of different genome assemblies: take an "
+            "annotation of the track's."
         )
         raise ValueError(msg)
-    return int((~genes.astype(str).isin(in_peaks)).sum())
 
 
-def _renaming(in_genes: set[str], in_peaks: set[str]) -> str:
-    """Say how to rename the peaks, where a prefix "chr" is all that differs."""
-    if in_genes & {f"chr{name}" for name in in_peaks}:
-        renamed = "'chr' + table['chrom'].astype(str)"
-    elif in_genes & {name.removeprefix("chr") for name in in_peaks}:
-        renamed = "table['chrom'].str.removeprefix('chr')"
+def _genes_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_name: str, table: bool) -> int:
+    """Count the genes on chromosomes without data; raise when these are all of them."""
+    in_genes, in_track = set(chrom), set(with_data)
+    if in_genes & in_track:
+        return int((~np.isin(chrom, list(in_track))).sum())
+    track = "peaks" if table else "the track"
+    if table and (renamed := _renaming("table", in_track, in_genes)):
+        fix = f"Rename one: read the peaks with table = sct.io.read_peaks(path), set {renamed}, and pass the table"
+    elif renamed := _renaming("genes", in_genes, in_track):
+        fix = f"Rename those of the genes: {renamed}"
     else:
-        return " so that they agree"
-    return f": read the peaks with table = sct.io.read_peaks(path), set table['chrom'] = {renamed}, and pass the table"
+        fix = "Rename one of them so that they agree"
+    names = f"genes: {_some(in_genes)}; {track}: {_some(in_track)}"
+    msg = f"{track_name}: genes and {track} share no chromosome name ({names}). {fix}."
+    raise ValueError(msg)
+
+
+def _renaming(table: str, names: set[str], expected: set[str]) -> str:
+    """Say how to rename the chromosomes of a table, where a prefix "chr" is all that differs; else nothing."""
+    if expected & {f"chr{name}" for name in names}:
+        return f"{table}['chrom'] = 'chr' + {table}['chrom'].astype(str)"
+    if expected & {name.removeprefix("chr") for name in names}:
+        return f"{table}['chrom'] = {table}['chrom'].str.removeprefix('chr')"
+    return ""
 
 
 def _some(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
+    return ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "") or "none"

@@ -1,6 +1,17 @@
-"""Tools: evaluate predictions, fit baselines."""
+"""Tools: evaluate predictions, fit baselines, audit labels."""
 
+from simplechrome_tk.tl._audit import LabelAudit, above_as_text, audit_labels, text_label_shares
 from simplechrome_tk.tl._baseline import Baseline, fit_baseline, gradient_boosting, logistic_regression
 from simplechrome_tk.tl._evaluate import evaluate
 
-__all__ = ["Baseline", "evaluate", "fit_baseline", "gradient_boosting", "logistic_regression"]
+__all__ = [
+    "Baseline",
+    "LabelAudit",
+    "above_as_text",
+    "audit_labels",
+    "evaluate",
+    "fit_baseline",
+    "gradient_boosting",
+    "logistic_regression",
+    "text_label_shares",
+]

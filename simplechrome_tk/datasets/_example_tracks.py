@@ -1,0 +1,179 @@
+"""Files as a laboratory has them, to practise reading one's own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk.datasets._example import REQUIRE_VARIABLE, banner
+from simplechrome_tk.datasets._public import DatasetUnavailableError, cache_folder, fetch
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
+from simplechrome_tk.datasets._simulate import simulate
+from simplechrome_tk.get import region
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+_CELL_TYPES = ("E003", "E116")
+_MARGIN = 5_000  # bp around the TSS that a pilot region must cover
+_STEP = 100  # bp, resolution of simulated tracks
+
+
+class ExampleTracks(NamedTuple):
+    """Files of one cell type: what :func:`simplechrome_tk.io.from_tracks` reads.
+
+    Attributes
+    ----------
+    tracks
+        Mark -> its track: bigWig, or gzipped bedGraph where simulated.
+    annotation
+        Table of genes: ``gene_id``, ``symbol``, ``chrom``, ``start``, ``end``, ``strand``.
+    expression
+        Table of ``gene_id`` and ``RPKM``.
+    simulated
+        Whether the files were made up.
+    """
+
+    tracks: dict[str, Path]
+    annotation: Path
+    expression: Path
+    simulated: bool
+
+
+def example_tracks(
+    cell_type: str = "E116", *, n_genes_simulated: int = 600, folder: str | os.PathLike[str] | None = None
+) -> ExampleTracks:
+    """Tracks, annotation and expression of one cell type as files; simulated, under a banner, when out of reach.
+
+    The real tracks cover the 42 pilot regions of ENCODE, 1 % of the genome: Roadmap's -log10 p at 25 bp, hg19, in
+    ``bigwig`` below the cache folder. They have no public address, so that nothing can download them.
+
+    Parameters
+    ----------
+    cell_type
+        ``"E003"`` (H1 embryonic stem cells) or ``"E116"`` (GM12878, B cells).
+    n_genes_simulated
+        Number of genes to simulate when files are out of reach.
+    folder
+        Where to write the tables, and simulated tracks; a temporary folder that is gone when Python ends, if not given.
+
+    Returns
+    -------
+    ExampleTracks
+        Paths of the files. The annotation holds the genes whose TSS lies 5 kb or more inside a pilot region, the
+        expression all genes that Roadmap measured.
+
+    Raises
+    ------
+    DatasetUnavailableError
+        When files are out of reach and the environment variable ``SIMPLECHROME_TK_REQUIRE_DATA`` is set to anything
+        but ``0``.
+    ValueError
+        When the cell type is another one, or as :func:`simulate` does.
+
+    Examples
+    --------
+    >>> files = sct.datasets.example_tracks("E116")  # doctest: +SKIP
+    >>> adata = sct.io.from_tracks(files.tracks, files.annotation, files.expression)  # doctest: +SKIP
+    """
+    if cell_type not in _CELL_TYPES:
+        msg = f"there are no example tracks of {cell_type!r}; choose one of {', '.join(_CELL_TYPES)}."
+        raise ValueError(msg)
+    try:
+        tracks, genes, expression = _real(cell_type)
+    except DatasetUnavailableError as error:
+        if os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0"):
+            raise
+        to = _folder(folder)
+        adata = simulate(n_genes_simulated, rng=int(cell_type[1:]))
+        print(banner(n_genes_simulated, f"the tracks of {cell_type}", error))
+        tracks = _write_tracks(adata, cell_type, to)
+        genes = adata.obs[[k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND]].astype({k.START: int, k.END: int})
+        expression, simulated = adata.obs[k.EXPRESSION].rename("RPKM"), True
+    else:
+        to, simulated = _folder(folder), False
+    annotation, values = to / f"{cell_type}-genes.hg19.tsv", to / f"{cell_type}-expression.tsv"
+    genes.to_csv(annotation, sep="\t", index_label="gene_id")
+    expression.to_csv(values, sep="\t", index_label="gene_id")
+    return ExampleTracks(tracks, annotation, values, simulated)
+
+
+def _folder(folder: str | os.PathLike[str] | None) -> Path:
+    if folder is None:
+        path = Path(tempfile.mkdtemp(prefix="simplechrome_tk-"))
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+        return path
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _real(cell_type: str) -> tuple[dict[str, Path], pd.DataFrame, pd.Series]:
+    """Tracks, genes in the pilot regions and expression of all genes."""
+    beside = cache_folder() / "bigwig"
+    tracks = {mark: beside / f"{cell_type}-{mark}.pilot.hg19.bw" for mark in CORE_MARKS}
+    pilot = beside / "pilot_regions_hg19.csv"
+    if missing := [path.name for path in (*tracks.values(), pilot) if not path.exists()]:
+        msg = (
+            f"{', '.join(missing)} not found in {beside}, and not to be downloaded: these files have no public address."
+        )
+        raise DatasetUnavailableError(msg)
+    bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
+        columns={"#chr": k.CHROM, "name": k.SYMBOL}
+    )
+    genes = bounds.drop_duplicates("Ensembl_ID").set_index("Ensembl_ID")
+    tss = genes[k.START].where(genes[k.STRAND] == "+", genes[k.END])
+    inside = np.zeros(len(genes), dtype=bool)
+    for chrom, start, end in pd.read_csv(pilot)[[k.CHROM, k.START, k.END]].itertuples(index=False):
+        inside |= ((genes[k.CHROM] == chrom) & tss.between(start + _MARGIN, end - _MARGIN)).to_numpy()
+    listed = pd.read_csv(fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None)[3].str.split("_").str[0]
+    rpkm = np.loadtxt(fetch(f"shallowchrome/targets/{cell_type}/T.csv"))
+    expression = pd.Series(rpkm, index=listed, name="RPKM")
+    return (
+        tracks,
+        genes.loc[inside, [k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND]],
+        expression[~expression.index.duplicated()],
+    )
+
+
+def _write_tracks(adata: ad.AnnData, cell_type: str, folder: Path) -> dict[str, Path]:
+    """Lay simulated bins along the genome, those around a TSS over those of bodies, and write a bedGraph per mark."""
+    marks = list(adata.var[k.MARK].cat.categories)
+    around, body = region(adata, "tss"), region(adata, "body")
+    reach = around.shape[2] // 2
+    parts: dict[str, list[pd.DataFrame]] = {mark: [] for mark in marks}
+    for chrom, genes in adata.obs.reset_index(drop=True).groupby(k.CHROM, observed=True):
+        signal = np.zeros((len(marks), int(genes[k.END].max()) // _STEP + 2 * reach), dtype=np.float32)
+        for over_tss in (False, True):
+            for i, strand, start, end, tss in genes[[k.STRAND, k.START, k.END, k.TSS]].itertuples():
+                if over_tss:
+                    first, bins = int(tss) // _STEP - reach, around[i]
+                else:
+                    first, last = int(start) // _STEP, max(int(end) // _STEP, int(start) // _STEP + 1)
+                    bins = body[i][:, np.arange(last - first) * body.shape[2] // (last - first)]
+                signal[:, first : first + bins.shape[1]] = bins if strand == "+" else bins[:, ::-1]
+        for mark, values in zip(marks, signal, strict=True):
+            edges = np.flatnonzero(np.diff(values, prepend=np.nan, append=np.nan) != 0)
+            runs = pd.DataFrame(
+                {
+                    k.CHROM: chrom,
+                    k.START: edges[:-1] * _STEP,
+                    k.END: edges[1:] * _STEP,
+                    "signal": values[edges[:-1]],
+                }
+            )
+            parts[mark].append(runs[runs["signal"] > 0])
+    paths = {mark: folder / f"{cell_type}-{mark}.simulated.bedGraph.gz" for mark in marks}
+    for mark, path in paths.items():
+        pd.concat(parts[mark]).to_csv(
+            path, sep="\t", header=False, index=False, compression={"method": "gzip", "mtime": 0}
+        )
+    return paths

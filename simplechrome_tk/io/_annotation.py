@@ -1,0 +1,265 @@
+"""Read genes: where each lies, and where its transcription starts."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk.io._gene_table import GENE_RECORD, TSS_RULES, from_table, with_id
+from simplechrome_tk.io._genome import check_genome, check_naming, chrom_sizes
+from simplechrome_tk.io._gff import GFF_COLUMNS, read_gff
+from simplechrome_tk.io._text import check_width, column_names, read_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+TssRule = Literal["canonical", "most_upstream", "all"]
+
+_VERSIONED = re.compile(r"^((?:ENS[A-Z]*|[NX][MR]_)\d{6,})(?:\.\d+)?(?:_PAR_Y|_\d+)*$")
+_GFF_NAMES = ("gtf", "gff", "gff2", "gff3")
+_BED = ("chrom", "start", "end", "name", "score", "strand")
+_TSS_SUFFIX = re.compile(r":tss\d+$")
+_TOLD = {
+    "unknown_strand": "of unknown strand (read along the genome)",
+    "par_copies": "pseudoautosomal copies on chrY left out",
+    "further_loci": "further loci of an id left out (the first is kept)",
+    "stray_transcripts": "transcripts of no gene record left out",
+    "other_types": "genes of other types left out",
+    "not_in_genome": "rows on chromosomes that genome does not list",
+}
+
+
+def read_annotation(
+    annotation: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    tss: TssRule = "canonical",
+    gene_types: str | Sequence[str] | None = None,
+    genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series | None = None,
+) -> pd.DataFrame:
+    """Read genes and choose the start of transcription of each.
+
+    Parameters
+    ----------
+    annotation
+        GTF, GFF3, BED6, BED12 or a table with a header (tab, comma, semicolon or space), plain or gzipped; or a
+        DataFrame. A file whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed`` (``.gz``) is read as such, any
+        other by its content. A table needs a chromosome (``chrom``, ``chr``), ``tss`` or ``start`` and ``end``
+        (0-based, half-open, bp), ``strand`` and an id (``id``, ``gene_id``, ``Ensembl_ID``, ``name``; of a DataFrame
+        its index, unless that counts rows). It may have ``symbol`` and ``gene_type``; further columns are kept. Rows
+        of a table or BED file that share an id and overlap are transcripts of one gene.
+    tss
+        ``"canonical"``: the start of the transcript tagged ``Ensembl_canonical``, else ``MANE_Select``, else APPRIS
+        principal (the lowest number), else of the longest from start to end. ``"most_upstream"``: the 5'-most start
+        of a transcript. ``"all"``: one row for each distinct start, from 5' to 3', with ids ``id:tss1``, ``id:tss2``.
+        Where a gene has no transcript, its own 5' edge.
+    gene_types
+        Keep genes of these types only, such as ``"protein_coding"``.
+    genome
+        Chromosome sizes to check the genes against: ``{name: bp}``, a Series or table, the path of a two-column
+        ``chrom.sizes`` or ``.fai``, or an assembly that bioframe knows (``"hg19"``, ``"mm10"``).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per gene, in the order of the file, as :func:`simplechrome_tk.pp.bin_peaks` needs it. Index: gene id,
+        without version if it is one of Ensembl or RefSeq. ``symbol`` (the id where there is none), ``chrom``,
+        ``start`` and ``end`` of the gene (bp, 0-based, half-open; missing where a table has ``tss`` alone), ``strand``
+        (``.`` for unknown), ``tss`` (bp, 0-based: the 5' edge, so a start on ``+`` and an end on ``-``), ``gene_id``
+        (the index without ``:tss1``), ``transcript`` (the one that starts there, ``""`` for none), ``tss_rule`` (one of
+        ``TSS_RULES``, or ``tss``) and, where the file has it, ``gene_type``.
+
+        ``attrs["read_annotation"]``: ``source``, ``tss`` and the counts that are also logged.
+
+    Raises
+    ------
+    ValueError
+        When there is no gene or no transcript, an id, column or attribute is missing, a row is no interval, a
+        chromosome goes by two names (``1`` and ``chr1``), ``gene_types`` leaves no gene, or the genes and ``genome``
+        do not fit: no common chromosome name, or a gene beyond the end of its chromosome.
+
+    Notes
+    -----
+    Counted in the log: genes served by each rule, genes of unknown strand, rows left out (the copies on chrY of genes
+    in the pseudoautosomal region and further loci of an id: the first is kept), genes on chromosomes not in ``genome``.
+
+    Examples
+    --------
+    >>> import pandas as pd, simplechrome_tk as sct
+    >>> table = pd.DataFrame({"chrom": "chr9", "start": [36_833_271], "end": [37_034_476], "strand": ["-"]}, ["PAX5"])
+    >>> sct.io.read_annotation(table)["tss"].item()
+    37034476
+    """
+    if tss not in get_args(TssRule):
+        msg = f"tss is {tss!r}; choose one of {', '.join(get_args(TssRule))}."
+        raise ValueError(msg)
+    source = "the annotation table" if isinstance(annotation, pd.DataFrame) else str(Path(annotation))
+    genes, transcripts = _records(annotation, source=source)
+    check_naming(transcripts[k.CHROM] if genes is None else genes[k.CHROM], source=source)
+    genes, transcripts, left_out = _join(genes, transcripts)
+    all_types = len(genes)
+    if gene_types is not None:
+        genes = _of_types(genes, [gene_types] if isinstance(gene_types, str) else list(gene_types), source=source)
+    table = _place_tss(genes, transcripts, tss)
+    served = table.loc[~table["gene_id"].duplicated(), "tss_rule"].value_counts()
+    counts = {
+        "genes": len(genes),
+        "rows": len(table),
+        **{f"tss_{rule}": int(n) for rule, n in served.items()},
+        "unknown_strand": int((genes[k.STRAND] == k.UNKNOWN_STRAND).sum()),
+        **left_out,
+        "other_types": all_types - len(genes),
+        "not_in_genome": 0 if genome is None else check_genome(table, chrom_sizes(genome), source=source),
+    }
+    table.attrs["read_annotation"] = {"source": source, "tss": tss, "counts": counts}
+    rules = ", ".join(f"{rule} {n}" for rule, n in served.items())
+    told = [f"{counts[key]} {text}" for key, text in _TOLD.items() if counts[key]]
+    logger.warning("%s: %s.", source, "; ".join([f"{len(genes)} genes in {len(table)} rows, TSS by {rules}", *told]))
+    return table
+
+
+def strip_versions(ids: pd.Series) -> pd.Series:
+    """Strip the version (``.12``) and ``_PAR_Y`` from Ensembl and RefSeq ids; leave any other id as it is."""
+    codes, unique = pd.factorize(ids)
+    stripped = np.array([match[1] if (match := _VERSIONED.match(name)) else name for name in unique], dtype=object)
+    return pd.Series(stripped[codes], index=ids.index, name=ids.name, dtype=object)
+
+
+def _records(
+    annotation: str | os.PathLike[str] | pd.DataFrame, *, source: str
+) -> tuple[pd.DataFrame | None, pd.DataFrame]:
+    """Return gene records, where the format has them, and transcripts."""
+    if isinstance(annotation, pd.DataFrame):
+        return None, from_table(with_id(annotation), source=source)
+    path = Path(annotation)
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if kind in _GFF_NAMES:
+        return read_gff(path)
+    rows = read_rows(path)
+    number, fields = next(rows)
+    whole = [field.strip().isdigit() for field in fields]
+    if kind != "bed" and len(fields) == GFF_COLUMNS and whole[3] and whole[4]:
+        return read_gff(path)
+    if not any(whole[1:3]):
+        names = column_names(fields)
+        return None, from_table(pd.DataFrame(check_width(rows, len(names), path=path), columns=names), source=source)
+    if len(fields) < len(_BED):
+        msg = (
+            f"{path}: line {number} has {len(fields)} columns; expected BED6 ({', '.join(_BED)}) or BED12, since "
+            "genes need an id and a strand, or a header that names the columns."
+        )
+        raise ValueError(msg)
+    table = pd.DataFrame(check_width(itertools.chain([(number, fields)], rows), len(fields), path=path))
+    return None, from_table(table.iloc[:, : len(_BED)].set_axis(_BED, axis=1).drop(columns="score"), source=source)
+
+
+def _join(genes: pd.DataFrame | None, transcripts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """Give each id one gene, and each transcript the number of its gene in ``_gene``.
+
+    Without gene records, transcripts of one id that overlap make a gene.
+    """
+    if genes is None:
+        repeated, stray = pd.Series(dtype=bool), 0
+        genes, transcripts = _loci(transcripts)
+    else:
+        repeated = genes.duplicated(["_key", k.CHROM])
+        genes = genes[~repeated].reset_index(drop=True)
+        places = pd.MultiIndex.from_frame(genes[["_key", k.CHROM]])
+        number = places.get_indexer(pd.MultiIndex.from_frame(transcripts[["_key", k.CHROM]]))
+        stray = int((number < 0).sum())
+        transcripts = transcripts.assign(_gene=number)[number >= 0]
+    copy = genes[k.CHROM].isin(["Y", "chrY"]) | genes["id"].str.contains("_PAR_Y", regex=False)
+    genes["id"] = strip_versions(genes["id"])
+    again = genes["id"].loc[copy.sort_values(kind="stable").index].duplicated().sort_index()  # chrX before chrY
+    left_out = {
+        "par_copies": int((again & copy).sum()),
+        "further_loci": int(repeated.sum() + (again & ~copy).sum()),
+        "stray_transcripts": stray,
+    }
+    return genes[~again], transcripts, left_out
+
+
+def _loci(transcripts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make a gene of the transcripts of one id and strand that overlap, or that have a TSS alone."""
+    same = ["id", k.CHROM, k.STRAND]
+    rows = transcripts.reindex(columns=[*transcripts, *{k.START, k.END}.difference(transcripts)])
+    rows = rows.sort_values([*same, k.START], kind="stable")
+    reach = rows.groupby(same, sort=False)[k.END].cummax()
+    reach = reach.groupby([rows[column] for column in same], sort=False).shift()
+    locus = (~rows.duplicated(same) | (rows[k.START] >= reach)).cumsum().sort_index()
+    rows = rows.sort_index()
+    number = pd.factorize(locus)[0]  # in the order of the file
+    bodies = rows.groupby(number)
+    genes = rows[~locus.duplicated()].reset_index(drop=True)
+    genes = genes.assign(**{k.START: bodies[k.START].min(), k.END: bodies[k.END].max()})
+    alone = bodies.size().to_numpy()[number] == 1
+    if (rows["transcript"] == "").all():  # a table of genes
+        rows["_rank"] = rows["_rank"].where(~alone, float(GENE_RECORD))
+    return genes, rows.assign(_gene=number)
+
+
+def _place_tss(genes: pd.DataFrame, transcripts: pd.DataFrame, rule: TssRule) -> pd.DataFrame:
+    """Choose the TSS of each gene, as ``rule`` says, and return the table."""
+    sites = transcripts[transcripts["_gene"].isin(genes.index)]
+    bare = genes[~genes.index.isin(sites["_gene"])]
+    bare = bare.assign(_gene=bare.index, _rank=float(GENE_RECORD), transcript="")
+    sites = pd.concat([part for part in (sites, bare) if len(part)])
+    minus = (genes[k.STRAND] == "-").loc[sites["_gene"]].to_numpy()
+    edge = pd.Series(np.where(minus, sites[k.END], sites[k.START]), index=sites.index)
+    tss = sites[k.TSS].fillna(edge) if k.TSS in sites else edge
+    sites = pd.DataFrame(
+        {
+            "_gene": sites["_gene"].to_numpy(),
+            "_rank": sites["_rank"].to_numpy(),
+            "_short": (sites[k.START] - sites[k.END]).to_numpy(),
+            "_along": np.where(minus, -tss, tss),
+            k.TSS: tss.to_numpy(),
+            "transcript": sites["transcript"].to_numpy(),
+        }
+    )
+    order = ["_rank", "_short", "_along"] if rule == "canonical" else ["_along", "_rank"]
+    sites = sites.sort_values(["_gene", *order], kind="stable")
+    sites = sites.drop_duplicates(["_gene", k.TSS] if rule == "all" else "_gene")
+    table = genes.loc[sites["_gene"]].reset_index(drop=True)
+    sites = sites.reset_index(drop=True)
+    table["gene_id"] = table["id"].str.replace(_TSS_SUFFIX, "", regex=True)
+    if rule == "all":
+        table["id"] += ":tss" + (sites.groupby("_gene").cumcount() + 1).astype(str)
+    names = np.array(TSS_RULES)[sites["_rank"].astype(int)]
+    chosen_by = names if rule == "canonical" else np.where(sites["_rank"] == GENE_RECORD, TSS_RULES[GENE_RECORD], rule)
+    table[k.TSS], table["transcript"] = sites[k.TSS], sites["transcript"]
+    table["tss_rule"] = table["tss_rule"] if "tss_rule" in table else chosen_by
+    table[k.SYMBOL] = table[k.SYMBOL].fillna(table["gene_id"]) if k.SYMBOL in table else table["gene_id"]
+    if "gene_type" in table:
+        table["gene_type"] = table["gene_type"].fillna("")
+        if (table["gene_type"] == "").all():
+            table = table.drop(columns="gene_type")
+    for column in (k.START, k.END, k.TSS):
+        if table[column].notna().all():
+            table[column] = table[column].astype(np.int64)
+    columns = [k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, "gene_id", "transcript", "tss_rule"]
+    hidden = [column for column in table if str(column).startswith("_")]
+    table = table.set_index("id").rename_axis(None).drop(columns=hidden)
+    return table[[*columns, *(column for column in table if column not in columns)]]
+
+
+def _of_types(genes: pd.DataFrame, types: Sequence[str], *, source: str) -> pd.DataFrame:
+    if "gene_type" not in genes or genes["gene_type"].isna().all():
+        msg = f"{source}: no gene types are known; leave gene_types out, or add a column gene_type to a table of genes."
+        raise ValueError(msg)
+    counts = genes["gene_type"].value_counts()
+    unknown = [name for name in types if name not in counts]
+    if unknown or not types:
+        found = ", ".join(f"{name} ({n})" for name, n in counts.head(8).items())
+        msg = f"{source}: gene_types asks for {', '.join(unknown) or 'none'}, which no gene is; found {found}."
+        raise ValueError(msg)
+    return genes[genes["gene_type"].isin(types)]

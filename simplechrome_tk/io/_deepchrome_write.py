@@ -1,0 +1,159 @@
+"""Write the CSV files of DeepChrome and AttentiveChrome."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import cell_types, obs_column
+from simplechrome_tk.io._deepchrome import DEEPCHROME_MARKS
+from simplechrome_tk.pp import _split, _window
+
+if TYPE_CHECKING:
+    import os
+
+    import anndata as ad
+
+
+def write_deepchrome(
+    adata: ad.AnnData,
+    path: str | os.PathLike[str],
+    *,
+    region: str = "tss",
+    layer: str | None = k.SIGNAL,
+    label_key: str = k.LABEL,
+    overwrite: bool = False,
+) -> None:
+    """Write genes by bins in the format of DeepChrome and AttentiveChrome, for use with their code.
+
+    What :func:`read_deepchrome` has turned is turned back: bins run along the genome in the file.
+
+    Parameters
+    ----------
+    adata
+        Genes with ``obs[label_key]``; on the region, 100 bins of every mark.
+    path
+        A file, ``*.csv`` or ``*.csv.gz``, for all genes of one cell type. Or a folder, in which
+        ``<cell type>/classification/train.csv``, ``valid.csv`` and ``test.csv`` are written by ``obs["split"]``.
+    region
+        Region to write.
+    layer
+        ``"signal"``, the signal before normalisation (``X`` when nothing is normalised), another layer, or ``None``
+        for ``X``.
+    label_key
+        Column of ``obs`` with ``low`` and ``high``.
+    overwrite
+        Replace files that are there.
+
+    Raises
+    ------
+    ValueError
+        When the region has other than 100 bins, values are negative or missing, a gene has no label, or one file is
+        asked for and there are several cell types.
+    FileExistsError
+        When a file is there and ``overwrite`` is not given.
+
+    Notes
+    -----
+    Files have no header, and marks in the published order, when the marks are the published five; otherwise a header
+    line names them. Ids are cut to their last six digits where these say it all.
+
+    Examples
+    --------
+    >>> sct.io.write_deepchrome(adata, "data")  # doctest: +SKIP
+    """
+    path = Path(path)
+    signal, marks = _signal(adata, region, layer)
+    label = obs_column(adata, label_key, fix="run sct.pp.label_expression(adata) first")
+    known = label.isin(k.LABELS).to_numpy()
+    if not known.all():
+        msg = f"obs[{label_key!r}] is neither low nor high for {int((~known).sum())} genes; leave them out first."
+        raise ValueError(msg)
+    cells = cell_types(adata)
+    table = pd.DataFrame({"id": _short_ids(adata), "label": (label == "high").astype(int).to_numpy()})
+    files = _files(adata, path, cells)
+    if (there := [file for file in files if file.exists()]) and not overwrite:
+        msg = f"{there[0]} exists: choose another path, or overwrite=True to replace it."
+        raise FileExistsError(msg)
+    for file, rows in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write(file, table.iloc[rows], signal[rows], marks)
+
+
+def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarray, list[str]]:
+    """Values in genome direction, shape ``(n_genes, n_bins, n_marks)``, and the marks."""
+    from simplechrome_tk.get import region as view  # not above: get knows io
+
+    cube = view(adata, region, layer=layer)
+    marks = list(adata.var.loc[adata.var[k.REGION].astype(str) == region, k.MARK].astype(str).unique())
+    if cube.shape[2] != _window.TSS_WINDOW.n_bins:
+        msg = (
+            f"region {region!r} has {cube.shape[2]} bins; the format has {_window.TSS_WINDOW.n_bins}. Bin the genes "
+            "with windows=[sct.pp.TSS_WINDOW]."
+        )
+        raise ValueError(msg)
+    if not np.isfinite(cube).all() or cube.min() < 0:
+        what = "X" if layer is None else f"layer {layer!r}"
+        msg = (
+            f"{what} holds negative or missing values; the format has read counts. If it is normalised, write the "
+            "signal before that: layer='signal'."
+        )
+        raise ValueError(msg)
+    if set(marks) == set(DEEPCHROME_MARKS):
+        cube = cube[:, [marks.index(mark) for mark in DEEPCHROME_MARKS]]
+        marks = list(DEEPCHROME_MARKS)
+    oriented = adata.uns.get("deepchrome", {}).get("oriented", True) and k.STRAND in adata.obs
+    if oriented and (minus := (adata.obs[k.STRAND] == "-").to_numpy()).any():
+        cube = cube.copy()
+        cube[minus] = cube[minus, :, ::-1]
+    return cube.transpose(0, 2, 1), marks
+
+
+def _short_ids(adata: ad.AnnData) -> list[str]:
+    ids = list(_split.gene_ids(adata))
+    if strange := [gene for gene in ids if set(gene) & set(',"\r\n') or not gene.strip()]:
+        msg = f"gene id {strange[0]!r} cannot stand in a CSV file of this format; rename it."
+        raise ValueError(msg)
+    return [gene[-6:] if re.fullmatch("ENSG00000[0-9]{6}", gene) else gene for gene in ids]
+
+
+def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.ndarray]:
+    """Rows that go into each file."""
+    names = list(cells.unique())
+    if path.name.lower().endswith((".csv", ".csv.gz")):
+        if len(names) > 1:
+            msg = (
+                f"{path} is one file, for one cell type; found {', '.join(names)}. Name a folder, or select one: "
+                f"adata[adata.obs[{k.CELL_TYPE!r}] == {names[0]!r}]."
+            )
+            raise ValueError(msg)
+        return {path: np.arange(adata.n_obs)}
+    fix = "run sct.pp.split_by_chromosome(adata) first, or write all genes to one file whose name ends in .csv"
+    split = obs_column(adata, k.SPLIT, fix=fix).astype(str)
+    rows = {}
+    for name in names:
+        for part in k.SPLITS:
+            chosen = np.flatnonzero((cells == name) & (split == part))
+            if len(chosen):
+                rows[path / name / "classification" / f"{part}.csv"] = chosen
+    return rows
+
+
+def _write(file: Path, table: pd.DataFrame, signal: np.ndarray, marks: list[str]) -> None:
+    n_genes, n_bins, n_marks = signal.shape
+    values = signal.reshape(-1, n_marks)
+    if (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    rows = pd.DataFrame(values, columns=marks)
+    rows.insert(0, "geneid", np.repeat(table["id"].to_numpy(object), n_bins))
+    rows.insert(1, "bin", np.tile(np.arange(1, n_bins + 1), n_genes))
+    rows["label"] = np.repeat(table["label"].to_numpy(), n_bins)
+    new = file.with_name(f".{file.name}.part")
+    compression = "gzip" if file.name.lower().endswith(".gz") else None
+    rows.to_csv(new, index=False, header=marks != list(DEEPCHROME_MARKS), compression=compression)
+    new.replace(file)

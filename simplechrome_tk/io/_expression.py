@@ -1,0 +1,286 @@
+"""Read expression: one value for each gene."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk.io._annotation import strip_versions
+from simplechrome_tk.io._text import check_width, column_names, read_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+logger = logging.getLogger(__name__)
+
+Unit = Literal["counts", "tpm", "rpkm"]
+
+_UNITS: dict[Unit, re.Pattern[str]] = {
+    "tpm": re.compile("tpm", re.IGNORECASE),
+    "rpkm": re.compile("[rf]pkm", re.IGNORECASE),
+    "counts": re.compile("count|numreads", re.IGNORECASE),
+}
+_IDS = ("geneid", "gene_id", "gene id", "ensembl_id", "ensembl_gene_id", "target_id", "id", "gene", "name", "symbol")
+_NO_VALUES = {
+    *("chr", "chrom", "chromosome", "reference", "start", "end", "strand", "tss", "bin", "score", "coverage"),
+    *("length", "effectivelength", "effective_length", "eff_length", "entrez", "entrez_id", "entrezgene"),
+    *("symbol", "gene_name", "gene name", "gene_symbol", "gene_type", "gene_biotype", "biotype", "description"),
+}
+_FEATURE_COUNTS = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
+_SUMMARY = re.compile(r"^(?:__\w+|N_(?:unmapped|multimapping|noFeature|ambiguous))$")  # htseq-count, STAR
+_TRANSCRIPT = re.compile(r"^(?:ENS[A-Z]*T\d{6,}|[NX][MR]_\d+)")
+_LOGARITHM = re.compile(r"(^|[^a-z])log(\d|[^a-z]|tpm|[rf]pkm|cpm|counts?|fc|$)", re.IGNORECASE)
+_MISSING = ("", "na", "nan", "n/a", "none", "null", "<na>")
+_MANY, _LARGEST_LOG = 1_000, 32.0  # among 1,000 genes one has more than 32 reads, TPM or RPKM; no log2 reaches that
+
+
+_TOLD = {
+    "missing": "genes without a value",
+    "summary_rows": "rows left out that sum up reads of no gene",
+    "par_copies": "rows of pseudoautosomal copies on chrY added to their genes",
+}
+
+
+def read_expression(
+    expression: str | os.PathLike[str] | pd.DataFrame | pd.Series,
+    *,
+    column: str | None = None,
+    unit: Unit | None = None,
+) -> pd.Series:
+    """Read the expression of each gene, as it is found, in linear units.
+
+    Parameters
+    ----------
+    expression
+        A file, plain or gzipped, whose fields are separated by tab, comma, semicolon or space: gene ids and one column
+        of values or several, or the output of featureCounts, Salmon (``quant.genes.sf``), RSEM (``genes.results``),
+        StringTie (gene abundances), htseq-count or STAR (``ReadsPerGene``). Or a table of that kind, whose ids are its
+        index unless that counts rows; or a Series indexed by gene id.
+    column
+        The column of values. Of a file without header, columns are called ``"1"``, ``"2"``, ... after the ids.
+        Without it: the only column; else the only one in ``unit``; else, where one sample is given in several units,
+        TPM before RPKM before counts.
+    unit
+        ``"counts"``, ``"tpm"`` or ``"rpkm"`` (FPKM too). Found from the header where that tells.
+
+    Returns
+    -------
+    pandas.Series
+        Float values, missing where the file has none, indexed by gene id, without version if it is one of Ensembl or
+        RefSeq; named after the column. Nothing is converted: counts stay counts.
+
+        ``attrs["unit"]``: ``unit``, or what the header says, or ``"unknown"``. ``attrs["read_expression"]``: ``source``
+        and the counts that are also logged.
+
+    Raises
+    ------
+    ValueError
+        When there are no values, several columns and no way to choose, no such column, transcripts instead of genes,
+        an id twice, a value that is no number, infinite or negative, or when the values look like logarithms: the
+        column's name says so, or none of 1,000 genes or more exceeds 32 and ``unit`` is not given.
+
+    Notes
+    -----
+    Counted in the log: genes without a value; the rows of htseq-count and STAR that sum up what is no gene, which are
+    left out; the rows of genes on chrY that end in ``_PAR_Y``, which are added to the gene's own row.
+
+    Examples
+    --------
+    >>> import pandas as pd, simplechrome_tk as sct
+    >>> table = pd.DataFrame({"gene_id": ["ENSG00000196092.14"], "TPM": [12.7]})
+    >>> sct.io.read_expression(table)
+    ENSG00000196092    12.7
+    Name: TPM, dtype: float64
+    """
+    if unit is not None and unit not in get_args(Unit):
+        msg = f"unit is {unit!r}; choose one of {', '.join(get_args(Unit))}."
+        raise ValueError(msg)
+    if isinstance(expression, pd.DataFrame | pd.Series):
+        source = "the expression table"
+        if isinstance(expression, pd.Series):
+            unit = unit or expression.attrs.get("unit")
+            unit = None if unit == "unknown" else unit
+            expression = expression.to_frame("expression" if expression.name is None else str(expression.name))
+        names, rows = _table_rows(expression)
+    else:
+        source = str(Path(expression))
+        names, rows = _file_rows(Path(expression))
+    first = next(rows, None)
+    if first is None:
+        msg = f"{source}: no values, only a header; check the step that wrote it."
+        raise ValueError(msg)
+    id_at = next((i for name in _IDS for i, found in enumerate(names) if found.strip().lower() == name), 0)
+    value_at, found_unit = _choose(names, first, id_at, column=column, unit=unit, source=source)
+    pairs = [(fields[id_at].strip(), fields[value_at].strip()) for fields in itertools.chain([first], rows)]
+    table = pd.DataFrame(pairs, columns=["id", "text"], dtype=object)
+    values, counts = _values(table, source=source)
+    found_unit = "counts" if counts["summary_rows"] and found_unit is None else found_unit
+    whole = (values.dropna() % 1 == 0).all()
+    if unit is None and not whole and len(values) >= _MANY and values.max() <= _LARGEST_LOG:
+        msg = (
+            f"{source}: the largest of {len(values)} values in column {names[value_at]!r} is {values.max():g}, as of "
+            "logarithms; expected linear units. Undo them (2**x - 1 for log2(x + 1)), or give unit= if they are linear."
+        )
+        raise ValueError(msg)
+    values.name = names[value_at]
+    values.attrs = {"unit": found_unit or "unknown", "read_expression": {"source": source, "counts": counts}}
+    told = [f"{counts[key]} {text}" for key, text in _TOLD.items() if counts[key]]
+    of = f"column {values.name!r}, unit {values.attrs['unit']}"
+    logger.warning("%s: %s.", source, "; ".join([f"{len(values)} genes, {of}", *told]))
+    return values
+
+
+def _file_rows(path: Path) -> tuple[list[str], Iterator[list[str]]]:
+    """Return names of the columns and the rows of a file."""
+    rows = read_rows(path)
+    number, fields = next(rows)
+    numeric = [_is_number(field) for field in fields[1:]]
+    named = fields[0].strip().lower() in ("", *_IDS)
+    if not named and numeric and all(numeric):
+        names, rows = ["id", *map(str, range(1, len(fields)))], itertools.chain([(number, fields)], rows)
+    elif not named and any(_is_number(field, missing=False) for field in fields[1:]):
+        msg = (
+            f"{path}: line {number} is neither a header nor a row of an id and numbers ({' '.join(fields)[:80]}). "
+            "Expected a header that calls the ids gene_id, or ids and numbers alone."
+        )
+        raise ValueError(msg)
+    else:
+        names = column_names(fields)
+        second = next(rows, None)
+        if second is not None:
+            rows = itertools.chain([second], rows)
+            if not named and len(second[1]) == len(names) + 1 and second[1][-1]:
+                names = ["id", *names]  # R leaves the name of the ids out
+    if len(names) == 1:
+        msg = f"{path}: line {number} holds one field, {fields[0][:60]!r}; expected ids and values, by tab or comma."
+        raise ValueError(msg)
+    return names, check_width(rows, len(names), path=path)
+
+
+def _table_rows(table: pd.DataFrame) -> tuple[list[str], Iterator[list[str]]]:
+    """Return names of the columns and the rows of a table, as a file of it would have them."""
+    if not pd.api.types.is_numeric_dtype(table.index.dtype):
+        table = table.drop(columns="id", errors="ignore").rename_axis("id").reset_index()
+    return list(map(str, table)), (list(map(str, row)) for row in table.itertuples(index=False))
+
+
+def _choose(
+    names: Sequence[str], first: Sequence[str], ids: int, *, column: str | None, unit: Unit | None, source: str
+) -> tuple[int, Unit | None]:
+    """Return the place of the column of values, and its unit as far as the header or ``unit`` tells."""
+    units: dict[int, Unit | None] = {
+        i: _unit(name, of_counts=list(names[:6]) == _FEATURE_COUNTS)
+        for i, name in enumerate(names)
+        if i != ids and name.strip().lower() not in _NO_VALUES and _is_number(first[i])
+    }
+    shown = ", ".join(names[i] for i in list(units)[:8]) + (", ..." if len(units) > 8 else "")
+    if not units:
+        msg = f"{source}: no column of values; found {', '.join(names)}. Expected numbers beside the ids."
+        raise ValueError(msg)
+    if column is not None:
+        if (n := names.count(column)) != 1 or names.index(column) == ids:
+            found = f"{n} columns are" if n > 1 else "no column of values is"
+            msg = f"{source}: {found} called {column!r}; choose one of {shown}."
+            raise ValueError(msg)
+        at = names.index(column)
+        units.setdefault(at, _unit(column))
+    else:
+        right = [i for i in units if units[i] == unit] if unit else []
+        known = [units[i] for i in units]
+        if len(units) == 1 or len(right) == 1:
+            at = (right or list(units))[0]
+        elif not unit and None not in known and len(set(known)) == len(known):
+            at = next(i for name in _UNITS for i in units if units[i] == name)
+        else:
+            what = f" in {unit}" if unit and right else ""
+            msg = f"{source}: {len(right or units)} columns of values{what} ({shown}); choose one with column=."
+            raise ValueError(msg)
+    if unit and units[at] not in (None, unit):
+        msg = (
+            f"{source}: column {names[at]!r} holds {units[at]} by its name, but unit={unit!r} was asked for; nothing "
+            f"is converted. Choose among {shown}."
+        )
+        raise ValueError(msg)
+    if _LOGARITHM.search(names[at]):
+        msg = (
+            f"{source}: column {names[at]!r} holds logarithms by its name; expected linear units. Undo them and name "
+            f"the column anew, or choose among {shown}."
+        )
+        raise ValueError(msg)
+    return at, unit or units[at]
+
+
+def _unit(name: str, *, of_counts: bool = False) -> Unit | None:
+    found = next((unit for unit, pattern in _UNITS.items() if pattern.search(name)), None)
+    return "counts" if of_counts else found
+
+
+def _values(table: pd.DataFrame, *, source: str) -> tuple[pd.Series, dict[str, int]]:
+    """Check ids and values of ``table`` (``id``, ``text``), and return values by gene and counts of what was found."""
+    summary = table["id"].str.contains(_SUMMARY)
+    table = table[~summary].reset_index(drop=True)
+    number = table["text"].map(_number).astype(float)
+    missing = table["text"].str.lower().isin(_MISSING)
+    problems = {
+        "no id": table["id"] == "",
+        "a value that is no number": number.isna() & ~missing,
+        "an infinite value": np.isinf(number),
+        "a negative value (logarithms? undo them first)": number < 0,
+    }
+    for problem, wrong in problems.items():
+        if wrong.any():
+            first = " ".join(table[wrong].iloc[0])[:80]
+            msg = f"{source}: {int(wrong.sum())} of {len(table)} rows have {problem}, the first: {first}. Mend them."
+            raise ValueError(msg)
+    if missing.all():
+        msg = f"{source}: none of {len(table)} genes has a value; choose another column, or check the file."
+        raise ValueError(msg)
+    if (transcript := table["id"].str.contains(_TRANSCRIPT)).mean() > 0.5:
+        msg = (
+            f"{source}: {int(transcript.sum())} of {len(table)} ids are transcripts, such as "
+            f"{table['id'][transcript].iloc[0]!r}; expected genes. Salmon writes quant.genes.sf when it is given "
+            "--geneMap genes.gtf; tximport sums up kallisto's and others' transcripts."
+        )
+        raise ValueError(msg)
+    gene = strip_versions(table["id"])
+    copy = table["id"].str.contains("_PAR_Y", regex=False)
+    copy &= gene.isin(gene[~copy])
+    if (twice := gene[~copy].duplicated()).any():
+        name = gene[~copy][twice].iloc[0]
+        held = " and ".join(table["text"][(gene == name) & ~copy][:2])
+        msg = (
+            f"{source}: {int(twice.sum())} ids occur again, versions left aside, the first {name!r} with {held}. Keep "
+            "one row of each id, or add them up (table.groupby(level=0).sum()) and pass the table."
+        )
+        raise ValueError(msg)
+    values = number.set_axis(gene.to_numpy()).rename_axis(None)
+    if copy.any():
+        values = values.groupby(level=0, sort=False).sum(min_count=1)
+    counts = {
+        "genes": len(values),
+        "missing": int(values.isna().sum()),
+        "summary_rows": int(summary.sum()),
+        "par_copies": int(copy.sum()),
+    }
+    return values, counts
+
+
+def _is_number(text: str, *, missing: bool = True) -> bool:
+    if text.strip().lower() in _MISSING:
+        return missing
+    return not np.isnan(_number(text))
+
+
+def _number(text: str) -> float:
+    """Return the number, to its last digit, or NaN."""
+    try:
+        return float(text) if "_" not in text else np.nan
+    except ValueError:
+        return np.nan

@@ -1,0 +1,276 @@
+"""From a laboratory's own files to genes by bins, in one call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+# Both packages read each other: pp bins the files that io reads. What pp holds is looked up when it is called.
+from simplechrome_tk import _keys as k
+from simplechrome_tk import pp
+from simplechrome_tk.io._annotation import read_annotation
+from simplechrome_tk.io._expression import read_expression
+from simplechrome_tk.pp._window import DEFAULT_WINDOWS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from simplechrome_tk.io._annotation import TssRule
+    from simplechrome_tk.pp._control import ControlMethod
+    from simplechrome_tk.pp._window import Window
+
+    Track: TypeAlias = str | os.PathLike[str] | pd.DataFrame
+
+logger = logging.getLogger(__name__)
+
+FORMATS = {
+    ".bw": "bin_bigwig",
+    ".bigwig": "bin_bigwig",
+    ".narrowpeak": "bin_peaks",
+    ".broadpeak": "bin_peaks",
+    ".bed": "bin_peaks",
+    ".bedgraph": "bin_peaks",
+    ".bam": "bin_reads",
+    ".tagalign": "bin_reads",
+}
+"""End of a track's name, without ``.gz``, in lower case -> the function of ``sct.pp`` that bins it."""
+
+
+_OBS = (
+    *(k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED),
+    *(k.EXPRESSION, k.CELL_TYPE, k.LABEL),
+)
+_TOLD = {
+    "left_out": "left out, which lack the strand or body that the windows need",
+    "genes_without_expression": "genes without expression (kept, without label)",
+    "expression_without_gene": "ids of the expression that are no gene of the annotation",
+}
+
+
+def from_tracks(
+    tracks: Mapping[str, Track],
+    annotation: str | os.PathLike[str] | pd.DataFrame,
+    expression: str | os.PathLike[str] | pd.DataFrame | pd.Series | None = None,
+    *,
+    windows: Sequence[Window] = DEFAULT_WINDOWS,
+    genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series | None = None,
+    tss: TssRule = "canonical",
+    gene_types: str | Sequence[str] | None = None,
+    column: str | None = None,
+    cell_type: str | None = None,
+    control: Track | Mapping[str, Track] | None = None,
+    control_method: ControlMethod = "log_ratio",
+    reads: Mapping[str, Any] | None = None,
+) -> ad.AnnData:
+    """Turn tracks, annotation and expression into genes by bins.
+
+    Parameters
+    ----------
+    tracks
+        For each mark its track: bigWig, narrowPeak, broadPeak, BED or bedGraph (plain or gzipped), indexed BAM or
+        tagAlign, told by the end of its name; or a table of peaks (:func:`simplechrome_tk.pp.bin_peaks`). Reads in a
+        BED file need the name ``*.tagAlign``. Marks may differ in format, but then their values differ in kind.
+    annotation
+        GTF, GFF3, BED or table of genes (:func:`simplechrome_tk.io.read_annotation`).
+    expression
+        Expression of each gene, in linear units (:func:`simplechrome_tk.io.read_expression`).
+    windows
+        Regions to bin. Genes that lack the strand or body that one of them needs are left out and counted.
+    genome
+        Chromosome sizes or the name of the assembly, to check the annotation against.
+    tss
+        Which start of transcription: ``"canonical"``, ``"most_upstream"`` or ``"all"``, a row for each.
+    gene_types
+        Keep genes of these types only, such as ``"protein_coding"``.
+    column
+        Column of ``expression``, where it has several.
+    cell_type
+        Name of the cell type, written to ``obs``.
+    control
+        Track of the control (input DNA, IgG) of all marks, or of each mark, in the format of the marks
+        (:func:`simplechrome_tk.pp.subtract_control`).
+    control_method
+        ``"log_ratio"`` or ``"subtract"``.
+    reads
+        Further arguments of :func:`simplechrome_tk.pp.bin_reads`, for BAM and tagAlign: ``{"shift": 0}``.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``n_genes x n_columns`` float32, mark-major within each region, marks in the order of ``tracks``.
+
+        ``obs``: gene id; ``symbol``, ``chrom``, ``start``, ``end``, ``strand``, ``tss``, ``annotated`` (strand and body
+        are known); with ``expression`` also ``expression`` (missing where unknown) and ``label``, above or not above
+        the median of all genes with both annotation and expression; ``cell_type`` where it is given; then what else
+        the annotation has. ``var`` and ``uns["windows"]`` as :func:`simplechrome_tk.pp.bin_peaks` writes them.
+        ``uns["label_expression"]``: the median; ``uns["reads"]`` and ``uns["subtract_control"]`` as their functions do.
+
+        ``uns["from_tracks"]``: ``marks``, ``tracks``, ``control``, ``annotation``, ``tss``, ``expression``, ``column``,
+        ``unit`` (``""`` where there is none), ``counts`` and the ids that were counted: ``left_out``,
+        ``genes_without_expression``, ``expression_without_gene``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a track is not there.
+    ValueError
+        When there is no track, one is of unknown format, the control is of another format than a mark, no gene has what
+        the windows need, no id of ``expression`` is among the genes, or one of the readers refuses its file.
+
+    Examples
+    --------
+    >>> tracks = {"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.narrowPeak.gz"}
+    >>> adata = sct.io.from_tracks(tracks, "gencode.v44.gtf.gz", "quant.genes.sf", genome="hg38")  # doctest: +SKIP
+    """
+    if not tracks:
+        msg = "no tracks: `tracks` is empty; expected for example {'H3K4me3': 'k4me3.bw'}."
+        raise ValueError(msg)
+    controls = {} if control is None else dict(control) if isinstance(control, Mapping) else {"control": control}
+    _check_formats(tracks, controls)
+    genes = read_annotation(annotation, tss=tss, gene_types=gene_types, genome=genome)
+    source, counts = genes.attrs["read_annotation"]["source"], genes.attrs["read_annotation"]["counts"]
+    record = {
+        "marks": list(tracks),
+        "tracks": [_name(track) for track in tracks.values()],
+        "control": np.array([_name(track) for track in controls.values()], str),
+        **{"annotation": source, "tss": tss, "expression": "", "column": "", "unit": ""},
+    }
+    counts = {f"annotation_{name}": n for name, n in counts.items()}
+    known = (genes[k.STRAND] != k.UNKNOWN_STRAND) & genes[[k.START, k.END]].notna().all(axis=1)
+    obs = genes.assign(**{k.ANNOTATED: known})
+    if cell_type is not None:
+        obs[k.CELL_TYPE] = pd.Categorical([cell_type] * len(obs))
+    ids: dict[str, list[str]] = {"genes_without_expression": [], "expression_without_gene": []}
+    labelled: dict[str, object] = {}
+    if expression is not None:
+        values = read_expression(expression, column=column)
+        source, found = values.attrs["read_expression"]["source"], values.attrs["read_expression"]["counts"]
+        record |= {"expression": source, "column": str(values.name), "unit": values.attrs["unit"]}
+        counts |= {f"expression_{name}": n for name, n in found.items()}
+        ids = _unmatched(genes, values, source)
+        obs, labelled = _with_expression(obs, values)
+    kept = _complete(obs, windows)
+    ids["left_out"] = obs.index[~kept].tolist()
+    counts |= {name: len(found) for name, found in ids.items()}
+    order = [column for column in _OBS if column in obs]
+    obs = obs.loc[kept, [*order, *obs.columns.difference(order, sort=False)]]
+    adata = _bin(tracks, obs, windows, reads)
+    if controls:
+        pp.subtract_control(adata, _bin(controls, obs, windows, reads), method=control_method)
+    adata.uns |= labelled
+    adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
+    told = [f"{adata.n_obs} genes by {adata.n_vars} columns"]
+    told += [f"{counts[name]} {text}" for name, text in _TOLD.items() if counts[name]]
+    logger.warning("from_tracks: %s.", "; ".join(told))
+    return adata
+
+
+def _binner(mark: str, track: Track) -> str:
+    """Return the name of the function that bins ``track``."""
+    if isinstance(track, pd.DataFrame):
+        return "bin_peaks"
+    path = Path(track)
+    end = Path(path.name.lower().removesuffix(".gz")).suffix
+    if end not in FORMATS:
+        msg = (
+            f"{mark}: cannot tell the format of {path} from its name; expected one that ends in {', '.join(FORMATS)}, "
+            "with .gz where it is gzipped."
+        )
+        raise ValueError(msg)
+    return FORMATS[end]
+
+
+def _check_formats(tracks: Mapping[str, Track], controls: Mapping[str, Track]) -> None:
+    """Raise when a track or control is not there or cannot be binned, before anything is read."""
+    binners = {}
+    for mark, track in [*tracks.items(), *controls.items()]:
+        binners[_binner(mark, track)] = mark
+        if not isinstance(track, pd.DataFrame) and not Path(track).exists():
+            msg = f"{mark}: there is no file {track}; check its name and the folder you are in ({Path.cwd()})."
+            raise FileNotFoundError(msg)
+    if controls and len(binners) > 1:
+        found = " and ".join(f"{mark} by {binner}" for binner, mark in binners.items())
+        msg = (
+            f"marks and control differ in format: sct.pp would bin {found}. Give all of them in one, or bin the parts "
+            "yourself and compare them with sct.pp.subtract_control."
+        )
+        raise ValueError(msg)
+
+
+def _name(track: Track) -> str:
+    return "a table" if isinstance(track, pd.DataFrame) else str(track)
+
+
+def _unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str, list[str]]:
+    """Return the ids that only one side has; raise when no id is on both."""
+    in_genes, in_values = pd.Index(genes["gene_id"].unique()), values.index
+    if not in_values.isin(in_genes).any():
+        fix = "Use ids of the same kind"
+        if n := int(in_values.isin(genes[k.SYMBOL]).sum()):
+            fix = (
+                f"{n} of its ids are symbols of these genes: set genes = sct.io.read_annotation(...), pass "
+                "genes.drop_duplicates('symbol').set_index('symbol', drop=False) as annotation"
+            )
+        msg = (
+            f"{source}: none of {len(in_values)} ids is among the {len(in_genes)} genes of the annotation (expression: "
+            f"{in_values[0]!r}; annotation: {in_genes[0]!r}). {fix}."
+        )
+        raise ValueError(msg)
+    return {
+        "genes_without_expression": in_genes[~in_genes.isin(in_values)].tolist(),
+        "expression_without_gene": in_values[~in_values.isin(in_genes)].tolist(),
+    }
+
+
+def _with_expression(obs: pd.DataFrame, values: pd.Series) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Add expression and label, and return what `label_expression` recorded; a gene of several TSS counts once."""
+    obs = obs.assign(**{k.EXPRESSION: obs["gene_id"].map(values).astype(float)})
+    columns = [column for column in (k.EXPRESSION, k.CELL_TYPE) if column in obs]
+    genes = ad.AnnData(obs=obs.drop_duplicates("gene_id").set_index("gene_id")[columns].rename_axis(None))
+    pp.label_expression(genes)
+    label = genes.obs[k.LABEL].loc[obs["gene_id"]].to_numpy()
+    return obs.assign(**{k.LABEL: pd.Categorical(label, categories=k.LABELS, ordered=True)}), dict(genes.uns)
+
+
+def _complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
+    """Whether a gene has what the windows need; raise when none has."""
+    if not any(window.needs_body for window in windows):
+        return pd.Series(data=True, index=obs.index)
+    complete = obs[k.ANNOTATED]
+    if not complete.any():
+        msg = (
+            f"strand or body is unknown for each of {len(obs)} genes, such as {obs.index[0]!r}; use windows on the TSS "
+            "alone, windows=[sct.pp.TSS_WINDOW], or an annotation with start, end and strand."
+        )
+        raise ValueError(msg)
+    return complete
+
+
+def _bin(
+    tracks: Mapping[str, Track], genes: pd.DataFrame, windows: Sequence[Window], reads: Mapping[str, Any] | None
+) -> ad.AnnData:
+    """Bin the marks of each format together, and put the columns in the order of ``tracks``."""
+    groups: dict[str, dict[str, Track]] = {}
+    for mark, track in tracks.items():
+        groups.setdefault(_binner(mark, track), {})[mark] = track
+    parts = [
+        getattr(pp, binner)(group, genes, windows=windows, **(reads or {} if binner == "bin_reads" else {}))
+        for binner, group in groups.items()
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    place = {mark: part.var_names[part.var[k.MARK] == mark] for part in parts for mark in part.var[k.MARK].unique()}
+    adata = ad.concat(parts, axis="var", merge="same", uns_merge="unique")
+    region = adata.var[k.REGION].astype(str)
+    ordered = [name for window in windows for mark in tracks for name in place[mark] if region[name] == window.name]
+    adata = adata[:, ordered].copy()
+    for column, names in ((k.MARK, list(tracks)), (k.REGION, [window.name for window in windows])):
+        adata.var[column] = pd.Categorical(adata.var[column], categories=names)
+    return adata

@@ -1,0 +1,121 @@
+"""Bin bigWig tracks along genes."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simplechrome_tk.io._bigwig import BigWig
+from simplechrome_tk.pp._bin import bin_tracks
+from simplechrome_tk.pp._intervals import Steps, means, reach, stretches
+from simplechrome_tk.pp._window import DEFAULT_WINDOWS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import anndata as ad
+    import pandas as pd
+
+    from simplechrome_tk.pp._window import Window
+
+logger = logging.getLogger(__name__)
+
+_GAP = 10_000  # bp between two windows that cost less to read than to leave out
+_PIECE = 2_000_000  # bp read at once: bounds the memory, whatever the resolution of the file
+
+
+def bin_bigwig(
+    tracks: Mapping[str, str | os.PathLike[str]],
+    genes: pd.DataFrame,
+    *,
+    windows: Sequence[Window] = DEFAULT_WINDOWS,
+) -> ad.AnnData:
+    """Average bigWig signal over the bins of every gene.
+
+    A bin's value is the integral of the signal over the bin divided by its width: exact from the full data, not from
+    the file's zoom levels, and where an edge of a bin falls within a base too. Positions without data, and those beyond
+    the ends of a chromosome, count as 0. Bins run from 5' to 3' of the gene, whatever its strand.
+
+    Parameters
+    ----------
+    tracks
+        For each mark a bigWig file of non-negative signal: coverage, fold enrichment over the control, -log10 p.
+    genes
+        As in :func:`bin_peaks`, of the assembly of the tracks.
+    windows
+        The regions to bin.
+
+    Returns
+    -------
+    anndata.AnnData
+        As of :func:`bin_peaks`.
+
+    Raises
+    ------
+    ValueError
+        When a file is no bigWig, is truncated or damaged, or holds negative or infinite signal in the windows; genes
+        and tracks share no chromosome name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks` does.
+
+    Examples
+    --------
+    >>> import simplechrome_tk as sct
+    >>> adata = sct.pp.bin_bigwig({"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.bw"}, genes)  # doctest: +SKIP
+    """
+    return bin_tracks(tracks, genes, windows, open_track=_open)
+
+
+class _Track:
+    """A bigWig file as a track."""
+
+    def __init__(self, mark: str, file: BigWig) -> None:
+        self.chroms, self.sizes, self.missing = file.chroms, file.sizes, 0
+        self._mark, self._file = mark, file
+
+    def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+        integrals = [np.zeros(edge.shape) for edge in edges]
+        reaches = [reach(edge) for edge in edges]
+        for start, end in self._pieces(chrom, edges):
+            steps = self._steps(chrom, start, end)
+            for edge, (low, high), integral in zip(edges, reaches, integrals, strict=True):
+                rows = np.flatnonzero((low < end) & (high > start))
+                integral[rows] += steps.integral(np.clip(edge[rows], start, end))
+        return [means(integral, edge) for integral, edge in zip(integrals, edges, strict=True)]
+
+    def _pieces(self, chrom: str, edges: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
+        for first, last in stretches(edges, size=self.sizes[chrom], gap=_GAP):
+            for start in range(first, last, _PIECE):
+                yield start, min(start + _PIECE, last)
+
+    def _steps(self, chrom: str, start: int, end: int) -> Steps:
+        starts, ends, signal = self._file.intervals(chrom, start, end)
+        value = signal.astype(float)
+        missing = np.isnan(value)
+        value[missing] = 0.0
+        self.missing += int((missing & (starts >= start)).sum())
+        for problem, wrong in (("negative", value < 0), ("infinite", np.isinf(value))):
+            if wrong.any():
+                first = np.flatnonzero(wrong)[0]
+                msg = (
+                    f"{self._mark}: {self._file.path} holds {problem} signal, such as {value[first]:g} at "
+                    f"{chrom}:{starts[first]}-{ends[first]}; expected non-negative signal. Take a track of coverage, "
+                    "fold enrichment or -log10 p instead of one of log ratios; sct.pp.subtract_control compares with a "
+                    "control afterwards."
+                )
+                raise ValueError(msg)
+        return Steps(starts, ends, value)
+
+
+@contextmanager
+def _open(mark: str, path: str | os.PathLike[str]) -> Iterator[_Track]:
+    with BigWig(path) as file:
+        if not file.chroms:
+            msg = f"{path}: no signal at all; check the download, and the step or filter that came before."
+            raise ValueError(msg)
+        track = _Track(mark, file)
+        yield track
+    if track.missing:
+        logger.warning("%s: %d intervals in %s have no number for signal; it counts as 0.", mark, track.missing, path)

@@ -1,0 +1,284 @@
+"""Judge the figures of :func:`simplechrome_tk.pp.qc`: which mark is not what its name says."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_GENES = 100
+"""Below this number of genes chance alone makes marks look odd, and none is judged."""
+
+DUPLICATE = 0.999
+
+_DEAD_COVERAGE = 0.05
+_RULED_BY_OUTLIERS = 0.1
+_PEAK = 2.05  # promoter marks exceed it at the TSS, the others stay below
+_TURNED = 1.1  # a mark this much higher on one side of the TSS says which way genes are read
+_SHOWN = 4  # marks to give figures of in one sentence
+_AWAITED = 20  # genes with signal to be expected on a chromosome before their absence is remarkable
+_ELSEWHERE = 0.2  # share of its genes on which another mark has signal
+
+
+class Shape(NamedTuple):
+    """Lowest and highest ratio that a mark may have in real cells: ``tss`` and ``downstream`` of the table of marks."""
+
+    tss: tuple[float, float]
+    downstream: tuple[float, float]
+
+
+_PROMOTER = Shape((_PEAK, math.inf), (_TURNED, math.inf))
+SHAPES = {
+    "H3K4me3": _PROMOTER,
+    "H3K4me2": _PROMOTER,
+    "H3K27ac": _PROMOTER,
+    "H3K9ac": _PROMOTER,
+    "H3K4me1": Shape((1.1, _PEAK), (1.05, math.inf)),
+    "H3K79me2": Shape((1.1, _PEAK), (1.3, math.inf)),
+    "H3K36me3": Shape((0.0, 1.0), (1.12, math.inf)),
+    "H3K27me3": Shape((0.9, 2.3), (0.6, 1.23)),
+    "H3K9me3": Shape((0.7, _PEAK), (0.6, 1.23)),
+}
+_BY_NAME = {mark.casefold(): shape for mark, shape in SHAPES.items()}
+_RATIOS = {"tss": "at the TSS over 3 to 5 kb away", "downstream": "downstream of the TSS over upstream"}
+
+
+class Finding(NamedTuple):
+    """Something to look into: the kind of problem, the marks it concerns and a sentence on it."""
+
+    problem: str
+    marks: tuple[str, ...]
+    sentence: str
+
+
+def expected(mark: str) -> Shape | None:
+    """Return the shape of a mark, whatever the case of its name; ``None`` for a mark not among the nine."""
+    return _BY_NAME.get(mark.casefold())
+
+
+def judge(
+    table: pd.DataFrame, correlation: pd.DataFrame, by_chrom: pd.DataFrame, *, unknown_strand: float
+) -> list[Finding]:
+    """Find what is wrong with the marks of one cell type.
+
+    Parameters
+    ----------
+    table
+        One row per mark, as in ``uns["qc"]["marks"]``, indexed by mark.
+    correlation
+        Marks by marks.
+    by_chrom
+        Share of genes with signal, chromosomes by marks, and ``n_genes``.
+    unknown_strand
+        Share of the genes of unknown strand.
+    """
+    if table["n_genes"].iloc[0] < FEWEST_GENES:
+        return []
+    found = [finding for mark, row in table.iterrows() if (finding := _dead(mark, row))]
+    live = table.drop(index=[finding.marks[0] for finding in found])
+    found += [finding for mark in live.index if (finding := _missing(mark, live, by_chrom))]
+    ruled = live["top_share"] > _RULED_BY_OUTLIERS
+    found += [_outliers(mark, row) for mark, row in live[ruled].iterrows()]
+    found += _shapes(live[~ruled], unknown_strand)
+    found += [
+        duplicated(f"{first} and {second}", (first, second), correlation.at[first, second])
+        for first, second in combinations(live.index, 2)
+        if correlation.at[first, second] > DUPLICATE
+    ]
+    return found
+
+
+def duplicated(what: str, marks: tuple[str, ...], correlation: float) -> Finding:
+    """Say that two tracks are one."""
+    sentence = (
+        f"{what} look like one track (rank correlation over genes {correlation:.4f}; two marks of a real cell reach "
+        "0.965). Was one file given twice?"
+    )
+    return Finding("duplicated", marks, sentence)
+
+
+def _dead(mark: str, row: pd.Series) -> Finding | None:
+    if row["highest"] == 0:
+        state = "there is no signal in any bin"
+    elif row["highest"] == row["lowest"]:
+        state = f"every bin holds {row['highest']:.3g}"
+    elif row["coverage"] < _DEAD_COVERAGE:
+        state = f"{row['coverage']:.1%} of the genes have signal (37 % or more in real cells)"
+    else:
+        return None
+    return Finding("dead", (mark,), f"{mark} looks dead: {state}. Check the file, its chromosome names and the assay.")
+
+
+def _missing(mark: str, table: pd.DataFrame, by_chrom: pd.DataFrame) -> Finding | None:
+    """Find chromosomes on which a mark has no signal at all, though another mark has."""
+    elsewhere = by_chrom[table.index.drop(mark)].max(axis=1) > _ELSEWHERE
+    awaited = by_chrom["n_genes"] * table.at[mark, "coverage"] >= _AWAITED
+    bare = by_chrom.index[(by_chrom[mark] == 0) & awaited & elsewhere]
+    if not len(bare):
+        return None
+    sentence = (
+        f"{mark} has no signal at all on {', '.join(bare)}, where other marks have. Is its file whole, and does it "
+        "name chromosomes as the genes do?"
+    )
+    return Finding("missing", (mark,), sentence)
+
+
+def _outliers(mark: str, row: pd.Series) -> Finding:
+    sentence = (
+        f"{mark} is ruled by outliers: 0.01 % of its bins hold {row['top_share']:.0%} of its signal (below 2 % in real "
+        f"cells); the highest, {row['highest']:.3g}, is on gene {row['highest_gene']}. Mask such artefacts, or leave "
+        "the genes out."
+    )
+    return Finding("outliers", (mark,), sentence)
+
+
+# Shape around the TSS
+
+
+def _shapes(table: pd.DataFrame, unknown_strand: float) -> list[Finding]:
+    """Ask which way genes are read, and then whose shape each mark has."""
+    if unknown_strand > 0.5:
+        return [_strandless(unknown_strand), *_named(table, downstream=None)]
+    forward, backward = table["downstream_low"] > _TURNED, table["downstream_high"] < 1 / _TURNED
+    opposed = _opposed(table)
+    if opposed.sum() > (forward | backward).sum():
+        return [_mirrored(table[opposed]), *_named(table, downstream="downstream_plus")]
+    if backward.sum() > forward.sum():
+        return [_backward(table[backward]), *_named(table, downstream=None)]
+    return _named(table, downstream="downstream")
+
+
+def _opposed(table: pd.DataFrame) -> pd.Series:
+    """Tell marks that are higher downstream of the TSS on one strand, and higher upstream on the other."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # where a strand has no gene, or a mark no signal there
+        plus, minus = (np.log(table[f"downstream_{strand}"]) for strand in ("plus", "minus"))
+        errors = [
+            np.log(table[f"downstream_{strand}_high"]) - log for strand, log in (("plus", plus), ("minus", minus))
+        ]
+        apart = np.abs(plus - minus) - np.hypot(*errors)
+    return (np.sign(plus) != np.sign(minus)) & (apart > 2 * np.log(_TURNED))
+
+
+def _strandless(unknown_strand: float) -> Finding:
+    sentence = (
+        f"The strand of {unknown_strand:.0%} of the genes is unknown: their bins run along the genome, which mixes "
+        "upstream and downstream. Bring an annotation with strands."
+    )
+    return Finding("unoriented", (), sentence)
+
+
+def _mirrored(table: pd.DataFrame) -> Finding:
+    shown = ", ".join(
+        f"{mark} {row['downstream_plus']:.2f} on + and {row['downstream_minus']:.2f} on -"
+        for mark, row in table.head(_SHOWN).iterrows()
+    )
+    sentence = (
+        "Genes on the minus strand look unoriented: their profiles mirror those of the plus strand (signal "
+        f"{_RATIOS['downstream']}: {shown}). Flip the bins of minus-strand genes, or mend obs['strand']."
+    )
+    return Finding("unoriented", tuple(table.index), sentence)
+
+
+def _backward(table: pd.DataFrame) -> Finding:
+    shown = ", ".join(f"{mark} {ratio:.2f}" for mark, ratio in table["downstream"].head(_SHOWN).items())
+    sentence = (
+        f"All genes look read backwards (signal {_RATIOS['downstream']}: {shown}; expected above 1). Are strands "
+        "or bins turned round, or are these silent genes only?"
+    )
+    return Finding("unoriented", tuple(table.index), sentence)
+
+
+def _named(table: pd.DataFrame, *, downstream: str | None) -> list[Finding]:
+    """Find marks whose shape is another's, or nobody's; ``downstream``: the column to trust."""
+    measured = f"signal {_RATIOS['tss']}"
+    if downstream:
+        measured += f", and {_RATIOS['downstream']}{' on the plus strand' if downstream == 'downstream_plus' else ''}"
+    shapes = {mark: shape for mark in table.index if (shape := expected(mark))}
+    misfit = {mark: _misfit(table.loc[mark], shape, downstream) for mark, shape in shapes.items()}
+    telling = [mark for mark, shape in shapes.items() if shape.tss[0] > 1 or shape.downstream[0] > 1]
+    if telling and all(misfit[mark] > 0 for mark in telling) and not (table["tss_high"] >= _PEAK).any():
+        shown = ", ".join(f"{mark} {_ratios(table.loc[mark], downstream)}" for mark in telling[:_SHOWN])
+        sentence = (
+            f"Nothing tells the TSS from its surroundings ({measured}: {shown}). Do tracks and annotation share one "
+            "assembly, and are the bins in their order?"
+        )
+        return [Finding("misplaced", tuple(telling), sentence)]
+    found = []
+    for first, second in _exchanged(table, shapes, misfit, downstream):
+        misfit[first] = misfit[second] = 0.0
+        sentence = (
+            f"{first} and {second} look exchanged: each has the other's shape ({measured}: "
+            f"{first} {_ratios(table.loc[first], downstream)}, {second} {_ratios(table.loc[second], downstream)}). "
+            "Compare the files with the sample sheet."
+        )
+        found.append(Finding("swapped", (first, second), sentence))
+    level = [mark for mark in telling if misfit[mark] > 0 and not _misfit(table.loc[mark], shapes[mark], None)]
+    swapped = {mark for finding in found for mark in finding.marks}
+    if downstream == "downstream" and level and set(level) == set(telling) - swapped:
+        shown = ", ".join(
+            f"{mark} {table.at[mark, 'downstream']:.2f} (expected {shapes[mark].downstream[0]:.2f} or more)"
+            for mark in level[:_SHOWN]
+        )
+        sentence = (
+            f"The bins look unoriented: signal {_RATIOS['downstream']} is {shown}. Do bins run from 5' to 3' of each "
+            "gene, and is obs['strand'] right?"
+        )
+        found.append(Finding("unoriented", tuple(level), sentence))
+        misfit.update(dict.fromkeys(level, 0.0))
+    return found + [_odd(mark, table.loc[mark], shapes[mark], downstream) for mark in shapes if misfit[mark] > 0]
+
+
+def _odd(mark: str, row: pd.Series, shape: Shape, downstream: str | None) -> Finding:
+    off = []
+    for name, column, bounds in (("tss", "tss", shape.tss), ("downstream", downstream, shape.downstream)):
+        if column and _outside(row, column, bounds):
+            limit = f"{bounds[0]:.2f} or more" if row[column] < bounds[0] else f"{bounds[1]:.2f} or less"
+            off.append(f"{row[column]:.2f} {_RATIOS[name]}, expected {limit}")
+    alike = [other for other, known in SHAPES.items() if known != shape and _fits(row, known, downstream)]
+    looks = f"; this is how {' or '.join(', '.join(alike).rsplit(', ', 1))} would look" if alike else ""
+    sentence = f"{mark} does not look like {mark}: its signal is {' and '.join(off)}{looks}. Check file and antibody."
+    return Finding("shape", (mark,), sentence)
+
+
+def _exchanged(
+    table: pd.DataFrame, shapes: dict[str, Shape], misfit: dict[str, float], downstream: str | None
+) -> list[tuple[str, str]]:
+    """Pairs of marks that fit each other's name and not both their own, the clearest first, no mark in two."""
+    pairs = [
+        (misfit[first] + misfit[second], first, second)
+        for first, second in combinations(shapes, 2)
+        if misfit[first] + misfit[second] > 0
+        and _fits(table.loc[first], shapes[second], downstream)
+        and _fits(table.loc[second], shapes[first], downstream)
+    ]
+    chosen: list[tuple[str, str]] = []
+    for _, first, second in sorted(pairs, reverse=True):
+        if not {first, second} & {mark for pair in chosen for mark in pair}:
+            chosen.append((first, second))
+    return chosen
+
+
+def _fits(row: pd.Series, shape: Shape, downstream: str | None) -> bool:
+    inside = shape.tss[0] <= row["tss"] <= shape.tss[1]
+    return bool(inside and (not downstream or shape.downstream[0] <= row[downstream] <= shape.downstream[1]))
+
+
+def _misfit(row: pd.Series, shape: Shape, downstream: str | None) -> float:
+    """How far, in log2, the intervals of a mark lie outside a shape; 0 when they reach into it."""
+    return _outside(row, "tss", shape.tss) + (_outside(row, downstream, shape.downstream) if downstream else 0.0)
+
+
+def _outside(row: pd.Series, column: str, bounds: tuple[float, float]) -> float:
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    if high < bounds[0]:
+        return math.log2(bounds[0] / high)
+    return math.log2(low / bounds[1]) if low > bounds[1] else 0.0
+
+
+def _ratios(row: pd.Series, downstream: str | None) -> str:
+    return f"{row['tss']:.2f}" + (f" and {row[downstream]:.2f}" if downstream else "")

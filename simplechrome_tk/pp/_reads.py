@@ -1,0 +1,267 @@
+"""Count sequencing reads along genes."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk.io._bam import open_bam
+from simplechrome_tk.io._peaks import format_of, read_bed
+from simplechrome_tk.pp._bin import bin_tracks
+from simplechrome_tk.pp._intervals import stretches
+from simplechrome_tk.pp._window import DEFAULT_WINDOWS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import anndata as ad
+    import pysam
+
+    from simplechrome_tk.pp._window import Window
+
+logger = logging.getLogger(__name__)
+
+Duplicates = Literal["drop", "keep"]
+
+_GAP = (
+    10_000  # bp between two windows that cost less to read than to leave out; longer than a read, so none is met twice
+)
+_LONGEST_FRAGMENT = 2_000  # bp; longer ones are chance pairs, and would have to be looked for further away
+_PAIRED, _PROPER, _REVERSE, _SECOND = 0x1, 0x2, 0x10, 0x80
+_UNUSED = {
+    "unmapped": 0x4,
+    "secondary": 0x100,
+    "supplementary": 0x800,
+    "failing quality control": 0x200,
+    "duplicate": 0x400,
+}
+"""Why a read is left out -> the SAM flag that says so."""
+
+
+def bin_reads(
+    reads: Mapping[str, str | os.PathLike[str]],
+    genes: pd.DataFrame,
+    *,
+    windows: Sequence[Window] = DEFAULT_WINDOWS,
+    shift: int = 73,
+    duplicates: Duplicates = "drop",
+    min_mapq: int = 0,
+) -> ad.AnnData:
+    """Count the reads in the bins of every gene.
+
+    Every read counts once, where the middle of its fragment is expected: ``shift`` bp downstream of its 5' end. Read
+    pairs, and intervals without a strand, are whole fragments and count in their middle. What lies on the edge of two
+    bins belongs to the one downstream. Bins run from 5' to 3' of the gene, whatever its strand.
+
+    Parameters
+    ----------
+    reads
+        For each mark a file of mapped reads, told by its name: ``*.bam``, with its index beside it, or ``*.bed`` or
+        ``*.tagAlign`` (``.gz``). In BAM files unmapped, secondary and supplementary alignments, those that fail quality
+        control, pairs that are not proper and fragments longer than 2,000 bp are left out.
+    genes
+        As in :func:`bin_peaks`, of the assembly of the reads.
+    windows
+        The regions to bin.
+    shift
+        How far to move a read from its 5' end along its strand, in bp. The default is half of the DNA around a
+        nucleosome (147 bp); 0 counts 5' ends as they are.
+    duplicates
+        ``"drop"`` leaves out reads that the BAM file marks as duplicates, ``"keep"`` counts them. BED files mark none.
+    min_mapq
+        Leave out reads of a lower mapping quality; in BED files the score (column 5), as ``bedtools bamtobed`` has it.
+
+    Returns
+    -------
+    anndata.AnnData
+        As of :func:`bin_peaks`; ``X`` holds whole numbers. ``uns["reads"]``, one row per mark: ``seen`` (alignments
+        near the windows, of BED files all), ``counted`` of them, how many were left out for each reason, which is
+        logged too, and ``library``, the reads in the whole file that would count (estimated as its mapped alignments
+        times the share ``counted`` of ``seen``), by which :func:`subtract_control` scales a control.
+
+    Raises
+    ------
+    ValueError
+        When a file is of another format, not sorted, without index, without reads, truncated or damaged; genes and
+        reads share no chromosome name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks` does.
+
+    Examples
+    --------
+    >>> import simplechrome_tk as sct
+    >>> adata = sct.pp.bin_reads({"H3K4me3": "k4me3.bam", "input": "input.bam"}, genes)  # doctest: +SKIP
+    """
+    if duplicates not in get_args(Duplicates):
+        msg = f"duplicates is {duplicates!r}; choose one of {', '.join(get_args(Duplicates))}."
+        raise ValueError(msg)
+    rules = _Rules(shift, duplicates == "drop", min_mapq)
+    tallies: dict[str, _Tally] = {}
+    adata = bin_tracks(reads, genes, windows, open_track=partial(_open, rules=rules, tallies=tallies))
+    reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
+    adata.uns["reads"] = pd.DataFrame(
+        [
+            [tally.library, tally.seen, tally.counted, *(tally.left_out[reason] for reason in reasons)]
+            for tally in tallies.values()
+        ],
+        columns=["library", "seen", "counted", *reasons],
+        index=list(tallies),
+    )
+    return adata
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """Which reads count, and where."""
+
+    shift: int
+    drop_duplicates: bool
+    min_mapq: int
+
+
+@dataclass
+class _Tally:
+    """What became of the reads of one mark."""
+
+    mapped: int = 0
+    seen: int = 0
+    counted: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def library(self) -> int:
+        return round(self.mapped * self.counted / self.seen) if self.seen else self.mapped
+
+    def report(self, mark: str) -> None:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.most_common()) or "none"
+        logger.info("%s: %d of %d reads counted; left out: %s.", mark, self.counted, self.seen, reasons)
+
+
+class _BedTrack:
+    """Reads of a BED or tagAlign file."""
+
+    sizes: Mapping[str, int] = {}
+
+    def __init__(self, tables: Iterable[pd.DataFrame], rules: _Rules, tally: _Tally) -> None:
+        found: dict[str, list[np.ndarray]] = {}
+        for table in tables:
+            table = table.assign(middle=_middles(table, rules.shift))
+            low = table["score"] < rules.min_mapq if rules.min_mapq > 0 else np.zeros(len(table), dtype=bool)
+            tally.mapped = tally.seen = tally.seen + len(table)
+            tally.counted += len(table) - int(low.sum())
+            if low.any():
+                tally.left_out["of low mapping quality"] += int(low.sum())
+            for chrom, group in table[~low].groupby("chrom", sort=False):
+                found.setdefault(str(chrom), []).append(group["middle"].to_numpy())
+        self._middles = found
+        self.chroms: Collection[str] = set(found)
+
+    def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return _counts(np.concatenate(self._middles[chrom]), edges)
+
+
+class _BamTrack:
+    """Reads of an indexed BAM file."""
+
+    def __init__(self, bam: pysam.AlignmentFile, rules: _Rules, tally: _Tally) -> None:
+        self._bam, self._rules, self._tally = bam, rules, tally
+        self.sizes = dict(zip(bam.references, bam.lengths, strict=True))
+        mapped = {row.contig: row.mapped for row in bam.get_index_statistics()}
+        self.chroms: Collection[str] = {name for name, count in mapped.items() if count}
+        tally.mapped = sum(mapped.values())
+
+    def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+        size, margin = self.sizes[chrom], max(abs(self._rules.shift), _LONGEST_FRAGMENT // 2)
+        middles = array("d")
+        for start, end in stretches(edges, size=size, gap=_GAP + 2 * margin):
+            self._add_middles(middles, self._bam.fetch(chrom, max(start - margin, 0), min(end + margin, size)))
+        return _counts(np.frombuffer(middles), edges)
+
+    def _add_middles(self, middles: array[float], reads: Iterable[pysam.AlignedSegment]) -> None:
+        """Append where each read counts, and tally those that do not."""
+        unused = sum(flag for reason, flag in _UNUSED.items() if reason != "duplicate" or self._rules.drop_duplicates)
+        offset, min_mapq, left_out = self._rules.shift + 0.5, self._rules.min_mapq, self._tally.left_out
+        already, seen = len(middles), 0
+        for read in reads:
+            seen += 1
+            flag = read.flag
+            if flag & unused:
+                left_out[next(reason for reason, bit in _UNUSED.items() if flag & unused & bit)] += 1
+            elif read.mapping_quality < min_mapq:
+                left_out["of low mapping quality"] += 1
+            elif flag & _PAIRED:
+                length = abs(read.template_length)
+                if not flag & _PROPER:
+                    left_out["not in a proper pair"] += 1
+                elif flag & _SECOND:
+                    left_out["second of a pair"] += 1
+                elif not 0 < length <= _LONGEST_FRAGMENT:
+                    left_out["of fragments longer than 2,000 bp"] += 1
+                elif flag & _REVERSE:
+                    middles.append(_end(read) - length / 2)
+                else:
+                    middles.append(read.reference_start + length / 2)
+            elif flag & _REVERSE:
+                middles.append(_end(read) - offset)
+            else:
+                middles.append(read.reference_start + offset)
+        self._tally.seen += seen
+        self._tally.counted += len(middles) - already
+
+
+def _end(read: pysam.AlignedSegment) -> int:
+    return read.reference_end or read.reference_start + 1  # it is None where no CIGAR says how long the alignment is
+
+
+def _middles(table: pd.DataFrame, shift: int) -> np.ndarray:
+    """Where each row of a BED file counts: the middle of a base, or of a fragment where the strand is unknown."""
+    start, end = table["start"].to_numpy(float), table["end"].to_numpy(float)
+    strand = table["strand"].to_numpy()
+    return np.select([strand == "+", strand == "-"], [start + 0.5 + shift, end - 0.5 - shift], (start + end) / 2)
+
+
+def _counts(positions: np.ndarray, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Count positions between neighbouring edges; one on an edge belongs downstream of it."""
+    positions = np.sort(positions)
+    counts = []
+    for edge in edges:
+        edge = np.round(edge, 6)  # so that an edge on a base's middle is there, whatever direction it was reckoned from
+        minus = edge[:, 0] > edge[:, -1]
+        before = np.searchsorted(positions, edge)
+        before[minus] = np.searchsorted(positions, edge[minus], side="right")
+        counts.append(np.abs(np.diff(before, axis=1)))
+    return counts
+
+
+def _open(
+    mark: str, path: str | os.PathLike[str], *, rules: _Rules, tallies: dict[str, _Tally]
+) -> AbstractContextManager[_BamTrack | _BedTrack]:
+    tally = tallies[mark] = _Tally()
+    found = format_of(path, ["bam", "bed", "tagalign"])
+    return _open_bam(mark, Path(path), rules, tally) if found == "bam" else _open_bed(mark, Path(path), rules, tally)
+
+
+@contextmanager
+def _open_bed(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_BedTrack]:
+    yield _BedTrack(read_bed(path), rules, tally)
+    tally.report(mark)
+
+
+@contextmanager
+def _open_bam(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_BamTrack]:
+    with open_bam(path) as bam:
+        track = _BamTrack(bam, rules, tally)
+        if not track.chroms:
+            msg = f"{path}: no mapped reads at all; check the mapping and the filter that came before."
+            raise ValueError(msg)
+        yield track
+    tally.report(mark)

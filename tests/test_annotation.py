@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import simplechrome_tk as sct
+
+GTF = """\
+##description: evidence-based annotation
+chr1\tHAVANA\tgene\t1001\t5000\t.\t+\t.\tgene_id "ENSG00000000001.7"; gene_type "protein_coding"; gene_name "AAA";
+chr1\tHAVANA\ttranscript\t1001\t5000\t.\t+\t.\tgene_id "ENSG00000000001.7"; transcript_id "T1"; tag "basic";
+chr1\tHAVANA\texon\t1001\t1100\t.\t+\t.\tgene_id "ENSG00000000001.7"; transcript_id "T1";
+chr1\tHAVANA\ttranscript\t1501\t4000\t.\t+\t.\tgene_id "ENSG00000000001.7"; transcript_id "T2"; tag "MANE_Select"; \
+tag "Ensembl_canonical";
+chr1\tHAVANA\ttranscript\t1201\t4500\t.\t+\t.\tgene_id "ENSG00000000001.7"; transcript_id "T3"; tag "MANE_Select";
+chr2\tHAVANA\tgene\t2001\t9000\t.\t-\t.\tgene_id "ENSG00000000002.1"; gene_type "lncRNA"; gene_name "BBB";
+chr2\tHAVANA\ttranscript\t2001\t8000\t.\t-\t.\tgene_id "ENSG00000000002.1"; transcript_id "T4"; \
+tag "appris_principal_2";
+chr2\tHAVANA\ttranscript\t3001\t8500\t.\t-\t.\tgene_id "ENSG00000000002.1"; transcript_id "T5"; \
+tag "appris_principal_1";
+chr2\tHAVANA\ttranscript\t2001\t9000\t.\t-\t.\tgene_id "ENSG00000000002.1"; transcript_id "T6"; \
+tag "appris_alternative_1";
+chr2\tHAVANA\ttranscript\t2501\t9000\t.\t-\t.\tgene_id "ENSG00000000002.1"; transcript_id "T7";
+chr3\tHAVANA\tgene\t101\t900\t.\t-\t.\tgene_id "ENSG00000000003.2"; gene_type "protein_coding"; gene_name "CCC";
+chr3\tHAVANA\ttranscript\t301\t850\t.\t-\t.\tgene_id "ENSG00000000003.2"; transcript_id "T8";
+chr3\tHAVANA\ttranscript\t101\t800\t.\t-\t.\tgene_id "ENSG00000000003.2"; transcript_id "T9";
+chr4\tHAVANA\tgene\t11\t20\t.\t+\t.\tgene_id "ENSG00000000004.2"; gene_type "protein_coding"; gene_name "DDD";
+chrX\tHAVANA\tgene\t501\t700\t.\t+\t.\tgene_id "ENSG00000000005.3"; gene_type "protein_coding"; gene_name "PAR";
+chrX\tHAVANA\ttranscript\t501\t700\t.\t+\t.\tgene_id "ENSG00000000005.3"; transcript_id "T10";
+chrY\tHAVANA\tgene\t601\t800\t.\t+\t.\tgene_id "ENSG00000000005.3_PAR_Y"; gene_type "protein_coding"; gene_name "PAR";
+chrY\tHAVANA\ttranscript\t601\t800\t.\t+\t.\tgene_id "ENSG00000000005.3_PAR_Y"; transcript_id "T11";
+"""
+
+ENSEMBL_GFF3 = """\
+##gff-version 3
+##sequence-region 1 1 248956422
+1\tensembl_havana\tgene\t1001\t5000\t.\t-\t.\tID=gene:ENSG00000000001;Name=A%3BA;biotype=protein_coding;\
+gene_id=ENSG00000000001;version=7
+1\tensembl_havana\tmRNA\t1001\t4900\t.\t-\t.\tID=transcript:ENST00000000001;Parent=gene:ENSG00000000001;\
+tag=basic,Ensembl_canonical;transcript_id=ENST00000000001
+1\tensembl_havana\tlnc_RNA\t1001\t5000\t.\t-\t.\tID=transcript:ENST00000000002;Parent=gene:ENSG00000000001
+1\t.\texon\t1001\t1200\t.\t-\t.\tParent=transcript:ENST00000000001
+###
+1\tmirbase\tncRNA_gene\t8001\t8090\t.\t?\t.\tID=gene:ENSG00000000009;biotype=miRNA
+##FASTA
+>1
+ACGT
+"""
+
+NCBI_GFF3 = """\
+#!gff-spec-version 1.21
+NC_000009.12\tBestRefSeq\tgene\t101\t900\t.\t-\t.\tID=gene-PAX5;Name=PAX5;gbkey=Gene;gene=PAX5;\
+gene_biotype=protein_coding
+NC_000009.12\tBestRefSeq\tmRNA\t101\t880\t.\t-\t.\tID=rna-NM_016734.3;Parent=gene-PAX5;tag=MANE Select;\
+transcript_id=NM_016734.3
+NC_000009.12\tBestRefSeq\tprimary_transcript\t501\t600\t.\t+\t.\tID=rna-NR_1;Parent=gene-OTHER
+NC_000009.12\tBestRefSeq\tmiRNA\t511\t530\t.\t+\t.\tID=rna-MIR1;Parent=rna-NR_1
+"""
+
+REFGENE_GTF = """\
+chr1\trefGene\ttranscript\t101\t900\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_1"; gene_name "AAA";
+chr1\trefGene\texon\t101\t200\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_1";
+chr1\trefGene\ttranscript\t51\t700\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_2"; gene_name "AAA";
+chr1\trefGene\ttranscript\t50001\t50800\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_1_dup1"; gene_name "AAA";
+chr2\trefGene\ttranscript\t11\t90\t.\t-\t.\tgene_id "BBB"; transcript_id "NM_3"; gene_name "BBB";
+"""
+
+BED6 = "track name=genes\nchr1\t1000\t5000\tAAA\t0\t+\nchr2\t2000\t9000\tBBB\t0\t-\nchr3\t5\t9\tCCC\t0\t.\n"
+BED12 = "chr1\t1000\t5000\tAAA\t0\t+\t1000\t5000\t0\t2\t10,20\t0,3980\n" + (
+    "chr2\t2000\t9000\tBBB\t0\t-\t2000\t9000\t0\t1\t7000\t0\n"
+)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(text: str | bytes, name: str = "genes.gtf", **kwargs) -> pd.DataFrame:
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return sct.io.read_annotation(path, **kwargs)
+
+    return write_and_read
+
+
+def test_canonical_follows_the_tags_in_their_order(read, caplog):
+    genes = read(GTF)
+    assert genes["tss"].to_dict() == {
+        "ENSG00000000001": 1_500,
+        "ENSG00000000002": 8_500,
+        "ENSG00000000003": 800,
+        "ENSG00000000004": 10,
+        "ENSG00000000005": 500,
+    }
+    assert list(genes["transcript"]) == ["T2", "T5", "T9", "", "T10"]
+    rules = ["Ensembl_canonical", "APPRIS_principal", "longest_transcript", "gene_record", "longest_transcript"]
+    assert list(genes["tss_rule"]) == rules
+    assert list(genes["symbol"]) == ["AAA", "BBB", "CCC", "DDD", "PAR"]
+    assert genes.loc["ENSG00000000002", ["chrom", "start", "end", "strand"]].tolist() == ["chr2", 2_000, 9_000, "-"]
+    assert genes["tss"].dtype == genes["start"].dtype == np.int64
+    assert list(genes["gene_id"]) == list(genes.index)
+    assert "5 genes in 5 rows, TSS by longest_transcript 2, Ensembl_canonical 1" in caplog.text
+    assert "1 pseudoautosomal copies on chrY left out" in caplog.text
+    counts = genes.attrs["read_annotation"]["counts"]
+    assert (counts["par_copies"], counts["tss_gene_record"], counts["further_loci"]) == (1, 1, 0)
+
+
+def test_mane_comes_before_appris_and_appris_before_length(read):
+    without = GTF.replace(' tag "Ensembl_canonical";', "").replace('"T3"; tag "MANE_Select"', '"T3"')
+    assert read(without).loc["ENSG00000000001", ["tss", "tss_rule"]].tolist() == [1_500, "MANE_Select"]
+    old = GTF.replace('tag "appris_principal_2"', 'tag "appris_principal"').replace('tag "appris_principal_1"', "")
+    assert read(old).loc["ENSG00000000002", ["tss", "transcript"]].tolist() == [8_000, "T4"]
+
+
+def test_most_upstream_is_the_5_prime_most_start(read):
+    genes = read(GTF, tss="most_upstream")
+    assert list(genes["tss"]) == [1_000, 9_000, 850, 10, 500]
+    assert list(genes["tss_rule"]) == ["most_upstream"] * 3 + ["gene_record", "most_upstream"]
+    assert genes.loc["ENSG00000000002", "transcript"] == "T6"
+
+
+def test_all_gives_every_distinct_start_from_5_to_3_prime(read):
+    genes = read(GTF, tss="all")
+    assert list(genes.index[:6]) == [f"ENSG00000000001:tss{i}" for i in (1, 2, 3)] + [
+        f"ENSG00000000002:tss{i}" for i in (1, 2, 3)
+    ]
+    assert list(genes["tss"]) == [1_000, 1_200, 1_500, 9_000, 8_500, 8_000, 850, 800, 10, 500]
+    assert genes["gene_id"].nunique() == 5
+    assert genes.index.is_unique
+    assert genes.loc["ENSG00000000004:tss1", "tss_rule"] == "gene_record"
+    assert genes.loc["ENSG00000000002:tss1", "transcript"] == "T6"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_gzip_is_told_by_content(read, zipped):
+    text = gzip.compress(GTF.encode()) if zipped else GTF.encode()
+    for name in ("genes.gtf", "genes.gtf.gz", "genes.txt"):
+        pd.testing.assert_frame_equal(read(text, name), read(GTF))
+
+
+def test_windows_line_ends_and_a_missing_last_one(read):
+    pd.testing.assert_frame_equal(read(GTF.rstrip("\n").replace("\n", "\r\n")), read(GTF))
+
+
+def test_ensembl_gff3(read):
+    genes = read(ENSEMBL_GFF3, "genes.gff3")
+    assert list(genes.index) == ["ENSG00000000001", "ENSG00000000009"]
+    assert list(genes["symbol"]) == ["A;A", "ENSG00000000009"]
+    assert list(genes["tss"]) == [4_900, 8_000]
+    assert list(genes["transcript"]) == ["ENST00000000001", ""]
+    assert list(genes["gene_type"]) == ["protein_coding", "miRNA"]
+    assert list(genes["strand"]) == ["-", "."]
+    assert genes.attrs["read_annotation"]["counts"]["unknown_strand"] == 1
+    assert read(ENSEMBL_GFF3, "genes.gff3", tss="most_upstream")["tss"].iloc[0] == 5_000
+
+
+def test_ncbi_gff3(read, caplog):
+    genes = read(NCBI_GFF3, "genes.gff")
+    assert genes.loc["PAX5", ["tss", "tss_rule", "transcript", "gene_type"]].tolist() == [
+        *(880, "MANE_Select", "NM_016734.3", "protein_coding")
+    ]
+    assert "2 transcripts of no gene record left out" in caplog.text
+
+
+def test_transcripts_without_gene_records_make_genes_where_they_overlap(read, caplog):
+    genes = read(REFGENE_GTF)
+    assert genes.loc["AAA", ["start", "end", "tss", "transcript"]].tolist() == [50, 900, 100, "NM_1"]
+    assert genes.loc["BBB", ["start", "end", "tss"]].tolist() == [10, 90, 90]
+    assert "1 further loci of an id left out" in caplog.text
+    assert "gene_type" not in genes
+    assert list(read(REFGENE_GTF, tss="all")["tss"]) == [50, 100, 90]
+
+
+def test_versions_are_stripped_from_ensembl_and_refseq_ids_alone():
+    ids = ["ENSG00000223972.5", "ENSMUSG00000051951.6_2", "ENSG00000182378.15_PAR_Y", "NM_016734.3", "F54H12.1", "A.1"]
+    stripped = sct.io._annotation.strip_versions(pd.Series(ids)).tolist()
+    assert stripped == ["ENSG00000223972", "ENSMUSG00000051951", "ENSG00000182378", "NM_016734", "F54H12.1", "A.1"]
+
+
+@pytest.mark.parametrize("text", [BED6, BED12])
+@pytest.mark.parametrize("name", ["genes.bed", "genes.bed.gz", "genes.txt"])
+def test_bed(read, text, name):
+    genes = read(text, name)
+    assert list(genes["tss"])[:2] == [1_000, 9_000]
+    assert list(genes.index)[:2] == list(genes["symbol"])[:2] == ["AAA", "BBB"]
+    assert list(genes["strand"])[:2] == ["+", "-"]
+    assert set(genes["tss_rule"]) == {"gene_record"}
+
+
+def test_unknown_strand_is_kept_and_counted(read, caplog):
+    genes = read(BED6, "genes.bed")
+    assert genes.loc["CCC", ["strand", "tss"]].tolist() == [".", 5]
+    assert "1 of unknown strand (read along the genome)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tsv", "gene_id\tchr\tgene_start\tgene_end\tstrand\tgene_name\nENSG00000000001.2\tchr1\t10\t90\t-1\tAAA\n"),
+        ("a.csv", 'id,chrom,start,end,strand,symbol,\n"ENSG00000000001","chr1",10,90,"-","AAA",\n'),
+        ("a.bed", "#chr\tstart\tend\tname\tscore\tstrand\tEnsembl_ID\nchr1\t10\t90\tAAA\t0\t-\tENSG00000000001.2\n"),
+        ("a.txt", "symbol Chromosome TSS strand gene_id start end\nAAA chr1 90 - ENSG00000000001 10 90\n"),
+    ],
+)
+def test_tables_in_files(read, name, text):
+    genes = read(text, name)
+    assert genes.index.tolist() == ["ENSG00000000001"]
+    assert genes.iloc[0][["symbol", "chrom", "start", "end", "strand", "tss"]].tolist() == [
+        *("AAA", "chr1", 10, 90, "-", 90)
+    ]
+
+
+def test_a_table_with_a_tss_alone_is_enough_for_windows_on_it():
+    table = pd.DataFrame({"chrom": ["chr1", "chr1"], "tss": [900, 700], "strand": ["+", "-"]}, index=["a", "b"])
+    genes = sct.io.read_annotation(table)
+    assert genes[["start", "end"]].isna().all(axis=None)
+    assert list(genes["tss"]) == [900, 700]
+    peaks = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [5_000], "signal": [1.0]})
+    assert sct.pp.bin_peaks({"M": peaks}, genes, windows=[sct.pp.TSS_WINDOW]).shape == (2, 100)
+
+
+def test_a_tss_that_is_given_is_kept_and_further_columns_too():
+    table = pd.DataFrame(
+        {
+            "chrom": "chr1",
+            "start": [10, 100],
+            "end": [90, 900],
+            "strand": ["+", "-"],
+            "tss": [20, None],
+            "mine": [3, 4],
+        },
+        index=["a", "b"],
+    )
+    before = table.copy()
+    genes = sct.io.read_annotation(table)
+    assert list(genes["tss"]) == [20, 900]
+    assert list(genes["mine"]) == [3, 4]
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_rows_of_one_id_are_transcripts_of_one_gene():
+    table = pd.DataFrame(
+        {"id": ["a", "b", "a", "a"], "chrom": "chr1", "start": [10, 5, 50, 9_000], "end": [100, 9, 500, 9_900]}
+    ).assign(strand="-")
+    genes = sct.io.read_annotation(table)
+    assert genes.loc["a", ["start", "end", "tss", "tss_rule"]].tolist() == [10, 500, 500, "longest_transcript"]
+    assert list(genes.index) == ["a", "b"]
+    assert genes.attrs["read_annotation"]["counts"]["further_loci"] == 1
+    assert list(sct.io.read_annotation(table, tss="all").index) == ["a:tss1", "a:tss2", "b:tss1"]
+
+
+def test_of_a_gene_on_both_sex_chromosomes_that_on_x_is_kept():
+    table = pd.DataFrame(
+        {"chrom": ["chrY", "chrX"], "start": [10, 20], "end": [100, 200], "strand": "+"}, index=["ASMT", "ASMT"]
+    )
+    genes = sct.io.read_annotation(table)
+    assert genes.loc["ASMT", "chrom"] == "chrX"
+    assert genes.attrs["read_annotation"]["counts"]["par_copies"] == 1
+
+
+@pytest.mark.parametrize("tss", ["canonical", "all"])
+def test_reads_its_own_result_again(read, tss):
+    genes = read(GTF, tss=tss)
+    again = sct.io.read_annotation(genes)
+    pd.testing.assert_frame_equal(again, genes, check_like=True)
+
+
+def test_gene_types(read, caplog):
+    genes = read(GTF, gene_types="lncRNA")
+    assert list(genes.index) == ["ENSG00000000002"]
+    assert "4 genes of other types left out" in caplog.text
+    with pytest.raises(ValueError, match=r"asks for mRNA, which no gene is; found protein_coding \(4\), lncRNA \(1\)"):
+        read(GTF, gene_types=["protein_coding", "mRNA"])
+    with pytest.raises(ValueError, match="gene_types asks for none"):
+        read(GTF, gene_types=[])
+    with pytest.raises(ValueError, match="no gene types are known; leave gene_types out"):
+        read(BED6, "a.bed", gene_types="lncRNA")
+
+
+SIZES = {"chr1": 10_000, "chr2": 9_000, "chr3": 1_000, "chrX": 5_000}
+
+
+def test_genome_in_every_form(read, tmp_path, caplog):
+    path = tmp_path / "chrom.sizes"
+    path.write_text("".join(f"{name}\t{size}\n" for name, size in SIZES.items()))
+    series = pd.Series(SIZES)
+    for genome in (
+        SIZES,
+        path,
+        str(path),
+        series,
+        series.to_frame(),
+        series.rename_axis("chrom").reset_index(name="n"),
+    ):
+        caplog.clear()
+        assert read(GTF, genome=genome).attrs["read_annotation"]["counts"]["not_in_genome"] == 1
+        assert "1 rows on chromosomes that genome does not list" in caplog.text
+    assert read(GTF, genome="hg38").attrs["read_annotation"]["counts"]["not_in_genome"] == 0
+
+
+def test_another_assembly_is_refused(read):
+    with pytest.raises(
+        ValueError,
+        match=r"1 of 5 rows lie beyond .* the first 'ENSG00000000002' \(BBB\): it reaches chr2:9,000, and chr2 ends at "
+        r"8,999 bp\. The assemblies probably differ",
+    ):
+        read(GTF, genome=SIZES | {"chr2": 8_999})
+
+
+@pytest.mark.parametrize(
+    ("genome", "message"),
+    [
+        ({"1": 10_000}, r"share no chromosome name \(genes: chr1, chr2.*genome: 1\).*str\.removeprefix\('chr'\)"),
+        ({"I": 10_000}, r"share no chromosome name.*Give both the same names"),
+        ({}, "genome: expected names of chromosomes and their sizes.*found nothing"),
+        ({"chr1": "long"}, r"found \('chr1', 'long'\)"),
+        ({"chr1": -5}, "whole numbers"),
+        ("hg77", r"no file hg77, and no assembly that bioframe knows: .*hg19"),
+    ],
+)
+def test_genomes_that_do_not_fit_are_refused(read, genome, message):
+    with pytest.raises(ValueError, match=message):
+        read(GTF, genome=genome)
+
+
+def test_bare_chromosome_names_are_told_how_to_get_their_prefix(read, tmp_path):
+    with pytest.raises(ValueError, match=r"Set genes\['chrom'\] = 'chr' \+ genes\['chrom'\]"):
+        read(ENSEMBL_GFF3, "a.gff3", genome=SIZES)
+    genes = read(ENSEMBL_GFF3, "a.gff3")
+    genes["chrom"] = "chr" + genes["chrom"]
+    assert len(sct.io.read_annotation(genes, genome=SIZES)) == 2
+
+
+def test_a_file_of_chromosome_sizes_with_a_header_is_refused(read, tmp_path):
+    (tmp_path / "sizes.tsv").write_text("chrom\tsize\nchr1\t5\n")
+    with pytest.raises(ValueError, match=r"sizes\.tsv: expected names of chromosomes .*\('chrom', 'size'\)"):
+        read(GTF, genome=tmp_path / "sizes.tsv")
+
+
+def with_line(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.gtf", "", "no genes and no transcripts, only no row at all"),
+        ("a.gtf", "#!genome-build GRCh38\n", "no genes and no transcripts"),
+        ("a.gtf", GTF.splitlines()[3] + "\n", "only exon; expected rows whose third column is 'gene'"),
+        ("a.gtf", GTF.replace("\t", " "), "line 2 has 1 columns .*expected the 9 of GTF and GFF3, by tabs"),
+        ("a.gtf", with_line(GTF, "\t.\tgene_id", "\tgene_id"), "line 2 has 8 columns"),
+        ("a.gtf", with_line(GTF, 'gene_id "ENSG00000000004.2"; ', ""), "1 of 6 rows have no attribute gene_id"),
+        ("a.gtf", with_line(GTF, "1001\t5000", "5001\t1000"), "1 of 6 rows have an end before its start"),
+        ("a.gtf", with_line(GTF, "gene\t1001\t5000", "gene\t5001\t1000"), "first: chr1 5001 1000"),
+        ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\tx\t"), "a start that is no whole number from 1"),
+        ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\t0\t"), "a start that is no whole number from 1"),
+        ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\t\t"), "no start and end"),
+        ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\t10.5\t"), "no whole number"),
+        ("a.gtf", with_line(GTF, "gene\t1001\t5000\t.\t+", "gene\t1001\t5000\t.\tplus"), "a strand other than"),
+        ("a.gtf", with_line(GTF, "chr1\tHAVANA\tgene", "\tHAVANA\tgene"), "no chromosome"),
+        ("a.gtf", with_line(GTF, "chr2\tHAVANA\tgene", "1\tHAVANA\tgene"), "names are mixed: 1 rows on '1' and 1 on"),
+        ("a.gtf", with_line(GTF, "AAA", "\xff").encode("latin-1"), "line 2 is no UTF-8 text"),
+        ("a.gtf", gzip.compress(GTF.encode())[:-9], "gzip file is truncated or damaged"),
+        ("a.gtf", REFGENE_GTF.replace('gene_id "BBB"; ', ""), "by which transcripts without gene records"),
+        (
+            "a.gff3",
+            ENSEMBL_GFF3.replace("ID=gene:ENSG00000000009;", ""),
+            r"no attribute gene_id \(GTF\) or ID \(GFF3\)",
+        ),
+        ("a.bed", "", "no rows at all"),
+        (
+            "a.bed",
+            "chr1\t10\t20\tA\n",
+            r"line 1 has 4 columns; expected BED6 \(chrom, start, end, name, score, strand\)",
+        ),
+        ("a.bed", BED6 + "chr3\t5\t9\n", "line 5 has 3 fields, expected 6"),
+        ("a.bed", BED6.replace("\t5\t9", "\t9\t5"), "an end before its start"),
+        ("a.bed", BED6.replace("\t5\t9", "\t9\t9"), "an end before its start"),
+        ("a.bed", BED6.replace("CCC", ""), "1 of 3 rows have no id"),
+        ("a.tsv", "chrom\tstart\tend\nchr1\t1\t2\n", "no column strand, id; found chrom, start, end"),
+        ("a.tsv", "chrom\tid\tstrand\tstart\nchr1\tA\t+\t1\n", r"no column tss \(or start and end\)"),
+        ("a.tsv", "chrom\tid\tstrand\ttss\n", "no genes, only a header"),
+        ("a.tsv", "chrom\tid\tstrand\ttss\nchr1\tA\t+\t\n", "neither tss nor body"),
+        ("a.tsv", "chrom\tid\tstrand\ttss\ttss\nchr1\tA\t+\t3\t4\n", "more than one column is called tss"),
+        ("a.tsv", "chrom\tid\tstrand\ttss\nchr1\tA\t+\t1e99\n", "no whole number from 0"),
+        ("a.csv", 'chrom,id,strand,tss\nchr1,"A,+,4\nchr1,B,+,5"\n', "line 2 has a quote that is not closed"),
+        ("a.csv", 'chrom,id,strand,tss\nchr1,"A,+,4\n' + "x" * 200_000, "line 2 cannot be read"),
+    ],
+)
+def test_what_is_no_annotation_is_refused_by_name(read, tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read(text, name)
+    assert str(tmp_path / name) in str(error.value)
+
+
+def test_refuses_an_unknown_rule_and_a_file_that_is_not_there(read, tmp_path):
+    with pytest.raises(ValueError, match="tss is 'first'; choose one of canonical, most_upstream, all"):
+        read(GTF, tss="first")
+    with pytest.raises(FileNotFoundError):
+        sct.io.read_annotation(tmp_path / "none.gtf")
+
+
+def test_limits_on_what_is_unpacked(read, monkeypatch):
+    monkeypatch.setattr("simplechrome_tk.io._text._LONGEST_LINE", 1_000)
+    with pytest.raises(ValueError, match="a line is longer than"):
+        read(gzip.compress(b"x" * 100_000))
+    monkeypatch.setattr("simplechrome_tk.io._text._LARGEST_TABLE", 1_000)
+    with pytest.raises(ValueError, match="once unpacked"):
+        read(gzip.compress(BED6.encode() * 100), "a.bed.gz")
+
+
+garbage = st.one_of(
+    st.binary(max_size=300),
+    st.binary(max_size=100).map(gzip.compress),
+    st.text('\t\n\r\x00",;#=. +-019aé', max_size=200).map(str.encode),
+    st.lists(
+        st.lists(st.sampled_from(["chr1", "gene", "1", "9", "+", "-", ".", "", 'gene_id "a";', "ID=a", "nan"])).map(
+            "\t".join
+        )
+    ).map(lambda rows: "\n".join(rows).encode()),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=garbage, name=st.sampled_from(["a.gtf", "a.gff3", "a.bed", "a.tsv", "a.bed.gz"]))
+def test_garbage_is_refused_with_the_path_or_read(tmp_path, content, name):
+    path = tmp_path / name
+    path.write_bytes(content)
+    try:
+        genes = sct.io.read_annotation(path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017
+    else:
+        assert len(genes)
+        assert genes.index.is_unique
+        assert genes["tss"].notna().all()
+
+
+def test_real_gene_bounds(public_file, caplog):
+    path = public_file("abc/CollapsedGeneBounds.hg19.bed")
+    genes = sct.io.read_annotation(path, genome=public_file("abc/chrom_sizes.tsv"))
+    bounds = pd.read_csv(path, sep="\t").drop_duplicates("Ensembl_ID", keep=False).set_index("Ensembl_ID")
+    pd.testing.assert_frame_equal(
+        genes.loc[bounds.index, ["start", "end", "strand", "gene_type"]],
+        bounds[["start", "end", "strand", "gene_type"]],
+        check_names=False,
+    )
+    assert (genes.loc[bounds.index, "tss"] == np.where(bounds["strand"] == "-", bounds["end"], bounds["start"])).all()
+    assert genes.index.is_unique
+    coding = sct.io.read_annotation(path, gene_types=["protein_coding"])
+    assert 18_000 < len(coding) < len(genes)
+    with pytest.raises(ValueError, match="lie beyond the end of their chromosome"):
+        sct.io.read_annotation(path, genome="mm10")

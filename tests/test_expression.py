@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import simplechrome_tk as sct
+
+FEATURE_COUNTS = """\
+# Program:featureCounts v2.0.6; Command:"featureCounts" "-a" "genes.gtf"
+Geneid\tChr\tStart\tEnd\tStrand\tLength\trep1.bam\trep2.bam
+ENSG00000000001.7\tchr1;chr1\t10;30\t20;40\t+;+\t22\t5\t7
+ENSG00000000002.1\tchr2\t10\t20\t-\t11\t0\t3
+"""
+SALMON = "Name\tLength\tEffectiveLength\tTPM\tNumReads\nENSG00000000001.7\t900\t750.5\t3.25\t12.0\nG2\t80\t70\t0\t0\n"
+RSEM = (
+    "gene_id\ttranscript_id(s)\tlength\teffective_length\texpected_count\tTPM\tFPKM\n"
+    "ENSG00000000001\tT1,T2\t900\t750\t12.00\t3.25\t2.5\n"
+)
+STRINGTIE = (
+    "Gene ID\tGene Name\tReference\tStrand\tStart\tEnd\tCoverage\tFPKM\tTPM\n"
+    "ENSG00000000001\tAAA\tchr1\t+\t10\t90\t4.5\t2.5\t3.25\n"
+)
+HTSEQ = "ENSG00000000001.7\t5\nENSG00000000002\t0\n__no_feature\t900\n__ambiguous\t3\n"
+STAR = (
+    "N_unmapped\t9\t9\t9\nN_multimapping\t8\t8\t8\nN_noFeature\t7\t7\t7\nN_ambiguous\t6\t6\t6\n"
+    "ENSG00000000001\t5\t2\t3\nENSG00000000002\t0\t0\t0\n"
+)
+MATRIX = "gene_id\tE000\tE003\tE116\t\nENSG00000000001\t1.5\t2\t3\t\nENSG00000000002\t0.5\t0\t4\t\n"  # Roadmap's
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(text: str | bytes, name: str = "expression.tsv", **kwargs) -> pd.Series:
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return sct.io.read_expression(path, **kwargs)
+
+    return write_and_read
+
+
+@pytest.mark.parametrize(
+    ("text", "kwargs", "first", "name", "unit"),
+    [
+        (FEATURE_COUNTS, {"column": "rep2.bam"}, 7, "rep2.bam", "counts"),
+        (SALMON, {}, 3.25, "TPM", "tpm"),
+        (SALMON, {"unit": "counts"}, 12, "NumReads", "counts"),
+        (SALMON, {"column": "NumReads"}, 12, "NumReads", "counts"),
+        (RSEM, {}, 3.25, "TPM", "tpm"),
+        (RSEM, {"unit": "rpkm"}, 2.5, "FPKM", "rpkm"),
+        (RSEM, {"unit": "counts"}, 12, "expected_count", "counts"),
+        (STRINGTIE, {}, 3.25, "TPM", "tpm"),
+        (HTSEQ, {}, 5, "1", "counts"),
+        (STAR, {"column": "3"}, 3, "3", "counts"),
+        (MATRIX, {"column": "E003"}, 2, "E003", "unknown"),
+        (MATRIX, {"column": "E003", "unit": "rpkm"}, 2, "E003", "rpkm"),
+        (MATRIX.replace("E116\t\n", "E116\n"), {"column": "E003"}, 2, "E003", "unknown"),
+        ("gene_id\tx\t\nENSG00000000001\t3.5\t\n", {}, 3.5, "x", "unknown"),
+        ("ENSG00000000001\t3.5\n", {}, 3.5, "1", "unknown"),
+        ("gene,value\nENSG00000000001,3.5\n", {}, 3.5, "value", "unknown"),
+        ("gene;RPKM\nENSG00000000001;3.5\n", {}, 3.5, "RPKM", "rpkm"),
+        ('"sample"\n"ENSG00000000001" 3.5\n', {}, 3.5, "sample", "unknown"),  # R's write.table
+        ('"","s1","s2"\n"ENSG00000000001",3.5,4\n', {"column": "s2"}, 4, "s2", "unknown"),  # R's write.csv
+        ("symbol\tgene_id\tFPKM\nAAA\tENSG00000000001\t3.5\n", {}, 3.5, "FPKM", "rpkm"),
+        ("gene_id\t1\t2\nENSG00000000001\t3.5\t4\n", {"column": "2"}, 4, "2", "unknown"),
+    ],
+)
+def test_formats(read, text, kwargs, first, name, unit):
+    values = read(text, **kwargs)
+    assert values.index[0] == "ENSG00000000001"
+    assert values.iloc[0] == first
+    assert values.name == name
+    assert values.attrs["unit"] == unit
+    assert values.dtype == float
+    assert values.index.name is None
+
+
+def test_gzip_byte_order_mark_and_windows_line_ends(read):
+    text = b"\xef\xbb\xbf" + SALMON.replace("\n", "\r\n").encode()
+    pd.testing.assert_series_equal(read(gzip.compress(text)), read(SALMON))
+
+
+def test_rows_that_are_no_gene_are_counted(read, caplog):
+    values = read(HTSEQ)
+    assert list(values.index) == ["ENSG00000000001", "ENSG00000000002"]
+    assert "2 genes, column '1', unit counts; 2 rows left out that sum up reads of no gene" in caplog.text
+    assert read(STAR, column="1").attrs["read_expression"]["counts"]["summary_rows"] == 4
+
+
+def test_missing_values_are_kept_and_counted(read, caplog):
+    values = read("id\tx\nA\t1\nB\tNA\nC\t\n")
+    assert values.isna().tolist() == [False, True, True]
+    assert "2 genes without a value" in caplog.text
+
+
+def test_pseudoautosomal_copies_are_added(read, caplog):
+    values = read("id\tcount\nENSG00000182378.15\t2\nB\t7\nENSG00000182378.15_PAR_Y\t1\nENSG00000000009.1_PAR_Y\t4\n")
+    assert values.to_dict() == {"ENSG00000182378": 3, "B": 7, "ENSG00000000009": 4}
+    assert "1 rows of pseudoautosomal copies on chrY added to their genes" in caplog.text
+
+
+def test_tables_and_series():
+    table = pd.DataFrame({"gene_id": ["ENSG00000000001.3", "B"], "TPM": [1.5, np.nan], "note": ["x", "y"]})
+    by_index = table.set_index("gene_id")
+    series = by_index["TPM"]
+    before = table.copy()
+    expected = pd.Series([1.5, np.nan], index=["ENSG00000000001", "B"], name="TPM")
+    for source in (table, by_index, series):
+        found = sct.io.read_expression(source)
+        pd.testing.assert_series_equal(found, expected)
+        assert found.attrs["unit"] == "tpm"
+        assert found.attrs["read_expression"]["source"] == "the expression table"
+    pd.testing.assert_frame_equal(table, before)
+    assert sct.io.read_expression(pd.Series([2], index=["A"])).name == "expression"
+    numbers = np.random.default_rng(0).gamma(1.0, 30.0, 50)
+    exact = sct.io.read_expression(pd.Series(numbers, index=[f"g{i}" for i in range(50)]))
+    np.testing.assert_array_equal(exact, numbers)
+
+
+@pytest.mark.parametrize("unit", ["rpkm", None])
+def test_reads_its_own_result_again(read, unit):
+    values = read(MATRIX, column="E003", unit=unit)
+    again = sct.io.read_expression(values)
+    pd.testing.assert_series_equal(again, values)
+    assert again.attrs["unit"] == values.attrs["unit"]
+
+
+def lines(values: list[float]) -> str:
+    return "id\tx\n" + "".join(f"g{i}\t{value}\n" for i, value in enumerate(values))
+
+
+def test_what_looks_like_logarithms_is_refused_unless_the_unit_is_given(read):
+    logs = lines(np.random.default_rng(0).uniform(0, 17, 1_200).tolist())
+    with pytest.raises(ValueError, match=r"largest of 1200 values in column 'x' is 1[67]\S*, as of logarithms"):
+        read(logs)
+    assert len(read(logs, unit="rpkm")) == 1_200
+    assert len(read(lines([i % 30 for i in range(1_200)]))) == 1_200
+    assert len(read(lines([i % 30 + 0.5 for i in range(900)]))) == 900
+
+
+@pytest.mark.parametrize(
+    ("text", "kwargs", "message"),
+    [
+        ("", {}, "no rows at all"),
+        ('""\n', {}, "no rows at all"),
+        ("gene_id\tx\n", {}, "no values, only a header"),
+        ("A\n", {}, "line 1 holds one field, 'A'; expected ids and values"),
+        ("A 1 x\n", {}, "line 1 is neither a header nor a row"),
+        (FEATURE_COUNTS, {}, r"2 columns of values \(rep1.bam, rep2.bam\); choose one with column="),
+        (FEATURE_COUNTS, {"unit": "counts"}, "2 columns of values in counts"),
+        (FEATURE_COUNTS, {"column": "rep3.bam"}, "no column of values is called 'rep3.bam'; choose one of rep1.bam"),
+        (FEATURE_COUNTS, {"column": "Geneid"}, "choose one of rep1.bam, rep2.bam"),
+        (FEATURE_COUNTS, {"column": "rep1.bam", "unit": "tpm"}, "holds counts by its name, but unit='tpm'"),
+        (FEATURE_COUNTS.replace("rep2", "rep1"), {"column": "rep1.bam"}, "2 columns are called 'rep1.bam'"),
+        ("id\tchr\nA\tchr1\n", {}, "no column of values; found id, chr"),
+        ("id\tx\nA\t1\t2\n", {}, "neither|line 2 has 3 fields"),
+        ("id\tx\nA\t1\nB\t1\t2\n", {}, "line 3 has 3 fields, expected 2"),
+        ("id\tx\nA\t1\nB\n", {}, "line 3 has 1 fields, expected 2"),
+        ("id\tx\nA\t1\nB\tlow\n", {}, "1 of 2 rows have a value that is no number, the first: B low"),
+        ("id\tx\nA\t1\nB\tinf\n", {}, "an infinite value"),
+        ("id\tx\nA\t1\nB\t-2\n", {}, r"a negative value \(logarithms\? undo them first\), the first: B -2"),
+        ("id\tx\nA\t1\n\t2\n", {}, "1 of 2 rows have no id"),
+        ("id\tx\nA\tNA\nB\t\n", {}, "none of 2 genes has a value"),
+        ("id\tlog2_TPM\nA\t1\n", {}, "column 'log2_TPM' holds logarithms by its name"),
+        ("id\tlogTPM\nA\t1\n", {}, "holds logarithms by its name"),
+        ("id\tx\nA\t1\nA\t2\n", {}, "1 ids occur again, versions left aside, the first 'A' with 1 and 2"),
+        ("id\tx\nENSG00000000001.1\t1\nENSG00000000001.2\t2\n", {}, "the first 'ENSG00000000001'"),
+        ("Name\tTPM\nENST00000000001.1\t2\n", {}, "1 of 1 ids are transcripts.*quant.genes.sf.*tximport"),
+        ("id\tx\nA\t1\n", {"unit": "cpm"}, "unit is 'cpm'; choose one of counts, tpm, rpkm"),
+        (gzip.compress(SALMON.encode())[:-9], {}, "gzip file is truncated or damaged"),
+        (b"id\tx\nA\t\xff\n", {}, "line 2 is no UTF-8 text"),
+    ],
+)
+def test_what_is_no_expression_is_refused(read, tmp_path, text, kwargs, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read(text, **kwargs)
+    assert str(tmp_path / "expression.tsv") in str(error.value) or "unit is" in str(error.value)
+
+
+garbage = st.one_of(
+    st.binary(max_size=300),
+    st.binary(max_size=100).map(gzip.compress),
+    st.text('\t\n\r\x00",;#. +-0129aéE', max_size=200).map(str.encode),
+    st.lists(
+        st.lists(st.sampled_from(["A", "B", "1", "2.5", "-1", "", "nan", "inf", "gene_id", "TPM", "_PAR_Y"])).map(
+            "\t".join
+        )
+    ).map(lambda rows: "\n".join(rows).encode()),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=garbage)
+def test_garbage_is_refused_with_the_path_or_read(tmp_path, content):
+    path = tmp_path / "x.tsv"
+    path.write_bytes(content)
+    try:
+        values = sct.io.read_expression(path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017
+    else:
+        assert len(values)
+        assert values.index.is_unique
+        assert (values.dropna() >= 0).all()
+
+
+def test_real_counts(public_file):
+    values = sct.io.read_expression(public_file("deepdiff/Cell1.expr.csv"))
+    expected = pd.read_csv(public_file("deepdiff/Cell1.expr.csv"), header=None)
+    np.testing.assert_array_equal(values.to_numpy(), expected[1])
+    assert list(values.index) == list(expected[0])
