@@ -59,8 +59,13 @@ def of_function(function: Callable[..., object], *args: object) -> Cost:
 def measured(function: Callable[..., object], *args: object) -> Cost:
     clock, processor = time.perf_counter(), time.process_time()
     function(*args)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return Cost(time.perf_counter() - clock, time.process_time() - processor, memory)
+    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    status = Path("/proc/self/status")
+    if status.exists():
+        (memory,) = (int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # at least that of the parent process
+    return Cost(clock, processor, memory / 1e6)
 
 
 WATCH = """

@@ -227,7 +227,7 @@ def test_what_does_not_count_is_left_out_and_told(tmp_path, caplog):
         "duplicate": 1,
         "failing quality control": 1,
         "not in a proper pair": 1,
-        "of fragments longer than 2,000 bp": 1,
+        "in fragments of 0 or above 2,000 bp": 1,
         "of low mapping quality": 1,
         "secondary": 1,
         "supplementary": 1,

@@ -205,7 +205,7 @@ class _BamTrack:
                 elif flag & _SECOND:
                     left_out["second of a pair"] += 1
                 elif not 0 < length <= _LONGEST_FRAGMENT:
-                    left_out["of fragments longer than 2,000 bp"] += 1
+                    left_out["in fragments of 0 or above 2,000 bp"] += 1
                 elif flag & _REVERSE:
                     middles.append(_end(read) - length / 2)
                 else:
