@@ -32,7 +32,7 @@ def test_small_and_without_widget_state(path: Path):
 @every
 def test_free_of_one_machine(path: Path):
     outputs = json.dumps([cell["outputs"] for cell in cells(path)])
-    assert not re.search(r"(/home/|/root/|/Users/|/tmp/|/work/|[A-Z]:\\\\)", outputs)
+    assert not re.search(r"(/home/|/root/|/Users/|/tmp/|[A-Z]:\\\\)", outputs)
 
 
 @every

@@ -80,7 +80,7 @@ class Graph:
     def shuffle(self, genes: torch.Tensor) -> torch.Tensor:
         """Draw an order of ``genes`` in which small groups of neighbours stay together.
 
-        A batch then holds most of the neighbours it needs, so that training end to end encodes about 1.6 genes per
+        A batch then holds most of the neighbours it needs, so that training end to end encodes about 1.8 genes per
         gene instead of one plus all its neighbours.
         """
         wanted = torch.zeros(len(self.order), dtype=torch.bool)

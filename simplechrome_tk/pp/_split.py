@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TEST_CHROMOSOMES = ("chr1", "chr8", "chr21")
-"""Held out to report: 15 % of the genes. The split of Basset-like models, kept fixed across this project."""
+"""Held out to report: 15 % of the genes. Kept fixed across this project."""
 
 VALID_CHROMOSOMES = ("chr2", "chr9")
 """Held out to choose: 10 % of the genes."""
