@@ -8,13 +8,16 @@ import numpy as np
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
-from simplechrome_tk._require import blocks, label_truth
+from simplechrome_tk._require import blocks, label_truth, obs_column
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import anndata as ad
+
+
+_LOG_LENGTH, _LOG_LENGTH_SD = 4.33, 0.63  # of log10(bp), over the 18,483 genes of `datasets.roadmap`
 
 
 class Observed(NamedTuple):
@@ -56,6 +59,35 @@ def region_shapes(adata: ad.AnnData) -> list[nn.RegionShape]:
     ]
 
 
+def reads_body(adata: ad.AnnData) -> bool:
+    """Whether a region of the columns is placed by the gene's body or end, so that the gene's length is known."""
+    windows = adata.uns.get("windows")
+    if windows is None:
+        return False
+    return bool((windows["anchor"].reindex(blocks(adata)["region"].unique()) != "tss").any())
+
+
+def gene_length(adata: ad.AnnData) -> np.ndarray:
+    """Return ``log10`` of the length in bp around that of a typical gene, float32, shape ``(n_genes,)``.
+
+    Raises
+    ------
+    ValueError
+        When a gene's start or end is missing, or its end does not lie behind its start.
+    """
+    fix = "the model reads the gene's length; store it there, or train with gene_length=False"
+    start, end = (obs_column(adata, key, fix=fix).to_numpy(float) for key in (k.START, k.END))
+    wrong = ~(end > start)
+    if wrong.any():
+        msg = (
+            f"{int(wrong.sum())} genes have no length, such as {adata.obs_names[wrong][0]!r} (start "
+            f"{start[wrong][0]:g}, end {end[wrong][0]:g}); expected start below end. Leave them out, or train with "
+            "gene_length=False."
+        )
+        raise ValueError(msg)
+    return ((np.log10(end - start) - _LOG_LENGTH) / _LOG_LENGTH_SD).astype(np.float32)
+
+
 def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
     """Read the graph ``key`` from ``obsp``."""
     slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))
@@ -75,6 +107,27 @@ def observe(adata: ad.AnnData, *, task: str, label_key: str, expression_key: str
     label = unknown if task == "regression" else label_truth(adata, label_key)
     expression = unknown if task == "classification" else expression_truth(adata, expression_key)
     return Observed(label, expression)
+
+
+def check_counts(adata: ad.AnnData) -> None:
+    """Raise ``ValueError`` unless the signal was counts before its logarithm was normalised."""
+    signal = adata.layers.get(k.SIGNAL)
+    method = str(adata.uns["normalize"]["method"])
+    if signal is None or method != "log1p":
+        msg = (
+            "likelihood='negative_binomial' needs read counts in layers['signal'] and X normalised from them with "
+            f"method='log1p'; found {'no such layer' if signal is None else f'method={method!r}'}."
+        )
+        raise ValueError(msg)
+    broken = np.asarray(signal) % 1 != 0
+    if broken.any():
+        row, column = np.argwhere(broken)[0]
+        msg = (
+            f"likelihood='negative_binomial' needs read counts; found {signal[row, column]:g} for gene "
+            f"{adata.obs_names[row]!r} in {adata.var_names[column]!r}. Count reads with sct.pp.bin_reads, or use "
+            "likelihood='gaussian'."
+        )
+        raise ValueError(msg)
 
 
 def check_columns(found: Sequence[str], expected: Sequence[str]) -> None:

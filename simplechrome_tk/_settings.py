@@ -6,15 +6,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from simplechrome_tk import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Task = Literal["classification", "regression", "both"]
 Preset = Literal["default", "paper"]
+Likelihood = Literal["gaussian", "negative_binomial"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,20 @@ class Settings:
     expression_key: str
     split_key: str
     rng: int
+    gene_length: bool = False
+    n_models: int = 1
+    likelihood: Likelihood = "gaussian"
 
     def __post_init__(self) -> None:
-        for name, value, choices in (("task", self.task, Task), ("preset", self.preset, Preset)):
+        for name, value, choices in (
+            ("task", self.task, Task),
+            ("preset", self.preset, Preset),
+            ("likelihood", self.likelihood, Likelihood),
+        ):
             if value not in get_args(choices):
                 msg = f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}."
                 raise ValueError(msg)
-        for name, size in (("n_latent", self.n_latent), ("n_hidden", self.n_hidden)):
+        for name, size in (("n_latent", self.n_latent), ("n_hidden", self.n_hidden), ("n_models", self.n_models)):
             if size < 1:
                 msg = f"{name} is {size}; expected at least 1."
                 raise ValueError(msg)
@@ -45,16 +54,58 @@ class Settings:
             msg = f"dropout is {self.dropout}; expected a fraction from 0 to below 1."
             raise ValueError(msg)
 
-    def network(self, regions: Sequence[nn.RegionShape]) -> nn.SimpleChromeNet:
-        """Build the network with the weights that ``rng`` gives; the caller's random state is left as it was."""
+        if self.preset == "paper" and (self.gene_length or self.likelihood != "gaussian"):
+            msg = (
+                "preset='paper' reads marks alone and has a Gaussian likelihood; found "
+                f"gene_length={self.gene_length}, likelihood={self.likelihood!r}. Leave them out, or use "
+                "preset='default'."
+            )
+            raise ValueError(msg)
+
+    @property
+    def seeds(self) -> range:
+        """A seed for each member of the ensemble."""
+        return range(self.rng, self.rng + self.n_models)
+
+    def network(
+        self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray], *, seed: int
+    ) -> nn.SimpleChromeNet:
+        """Build one network; the caller's random state is left as it was.
+
+        Parameters
+        ----------
+        regions
+            Shape of each region.
+        constants
+            ``center`` and ``scale`` of each mark in each region, from the normalisation.
+        seed
+            Of the weights.
+        """
         neighbors = self.neighbors_key is not None
         with torch.random.fork_rng():
-            torch.manual_seed(self.rng)
+            torch.manual_seed(seed)
             if self.preset == "paper":
                 return nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
             return nn.build_network(
-                regions, n_latent=self.n_latent, n_hidden=self.n_hidden, dropout=self.dropout, neighbors=neighbors
+                regions,
+                n_latent=self.n_latent,
+                n_hidden=self.n_hidden,
+                dropout=self.dropout,
+                neighbors=neighbors,
+                n_covariates=int(self.gene_length),
+                likelihood=self._noise(regions, constants),
             )
+
+    def _noise(
+        self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray]
+    ) -> nn.NegativeBinomialLikelihood | None:
+        if self.likelihood == "gaussian":
+            return None
+        widths = np.repeat([shape.n_bins for shape in regions], [shape.n_marks for shape in regions])
+        center, scale = (
+            torch.as_tensor(np.repeat(constants[name], widths), dtype=torch.float32) for name in ("center", "scale")
+        )
+        return nn.NegativeBinomialLikelihood(center, scale)
 
     def recipe(self, *, latent: dict[str, Any], expression: dict[str, Any]) -> nn.Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""

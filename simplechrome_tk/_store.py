@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-FORMAT = 1
+FORMAT = 2
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 
 

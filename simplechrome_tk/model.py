@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,19 +13,29 @@ from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
+from simplechrome_tk._calibration import Readout
 from simplechrome_tk._device import resolve_device
-from simplechrome_tk._inputs import check_columns, check_normalization, neighbor_graph, observe, region_shapes
+from simplechrome_tk._inputs import (
+    check_columns,
+    check_counts,
+    check_normalization,
+    gene_length,
+    neighbor_graph,
+    observe,
+    reads_body,
+    region_shapes,
+)
 from simplechrome_tk._require import split_of
 from simplechrome_tk._settings import Settings
 from simplechrome_tk._store import read_model, write_model
-from simplechrome_tk.tl._evaluate import evaluate
+from simplechrome_tk.tl._evaluate import PROBABILITY, evaluate
 
 if TYPE_CHECKING:
     import os
 
     import anndata as ad
 
-    from simplechrome_tk._settings import Preset, Task
+    from simplechrome_tk._settings import Likelihood, Preset, Task
 
 
 class SimpleChrome:
@@ -45,6 +56,15 @@ class SimpleChrome:
         Width of the network.
     dropout
         Fraction of units dropped in training.
+    n_models
+        Networks to train from different seeds. Their mean predicts better than one (see the README) and takes as many
+        times as long.
+    gene_length
+        Whether the length of the gene (``obs["end"] - obs["start"]``) is an input beside the marks; ``None`` takes it
+        where a window reads the gene's body, since bins that scale with the gene hide it.
+    likelihood
+        How the signal scatters around what the decoder expects: ``"gaussian"`` on the normalised signal, or
+        ``"negative_binomial"`` on read counts (:func:`simplechrome_tk.pp.bin_reads`, DeepChrome's files).
     neighbors_key
         Graph of neighbouring genes in ``obsp`` (``"tss"`` after :func:`simplechrome_tk.pp.tss_neighbors`); ``None``
         predicts from the gene alone.
@@ -57,7 +77,8 @@ class SimpleChrome:
     label_key, expression_key, split_key
         Columns of ``obs``.
     rng
-        Seed of weights, batches and dropout. On CPU the same seed, data and number of threads give the same bits.
+        Seed of weights, batches and dropout; members of an ensemble take the seeds that follow. On CPU the same seed,
+        data and number of threads give the same bits.
     device
         Where to compute; ``None`` takes CUDA, MPS or CPU, the first there is.
 
@@ -70,7 +91,7 @@ class SimpleChrome:
     >>> model = sct.SimpleChrome(adata, n_latent=4)
     >>> model.train(latent_epochs=1, expression_epochs=1, progress=False)
     >>> model.predict().columns.tolist()
-    ['probability', 'expression']
+    ['probability', 'probability_low', 'probability_high', 'expression', 'expression_low', 'expression_high']
     """
 
     def __init__(
@@ -80,6 +101,9 @@ class SimpleChrome:
         n_latent: int | None = None,
         n_hidden: int = 128,
         dropout: float = 0.4,
+        n_models: int = 1,
+        gene_length: bool | None = None,
+        likelihood: Likelihood = "gaussian",
         neighbors_key: str | None = None,
         task: Task = "both",
         preset: Preset = "default",
@@ -91,6 +115,8 @@ class SimpleChrome:
     ) -> None:
         if n_latent is None:
             n_latent = 10 if preset == "paper" else 32
+        if gene_length is None:
+            gene_length = preset != "paper" and reads_body(adata)
         self.settings = Settings(
             n_latent=n_latent,
             n_hidden=n_hidden,
@@ -102,6 +128,9 @@ class SimpleChrome:
             expression_key=expression_key,
             split_key=split_key,
             rng=rng,
+            gene_length=gene_length,
+            n_models=n_models,
+            likelihood=likelihood,
         )
         if "normalize" not in adata.uns:
             msg = "X is not normalised: run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first."
@@ -116,13 +145,15 @@ class SimpleChrome:
         self._regions = region_shapes(adata)
         self._columns = list(adata.var_names)
         self._normalization = {key: np.asarray(value) for key, value in adata.uns["normalize"].items()}
-        self._expression_scale = (0.0, 1.0)
+        self._readout = Readout()
         self._history: list[dict[str, Any]] = []
         self.device = resolve_device(device)
         self.adata: ad.AnnData | None = adata
+        if likelihood == "negative_binomial":
+            check_counts(adata)
         if neighbors_key is not None:
             self._graph(adata)
-        self._net = self._network()
+        self._net = nn.Ensemble(self._networks())
 
     def train(
         self,
@@ -177,30 +208,41 @@ class SimpleChrome:
         if settings.task != "classification":
             measured = observed.expression[rows["train"]]
             center, scale = float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0
-        x = self._tensor(adata)
+        x, graph = self._tensor(adata), self._graph(adata)
         targets = nn.Targets(
             label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
         )
         train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
         history: list[dict[str, Any]] = []
-        with torch.random.fork_rng():
-            torch.manual_seed(self.settings.rng)
-            net = self._network()
-            phases = {
-                "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
-                "expression": nn.fit_expression(
-                    net, x, targets, train=train, valid=valid, graph=self._graph(adata), recipe=recipe
-                ),
-            }
-            total = recipe.latent.epochs + recipe.expression.epochs
-            with tqdm(total=total, disable=not progress, unit="epoch") as bar:
-                for phase, epochs in phases.items():
-                    for row in epochs:
-                        history.append({"epoch": len(history) + 1, "phase": phase, **row})
-                        bar.set_description(phase)
+        total = (recipe.latent.epochs + recipe.expression.epochs) * settings.n_models
+        members = []
+        with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
+            for number, (seed, net) in enumerate(zip(settings.seeds, self._networks(), strict=True)):
+                torch.manual_seed(seed)
+                phases = {
+                    "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
+                    "expression": nn.fit_expression(
+                        net, x, targets, train=train, valid=valid, graph=graph, recipe=recipe
+                    ),
+                }
+                epoch = itertools.count(1)
+                for phase, rows_of_history in phases.items():
+                    for row in rows_of_history:
+                        history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
+                        bar.set_description(f"{phase} {number + 1}/{settings.n_models}")
                         bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
                         bar.update()
-        self._net, self._history, self._expression_scale = net.eval(), history, (center, scale)
+                members.append(net.eval())
+        self._net, self._history = nn.Ensemble(members), history
+        output = self._net.predict_all(x, graph=graph)
+        held_out = rows["valid"]
+        self._readout = Readout.fit(
+            nn.Output(output.logit[valid], output.expression[valid]),
+            observed.label[held_out],
+            observed.expression[held_out],
+            center=center,
+            scale=scale,
+        )
 
     @property
     def is_trained(self) -> bool:
@@ -208,8 +250,8 @@ class SimpleChrome:
         return bool(self._history)
 
     @property
-    def module(self) -> nn.SimpleChromeNet:
-        """The torch network, on :attr:`device`."""
+    def module(self) -> nn.Ensemble:
+        """The torch networks, on :attr:`device`; what they answer is not yet calibrated."""
         return self._net
 
     @property
@@ -219,16 +261,17 @@ class SimpleChrome:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per epoch.
+        """One row per epoch of each model.
 
-        ``epoch``, ``phase`` (``latent``, ``expression``), ``train_loss``, ``valid_loss``; in the latent phase
-        ``reconstruction`` (mean squared error) and ``kl`` (nats) on validation genes; in the expression phase
-        ``valid_auroc`` and ``valid_pearson``; ``best`` marks the epoch whose weights were kept.
+        ``model`` (0 for the first), ``epoch``, ``phase`` (``latent``, ``expression``), ``train_loss``, ``valid_loss``;
+        in the latent phase ``reconstruction`` (mean squared error, or nats of the negative binomial) and ``kl`` (nats)
+        on validation genes; in the expression phase ``valid_auroc`` and ``valid_pearson``; ``best`` marks the epoch
+        whose weights were kept.
         """
-        columns = ["epoch", "phase", "train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
-        table = pd.DataFrame(self._history, columns=columns)
+        losses = ["train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
+        table = pd.DataFrame(self._history, columns=["model", "epoch", "phase", *losses])
         score = table[["valid_auroc", "valid_pearson"]].mean(axis=1)
-        table["best"] = table.index == (score.idxmax() if score.notna().any() else -1)
+        table["best"] = table.index.isin(score.dropna().groupby(table["model"]).idxmax())
         return table
 
     def get_latent_representation(self, adata: ad.AnnData | None = None) -> np.ndarray:
@@ -242,10 +285,11 @@ class SimpleChrome:
         Returns
         -------
         numpy.ndarray
-            ``(n_genes, n_latent)`` float32; by custom stored in ``obsm["X_simplechrome"]``.
+            ``(n_genes, n_latent)`` float32; by custom stored in ``obsm["X_simplechrome"]``. Of the first model, where
+            there are several.
         """
         self._require_trained()
-        return nn.encode(self._net, self._tensor(self._data(adata))).mean.cpu().numpy()
+        return nn.encode(self._net.first, self._tensor(self._data(adata))).mean.cpu().numpy()
 
     def predict(self, adata: ad.AnnData | None = None) -> pd.DataFrame:
         """Predict every gene.
@@ -259,19 +303,19 @@ class SimpleChrome:
         Returns
         -------
         pandas.DataFrame
-            Indexed by gene: ``probability`` of being high, and ``expression``, ``log10(RPKM + 0.1)``; those that the
-            model's task covers.
+            Indexed by gene: ``probability`` of being high and ``expression``, ``log10(RPKM + 0.1)``, those that the
+            model's task covers. Each has an interval: ``probability_low`` and ``probability_high`` bound the share of
+            high genes among genes predicted like this one (Venn-Abers); ``expression_low`` and ``expression_high``
+            hold the measured value of 90 % of genes (conformal). Both are learnt from the validation genes that the
+            model was trained with, and NaN where those are fewer than 50. They hold for genes like those: not for
+            another cell type or pipeline.
         """
         self._require_trained()
         adata = self._data(adata)
-        output = nn.predict(self._net, self._tensor(adata), graph=self._graph(adata))
-        center, scale = self._expression_scale
-        columns = {
-            "probability": torch.sigmoid(output.logit),
-            "expression": output.expression * scale + center,
-        }
-        kept = {"classification": ["probability"], "regression": ["expression"]}.get(self.settings.task, list(columns))
-        return pd.DataFrame({name: columns[name].cpu().numpy() for name in kept}, index=adata.obs_names)
+        output = self._net.predict_all(self._tensor(adata), graph=self._graph(adata))
+        left_out = {"classification": k.EXPRESSION, "regression": PROBABILITY}.get(self.settings.task, "none")
+        columns = {name: values for name, values in self._readout.read(output).items() if not name.startswith(left_out)}
+        return pd.DataFrame(columns, index=adata.obs_names)
 
     def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
         """Score the predictions on each split with :func:`simplechrome_tk.tl.evaluate`.
@@ -308,7 +352,7 @@ class SimpleChrome:
             "regions": [list(shape) for shape in self._regions],
             "columns": self._columns,
             "normalization": {key: value.tolist() for key, value in self._normalization.items()},
-            "expression_scale": list(self._expression_scale),
+            "readout": dataclasses.asdict(self._readout),
             "history": self._history,
         }
         write_model(path, self._net.state_dict(), config, overwrite=overwrite)
@@ -345,10 +389,10 @@ class SimpleChrome:
         model._regions = [nn.RegionShape(*shape) for shape in config["regions"]]
         model._columns = config["columns"]
         model._normalization = {key: np.asarray(value) for key, value in config["normalization"].items()}
-        model._expression_scale = tuple(config["expression_scale"])
+        model._readout = Readout.from_config(config["readout"])
         model._history = config["history"]
         model.device = resolve_device(device)
-        model._net = model._network().eval()
+        model._net = nn.Ensemble(model._networks()).eval()
         model._net.load_state_dict(weights)
         model.adata = None
         if adata is not None:
@@ -360,14 +404,19 @@ class SimpleChrome:
         regions = " + ".join(f"{shape.n_marks} marks x {shape.n_bins} bins" for shape in self._regions)
         graph = f"neighbours {s.neighbors_key!r}" if s.neighbors_key else "no neighbours"
         state = f"trained for {len(self._history)} epochs" if self.is_trained else "not trained"
-        n_weights = sum(parameter.numel() for parameter in self._net.parameters())
+        length = " + gene length" if s.gene_length else ""
+        n_weights = sum(parameter.numel() for parameter in self._net.first.parameters())
+        models = f"{s.n_models} models of " if s.n_models > 1 else ""
         return (
-            f"SimpleChrome ({s.preset}, {s.task}): {regions} -> {s.n_latent} latents -> expression, {graph}\n"
-            f"{n_weights:,} weights on {self.device}, {state}"
+            f"SimpleChrome ({s.preset}, {s.task}): {regions}{length} -> {s.n_latent} latents -> expression, {graph}\n"
+            f"{models}{n_weights:,} weights on {self.device}, {state}"
         )
 
-    def _network(self) -> nn.SimpleChromeNet:
-        return self.settings.network(self._regions).to(self.device)
+    def _networks(self) -> list[nn.SimpleChromeNet]:
+        return [
+            self.settings.network(self._regions, self._normalization, seed=seed).to(self.device)
+            for seed in self.settings.seeds
+        ]
 
     def _require_trained(self) -> None:
         if not self.is_trained:
@@ -385,7 +434,8 @@ class SimpleChrome:
         return adata
 
     def _tensor(self, adata: ad.AnnData) -> torch.Tensor:
-        return self._to_device(np.ascontiguousarray(adata.X))
+        columns = [adata.X, gene_length(adata)[:, None]] if self.settings.gene_length else [adata.X]
+        return self._to_device(np.concatenate(columns, axis=1))
 
     def _to_device(self, values: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)

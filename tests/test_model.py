@@ -139,7 +139,7 @@ def test_a_model_fits_genes_it_has_not_seen(model: sct.SimpleChrome):
     with pytest.raises(ValueError, match=r"not normalised.*reference=model\.normalization"):
         model.predict(other)
     sct.pp.normalize(other, reference=model.normalization)
-    assert model.predict(other).shape == (500, 2)
+    assert model.predict(other).shape == (500, 6)
 
 
 def test_other_normalisation_is_refused(model: sct.SimpleChrome):
@@ -197,13 +197,13 @@ def test_permuted_labels_teach_nothing(simulated: ad.AnnData):
     assert table.loc["AUROC", "low"] < 0.5 < table.loc["AUROC", "high"]
 
 
-@pytest.mark.parametrize(("task", "columns"), [("classification", ["probability"]), ("regression", ["expression"])])
-def test_one_task_needs_only_its_own_column(simulated: ad.AnnData, task: str, columns: list[str]):
+@pytest.mark.parametrize(("task", "column"), [("classification", "probability"), ("regression", "expression")])
+def test_one_task_needs_only_its_own_column(simulated: ad.AnnData, task: str, column: str):
     adata = simulated.copy()
     del adata.obs["expression" if task == "classification" else "label"]
     model = sct.SimpleChrome(adata, n_latent=4, task=task)
     model.train(**QUICK)
-    assert model.predict().columns.tolist() == columns
+    assert model.predict().columns.tolist() == [column, f"{column}_low", f"{column}_high"]
     assert set(model.evaluate()["metric"]) == (
         {"AUROC", "AUPRC", "accuracy"} if task == "classification" else {"Pearson", "Spearman"}
     )
@@ -216,7 +216,9 @@ def test_genes_without_label_still_train_the_latent(simulated: ad.AnnData):
     adata.obs.loc[hidden, "expression"] = np.nan
     model = sct.SimpleChrome(adata, n_latent=4)
     model.train(**QUICK)
-    assert np.isfinite(model.predict()).all(axis=None)
+    prediction = model.predict()
+    assert np.isfinite(prediction[["probability", "expression"]]).all(axis=None)
+    assert prediction.drop(columns=["probability", "expression"]).isna().all(axis=None), "too few genes to calibrate"
 
 
 def test_paper_preset_takes_the_published_settings():
@@ -290,3 +292,65 @@ def test_real_marks_predict_held_out_chromosomes(e116: ad.AnnData, caplog: pytes
     model = sct.SimpleChrome(adata)
     model.train(latent_epochs=2, expression_epochs=4, progress=False)
     assert score(model.evaluate(n_bootstrap=10), "AUROC") > 0.95
+
+
+def test_an_ensemble_is_the_mean_of_its_members(simulated: ad.AnnData, tmp_path: Path):
+    together = sct.SimpleChrome(simulated, n_latent=4, n_models=2)
+    together.train(**QUICK)
+    alone = []
+    for seed in (0, 1):
+        member = sct.SimpleChrome(simulated, n_latent=4, rng=seed)
+        member.train(**QUICK)
+        alone.append(member)
+    x = together._tensor(simulated)
+    with torch.no_grad():
+        outputs = [torch.stack(member.module(x)) for member in alone]
+        torch.testing.assert_close(torch.stack(together.module(x)), torch.stack(outputs).mean(dim=0))
+    np.testing.assert_array_equal(together.get_latent_representation(), alone[0].get_latent_representation())
+    assert together.history.groupby("model")["best"].sum().tolist() == [1, 1]
+    together.save(tmp_path / "model")
+    loaded = sct.SimpleChrome.load(tmp_path / "model", simulated)
+    pd.testing.assert_frame_equal(loaded.predict(), together.predict(), check_exact=True)
+    assert "2 models of" in repr(loaded)
+
+
+def test_gene_length_is_read_where_windows_read_the_body(simulated: ad.AnnData):
+    model = sct.SimpleChrome(simulated, n_latent=4)
+    assert model.settings.gene_length
+    model.train(**QUICK)
+    longer = simulated.copy()
+    longer.obs["end"] += 100_000
+    assert not np.allclose(model.predict(longer)["probability"], model.predict()["probability"])
+    blind = sct.SimpleChrome(simulated, n_latent=4, gene_length=False)
+    blind.train(**QUICK)
+    pd.testing.assert_frame_equal(blind.predict(longer), blind.predict(), check_exact=True)
+    promoter = simulated[:, simulated.var["region"] == "tss"].copy()
+    del promoter.uns["normalize"]
+    promoter.X = promoter.layers.pop("signal")
+    sct.pp.normalize(promoter)
+    assert not sct.SimpleChrome(promoter, n_latent=4).settings.gene_length
+    longer.obs.loc[longer.obs_names[3], "end"] = np.nan
+    with pytest.raises(ValueError, match=r"1 genes have no length, such as .*train with gene_length=False"):
+        model.predict(longer)
+
+
+def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
+    signal = simulated.copy()
+    signal.layers["signal"] = signal.layers["signal"] + 0.5
+    assert "needs read counts; found" in refused(signal, likelihood="negative_binomial")
+    model = sct.SimpleChrome(simulated, n_latent=8, likelihood="negative_binomial")
+    model.train(latent_epochs=8, expression_epochs=4, progress=False)
+    latent = model.history.query("phase == 'latent'")
+    assert latent["reconstruction"].iloc[-1] < latent["reconstruction"].iloc[0]
+    assert score(model.evaluate(), "AUROC") > 0.6
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_models": 0}, "n_models is 0; expected at least 1"),
+        ({"likelihood": "poisson"}, "likelihood is 'poisson'; choose one of gaussian, negative_binomial"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict, message: str):
+    assert message in refused(simulated, **wrong)

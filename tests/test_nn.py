@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
+from scipy import sparse, stats
 
 from simplechrome_tk import nn
 from simplechrome_tk._device import resolve_device
@@ -265,3 +265,32 @@ def test_cuda_predicts_as_cpu_does():
     expected = nn.predict(net, x, graph=graph)
     found = nn.predict(net.to("cuda"), x.to("cuda"), graph=graph.to(torch.device("cuda")))
     torch.testing.assert_close(found.expression.cpu(), expected.expression, rtol=1e-3, atol=1e-4)
+
+
+def test_negative_binomial_likelihood_is_that_of_scipy():
+    center, scale = torch.tensor([0.5, 1.0]), torch.tensor([2.0, 0.7])
+    likelihood = nn.NegativeBinomialLikelihood(center, scale)
+    with torch.no_grad():
+        likelihood.log_dispersion.copy_(torch.tensor([0.3, -1.0]))
+    counts = torch.tensor([[0.0, 3.0], [250.0, 1.0], [7.0, 0.0]])
+    decoded = torch.randn(3, 2)
+    loss = likelihood(decoded, (torch.log1p(counts) - center) / scale)
+    mean = np.expm1(np.logaddexp(0, (decoded * scale + center).numpy()))
+    dispersion = np.exp([0.3, -1.0])
+    expected = -stats.nbinom.logpmf(counts.numpy(), dispersion, dispersion / (dispersion + mean)).mean(axis=1)
+    np.testing.assert_allclose(loss.detach(), expected, rtol=1e-4)
+
+
+def test_covariates_reach_the_latent_and_are_not_reconstructed():
+    torch.manual_seed(0)
+    net = nn.build_network(REGIONS, n_latent=6, n_hidden=16, dropout=0.0, neighbors=False, n_covariates=1).eval()
+    x = torch.randn(4, N_COLUMNS + 1)
+    other = x.clone()
+    other[:, -1] += 1
+    latent = net.encode(x)
+    assert not torch.allclose(net.encode(other).mean, latent.mean)
+    assert net.decoder(latent.mean).shape == (4, N_COLUMNS)
+    torch.manual_seed(0)
+    loss = nn.latent_loss(net, x, latent, kl_weight=None)
+    torch.manual_seed(0)
+    torch.testing.assert_close(nn.latent_loss(net, other, latent, kl_weight=None), loss)

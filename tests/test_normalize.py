@@ -138,7 +138,7 @@ def test_training_genes_are_needed(adata):
 
 
 def test_unknown_method_lists_the_choices(adata):
-    with pytest.raises(ValueError, match="method is 'zscore'; choose one of log1p, paper"):
+    with pytest.raises(ValueError, match="method is 'zscore'; choose one of log1p, quantile, paper"):
         sct.pp.normalize(adata, method="zscore")
 
 
@@ -147,3 +147,32 @@ def test_columns_out_of_order_are_refused(adata):
         sct.pp.normalize(adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy())
     with pytest.raises(ValueError, match=r"var has no column mark: build the AnnData with sct\.pp\.bin_peaks"):
         sct.pp.normalize(ad.AnnData(adata.X, obs=adata.obs, var=adata.var.drop(columns="mark")))
+
+
+def test_quantiles_give_another_pipeline_the_distribution_of_the_training_genes():
+    first = sct.datasets.simulate(1_200, rng=0)
+    second = first.copy()
+    second.X = second.X**1.7 * 5  # the same chromatin seen by another pipeline
+    sct.pp.split_by_chromosome(first)
+    sct.pp.normalize(first, method="quantile")
+    sct.pp.normalize(second, reference=first.uns["normalize"])
+    np.testing.assert_allclose(second.X, first.X, atol=1e-3)
+    order = np.argsort(first.layers["signal"][:, :100], axis=None, kind="stable")
+    assert (np.diff(first.X[:, :100].ravel()[order]) >= 0).all(), "order within a mark stays"
+
+
+def test_quantiles_are_exchanged_in_each_cell_type_and_equal_values_stay_equal(caplog: pytest.LogCaptureFixture):
+    adata = sct.datasets.simulate(400)
+    other = adata.copy()
+    other.X = np.where(other.X > np.median(other.X), other.X * 3, 0)
+    adata.obs["cell_type"], other.obs["cell_type"] = "A", "B"
+    both = ad.concat([adata, other], index_unique=":", merge="same")
+    sct.pp.split_by_chromosome(both)
+    with caplog.at_level("WARNING"):
+        sct.pp.normalize(both, method="quantile")
+    assert "A: the distribution of each mark is read from 400 genes only" in caplog.text
+    mark = both[:, (both.var["mark"] == both.var["mark"].iloc[0]) & (both.var["region"] == "tss")]
+    zero = (mark.layers["signal"] == 0) & (mark.obs["cell_type"] == "B").to_numpy()[:, None]
+    assert len(np.unique(mark.X[zero])) == 1
+    means = [mark.X[(mark.obs["cell_type"] == cell).to_numpy()].mean(dtype=float) for cell in ("A", "B")]
+    assert means[0] == pytest.approx(means[1], abs=0.02)

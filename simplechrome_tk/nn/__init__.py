@@ -2,8 +2,10 @@
 
 from simplechrome_tk.nn._attention import NeighborAttention
 from simplechrome_tk.nn._build import PAPER_RECIPE, build_network, build_paper_network
+from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._fit import Phase, Recipe, Targets, expression_loss, fit_expression, fit_latent, latent_loss
 from simplechrome_tk.nn._graph import N_EDGE_FEATURES, Graph
+from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
 from simplechrome_tk.nn._predict import encode, evaluating, predict
@@ -14,8 +16,11 @@ __all__ = [
     "PAPER_RECIPE",
     "Decoder",
     "Encoder",
+    "Ensemble",
+    "GaussianLikelihood",
     "Graph",
     "Latent",
+    "NegativeBinomialLikelihood",
     "NeighborAttention",
     "Neighbors",
     "Output",

@@ -16,6 +16,7 @@ from simplechrome_tk.nn._vae import Decoder, Encoder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import RegionShape
 
 _N_CONTEXT = 32
@@ -24,13 +25,21 @@ PAPER_RECIPE = Recipe(
     latent=Phase(5, 64, 1e-4),
     expression=Phase(5, 32, 1e-3),
     kl_weight=5e-5,
+    regression_weight=0.5,
     freeze_latent=True,
 )
 """SimpleChrome's published settings: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on a fixed latent."""
 
 
 def build_network(
-    regions: Sequence[RegionShape], *, n_latent: int, n_hidden: int, dropout: float, neighbors: bool
+    regions: Sequence[RegionShape],
+    *,
+    n_latent: int,
+    n_hidden: int,
+    dropout: float,
+    neighbors: bool,
+    n_covariates: int = 0,
+    likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
 ) -> SimpleChromeNet:
     """Build the default network: strided convolutions per region, attention over neighbours, a small head.
 
@@ -46,6 +55,10 @@ def build_network(
         Fraction of units dropped in the encoder; half of it in the head.
     neighbors
         Whether to attend to neighbouring genes.
+    n_covariates
+        Columns behind those of the regions.
+    likelihood
+        Of the signal; ``None`` is Gaussian.
     """
     attention, n_context = _attention(n_latent, neighbors=neighbors)
     head = nn.Sequential(
@@ -55,12 +68,13 @@ def build_network(
         nn.Linear(n_hidden // 2, 2),
     )
     return SimpleChromeNet(
-        encoder=Encoder(regions, n_latent=n_latent, n_hidden=n_hidden, dropout=dropout),
+        encoder=Encoder(regions, n_latent=n_latent, n_hidden=n_hidden, dropout=dropout, n_covariates=n_covariates),
         decoder=Decoder(
             n_latent=n_latent, n_hidden=2 * n_hidden, n_columns=sum(shape.n_marks * shape.n_bins for shape in regions)
         ),
         head=head,
         attention=attention,
+        likelihood=likelihood,
     )
 
 

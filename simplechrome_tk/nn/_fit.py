@@ -47,10 +47,11 @@ class Phase:
 class Recipe:
     """How a network is trained.
 
-    ``kl_weight`` weighs the divergence against the mean squared error of the reconstruction; ``None`` is the evidence
-    lower bound of a Gaussian of unit variance, ``2 / n_columns``. ``freeze_latent`` trains the head alone in phase 2;
-    otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``. ``regression_weight``
-    weighs the squared error of expression (in standard units) against the cross-entropy of the label.
+    ``kl_weight`` weighs the divergence against the loss of the reconstruction; ``None`` is the evidence lower bound of
+    the network's likelihood (``2 / n_columns`` for a Gaussian of unit variance). ``freeze_latent`` trains the head
+    alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``.
+    ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
+    label.
     """
 
     latent: Phase = field(default_factory=lambda: Phase(10, 256, 2e-3, weight_decay=0.01, one_cycle=True))
@@ -59,7 +60,7 @@ class Recipe:
     )
     kl_weight: float | None = None
     latent_weight: float = 0.05
-    regression_weight: float = 0.5
+    regression_weight: float = 1.5
     freeze_latent: bool = False
 
 
@@ -71,7 +72,7 @@ class Targets(NamedTuple):
 
 
 class LatentLoss(NamedTuple):
-    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (mean squared error), ``kl`` (nats)."""
+    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (the likelihood's), ``kl`` (nats)."""
 
     total: torch.Tensor
     reconstruction: torch.Tensor
@@ -79,10 +80,16 @@ class LatentLoss(NamedTuple):
 
 
 def latent_loss(net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None) -> LatentLoss:
-    """Reconstruct ``x`` ``(batch, n_columns)`` from a sample of ``latent`` and weigh it against the divergence."""
-    reconstruction = (net.decoder(latent.sample()) - x).square().mean()
+    """Reconstruct the marks in ``x`` from a sample of ``latent`` and weigh the loss against the divergence.
+
+    ``kl_weight=None`` is the evidence lower bound of the network's likelihood. Columns of ``x`` behind those that the
+    decoder gives are covariates, which are not reconstructed.
+    """
+    decoded = net.decoder(latent.sample())
+    n_columns = decoded.shape[1]
+    reconstruction = net.likelihood(decoded, x[:, :n_columns]).mean()
     kl = latent.kl().sum(dim=1).mean()
-    weight = 2.0 / x.shape[1] if kl_weight is None else kl_weight
+    weight = net.likelihood.kl_scale / n_columns if kl_weight is None else kl_weight
     return LatentLoss(reconstruction + weight * kl, reconstruction, kl)
 
 
@@ -119,23 +126,23 @@ def fit_latent(
         After each epoch ``train_loss``, ``valid_loss``, ``reconstruction`` and ``kl``.
     """
     n_epochs = recipe.latent.epochs
-    full = 2.0 / x.shape[1] if recipe.kl_weight is None else recipe.kl_weight
-    weight = 0.0
+    warmth = 0.0
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        return latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=weight).total
+        own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight)
+        return own.reconstruction + warmth * (own.total - own.reconstruction)
 
     def batches() -> torch.Tensor:
-        nonlocal weight
-        weight = full * min(1.0, next(epochs) / max(1, n_epochs // 2))
+        nonlocal warmth
+        warmth = min(1.0, next(epochs) / max(1, n_epochs // 2))
         return torch.randperm(len(x), device=x.device)
 
     epochs = iter(range(n_epochs))
-    parameters = [*net.encoder.parameters(), *net.decoder.parameters()]
+    parameters = [*net.encoder.parameters(), *net.decoder.parameters(), *net.likelihood.parameters()]
     for trained, train_loss in _epochs(net, parameters, recipe.latent, n_genes=len(x), shuffle=batches, loss=loss):
         with evaluating(trained):
             latent = trained.encode(x[held_out])
-            reached = latent_loss(trained, x[held_out], latent, kl_weight=full)
+            reached = latent_loss(trained, x[held_out], latent, kl_weight=recipe.kl_weight)
         yield {
             "train_loss": train_loss,
             "valid_loss": float(reached.total),

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from simplechrome_tk.nn._likelihood import GaussianLikelihood
+
 if TYPE_CHECKING:
     from simplechrome_tk.nn._attention import NeighborAttention
+    from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import Latent
 
 
@@ -38,26 +41,34 @@ class SimpleChromeNet(nn.Module):
     Parameters
     ----------
     encoder
-        ``(batch, n_columns)`` to :class:`Latent`.
+        ``(batch, n_columns + n_covariates)`` to :class:`Latent`.
     decoder
-        ``(batch, n_latent)`` to ``(batch, n_columns)``.
+        ``(batch, n_latent)`` to ``(batch, n_columns)``: marks, not covariates.
     head
         ``(batch, n_latent + n_context)`` to ``(batch, 2)``: logit and expression.
     attention
         Context from neighbours; ``None`` predicts from the gene alone.
+    likelihood
+        How the signal scatters around what the decoder expects; ``None`` is :class:`GaussianLikelihood`.
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, head: nn.Module, attention: NeighborAttention | None = None
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        head: nn.Module,
+        attention: NeighborAttention | None = None,
+        likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.likelihood = GaussianLikelihood() if likelihood is None else likelihood
         self.attention = attention
         self.head = head
 
     def encode(self, x: torch.Tensor) -> Latent:
-        """Map marks ``(batch, n_columns)`` to a :class:`Latent`."""
+        """Map marks and covariates ``(batch, n_columns + n_covariates)`` to a :class:`Latent`."""
         return self.encoder(x)
 
     def express(self, latent: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
@@ -70,7 +81,7 @@ class SimpleChromeNet(nn.Module):
         return Output(*self.head(latent).unbind(dim=1))
 
     def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
-        """Predict from marks ``(batch, n_columns)`` and the marks of neighbours."""
+        """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and those of neighbours."""
         if neighbors is not None:
             neighbors = neighbors._replace(
                 x=self.encode(neighbors.x.flatten(0, 1)).mean.unflatten(0, neighbors.mask.shape)

@@ -80,6 +80,8 @@ class Encoder(nn.Module):
     ----------
     regions
         Shape of each region, in column order.
+    n_covariates
+        Columns behind those of the regions, such as the gene's length: they join the regions' features as they are.
     n_latent
         Dimensions of the latent.
     n_hidden
@@ -88,15 +90,23 @@ class Encoder(nn.Module):
         Fraction of region features and of hidden units dropped in training.
     """
 
-    def __init__(self, regions: Sequence[RegionShape], *, n_latent: int, n_hidden: int, dropout: float) -> None:
+    def __init__(
+        self,
+        regions: Sequence[RegionShape],
+        *,
+        n_latent: int,
+        n_hidden: int,
+        dropout: float,
+        n_covariates: int = 0,
+    ) -> None:
         super().__init__()
         encoders = [RegionEncoder(shape) for shape in regions]
         self.regions = nn.ModuleList(encoders)
-        self.widths = [shape.n_marks * shape.n_bins for shape in regions]
+        self.widths = [*(shape.n_marks * shape.n_bins for shape in regions), n_covariates]
         self.shapes = list(regions)
         self.joint = nn.Sequential(
             nn.Dropout(dropout),
-            nn.Linear(sum(encoder.n_features for encoder in encoders), n_hidden),
+            nn.Linear(sum(encoder.n_features for encoder in encoders) + n_covariates, n_hidden),
             nn.GELU(),
             nn.Dropout(dropout),
         )
@@ -104,11 +114,12 @@ class Encoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> Latent:
         """Map ``(batch, n_columns)`` to a :class:`Latent`."""
+        *regions, covariates = x.split(self.widths, dim=1)
         features = [
             encode(columns.unflatten(1, shape))
-            for encode, columns, shape in zip(self.regions, x.split(self.widths, dim=1), self.shapes, strict=True)
+            for encode, columns, shape in zip(self.regions, regions, self.shapes, strict=True)
         ]
-        return Latent(*self.to_latent(self.joint(torch.cat(features, dim=1))).chunk(2, dim=1))
+        return Latent(*self.to_latent(self.joint(torch.cat([*features, covariates], dim=1))).chunk(2, dim=1))
 
 
 class Decoder(nn.Sequential):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from simplechrome_tk.pl._style import GREY
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -36,7 +36,7 @@ def history(history: pd.DataFrame) -> np.ndarray:
     history
         :attr:`simplechrome_tk.SimpleChrome.history`: one row per epoch, with ``epoch`` and any of ``phase``,
         ``train_loss``, ``valid_loss``, ``reconstruction``, ``kl``, ``valid_auroc``, ``valid_pearson`` and ``best``
-        (True where the kept weights are from).
+        (True where the kept weights are from). With a column ``model`` each model has a line of its own.
 
     Returns
     -------
@@ -72,8 +72,11 @@ def history(history: pd.DataFrame) -> np.ndarray:
         spare.remove()
     for ax, (title, unit, part, lines) in zip(axes, drawn, strict=False):
         part = part[part[list(lines)].notna().any(axis=1)]
+        models = [model for _, model in part.groupby("model" if "model" in part else np.zeros(len(part)))]
         for column, (name, color, style) in lines.items():
-            ax.plot(part["epoch"], part[column], color=color, linestyle=style, linewidth=1.5, label=name)
+            for number, model in enumerate(models):
+                label = name if number == 0 else None
+                ax.plot(model["epoch"], model[column], color=color, linestyle=style, linewidth=1.5, label=label)
         _mark_best(ax, part)
         ax.set_title(title, loc="left", fontsize="medium")
         ax.set(xlabel="epoch", ylabel=unit)
@@ -90,5 +93,7 @@ def _recorded(part: pd.DataFrame, known: dict[str, tuple[str, str, str]]) -> dic
 def _mark_best(ax: Axes, part: pd.DataFrame) -> None:
     if "best" not in part:
         return
-    for epoch in part.loc[part["best"].isin([True]), "epoch"]:
-        ax.axvline(epoch, color=GREY, linestyle=":", linewidth=1.2, label=f"best epoch: {epoch}")
+    epochs = sorted(part.loc[part["best"].isin([True]), "epoch"])
+    name = f"best epoch{'s' if len(epochs) > 1 else ''}: {', '.join(map(str, epochs))}"
+    for number, epoch in enumerate(epochs):
+        ax.axvline(epoch, color=GREY, linestyle=":", linewidth=1.2, label=name if number == 0 else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, split_of
+from simplechrome_tk._require import blocks, cell_types, split_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Method = Literal["log1p", "paper"]
+Method = Literal["log1p", "quantile", "paper"]
+
+_LEVELS = np.linspace(0.0, 1.0, 1_001)
+_FEW_GENES = 1_000
 
 
 def normalize(
@@ -37,7 +40,10 @@ def normalize(
         Genes by bins of non-negative signal.
     method
         ``"log1p"``: logarithm, then mean 0 and variance 1 of each mark in each region over all bins of the training
-        genes. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and mapped to
+        genes. ``"quantile"``: the same after the signal of each cell type has been given the distribution that the
+        training genes have on average over their cell types, mark by mark and region by region, so that a model serves
+        other cell types and pipelines. A cell type's own distribution is read from all its genes, so bring them all at
+        once. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and mapped to
         [-1, 1]; ruled by outliers (the median lands near -0.9). The publication takes the maximum over all genes; here
         it is taken over training genes, and larger values elsewhere exceed 1.
     reference
@@ -53,7 +59,9 @@ def normalize(
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``X`` (float32), ``layers["signal"]`` (what ``X`` was) and
         ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that
-        ``X = (f(signal) - center) / scale`` with ``f`` the logarithm or the identity.
+        ``X = (f(signal) - center) / scale`` with ``f`` the logarithm, after the exchange of quantiles, or the identity.
+        ``quantiles``: signal of the training genes at 1,001 levels from 0 to 1, shape ``(n_blocks, 1001)``, for
+        ``method="quantile"``.
 
     Raises
     ------
@@ -79,25 +87,28 @@ def normalize(
         if not train.any():
             msg = f"no gene has obs[{split_key!r}] == 'train'; the constants are fitted on training genes."
             raise ValueError(msg)
-        center, scale = _fit(signal[train], table, method)
         constants = {
             "method": method,
             "region": table["region"].to_numpy(str),
             "mark": table["mark"].to_numpy(str),
-            "center": center,
-            "scale": scale,
         }
+        if method == "quantile":
+            constants["quantiles"] = _mean_quantiles(signal[train], table, cell_types(adata)[train])
+        even = _exchange_quantiles(adata, signal, table, constants)
+        constants["center"], constants["scale"] = _fit(even[train], table, method)
     else:
-        constants = {key: reference[key] for key in ("method", "region", "mark", "center", "scale")}
+        names = ("method", "region", "mark", "center", "scale", "quantiles")
+        constants = {key: reference[key] for key in names if key in reference}
         expected = list(zip(table["region"], table["mark"], strict=True))
         found = list(zip(constants["region"], constants["mark"], strict=True))
         if found != expected:
             msg = f"reference is for {found}, in this order; the data hold {expected}."
             raise ValueError(msg)
+        even = _exchange_quantiles(adata, signal, table, constants)
     widths = table["stop"] - table["start"]
     center_row = np.repeat(np.asarray(constants["center"], dtype=np.float32), widths)
     scale_row = np.repeat(np.asarray(constants["scale"], dtype=np.float32), widths)
-    values = np.log1p(signal) if constants["method"] == "log1p" else signal.copy()
+    values = even.copy() if constants["method"] == "paper" else np.log1p(even)
     values -= center_row
     values /= scale_row
     adata.layers[k.SIGNAL] = signal
@@ -121,6 +132,39 @@ def _fit(signal: np.ndarray, table: pd.DataFrame, method: Method) -> tuple[np.nd
     for i in np.flatnonzero(scale == 0):
         logger.warning("%s has one value only in region %s.", table["mark"][i], table["region"][i])
     return center, np.where(scale > 0, scale, 1.0)
+
+
+def _mean_quantiles(signal: np.ndarray, table: pd.DataFrame, cells: pd.Series) -> np.ndarray:
+    """Quantiles of each block, mean over cell types, shape ``(n_blocks, n_levels)``."""
+    rows = cells.groupby(cells).indices.values()
+    blocks_ = zip(table["start"], table["stop"], strict=True)
+    return np.array([[np.quantile(signal[genes, a:b], _LEVELS) for genes in rows] for a, b in blocks_]).mean(axis=1)
+
+
+def _exchange_quantiles(
+    adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, constants: Mapping[str, object]
+) -> np.ndarray:
+    """Give each block of each cell type the distribution in ``constants``; without one the signal is returned as is.
+
+    Equal values stay equal: they get the mean of the reference over the levels that they span, so that the zeros of a
+    sparse track become one value whatever their share.
+    """
+    if "quantiles" not in constants:
+        return signal
+    exchanged = np.empty_like(signal)
+    for cell, genes in cell_types(adata).groupby(cell_types(adata)).indices.items():
+        if len(genes) < _FEW_GENES:
+            logger.warning("%s: the distribution of each mark is read from %d genes only.", cell, len(genes))
+        for start, stop, quantiles in zip(
+            table["start"], table["stop"], np.asarray(constants["quantiles"]), strict=True
+        ):
+            block = signal[genes, start:stop]
+            integral = np.append(0.0, np.cumsum((quantiles[1:] + quantiles[:-1]) / 2 * np.diff(_LEVELS)))
+            _, place, count = np.unique(block, return_inverse=True, return_counts=True)
+            level = np.append(0.0, np.cumsum(count)) / block.size
+            mean = np.diff(np.interp(level, _LEVELS, integral)) / np.diff(level)
+            exchanged[genes, start:stop] = mean[place].reshape(block.shape)
+    return exchanged
 
 
 def _check_signal(adata: ad.AnnData, signal: np.ndarray) -> None:

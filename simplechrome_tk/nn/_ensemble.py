@@ -1,0 +1,55 @@
+"""Several networks that answer as one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from simplechrome_tk.nn._network import Output
+from simplechrome_tk.nn._predict import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._network import Neighbors, SimpleChromeNet
+    from simplechrome_tk.nn._vae import Latent
+
+
+class Ensemble(nn.Module):
+    """Networks of one build trained from different seeds; the prediction is the mean of theirs.
+
+    Each has latents of its own, in coordinates of its own; those of the first speak for the ensemble.
+
+    Parameters
+    ----------
+    members
+        The networks, one at least.
+    """
+
+    def __init__(self, members: Iterable[SimpleChromeNet]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def first(self) -> SimpleChromeNet:
+        """The network whose latents are shown."""
+        return cast("SimpleChromeNet", self.members[0])
+
+    def encode(self, x: torch.Tensor) -> Latent:
+        """Map ``(batch, n_columns + n_covariates)`` to the first member's :class:`Latent`."""
+        return self.first.encode(x)
+
+    def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
+        """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and those of neighbours."""
+        return _mean([member(x, neighbors) for member in self.members])
+
+    def predict_all(self, x: torch.Tensor, *, graph: Graph | None = None) -> Output:
+        """As :meth:`forward`, for all genes ``(n_genes, n_columns + n_covariates)``, each encoded once."""
+        return _mean([predict(cast("SimpleChromeNet", member), x, graph=graph) for member in self.members])
+
+
+def _mean(outputs: list[Output]) -> Output:
+    return Output(*(torch.stack(values).mean(dim=0) for values in zip(*outputs, strict=True)))
