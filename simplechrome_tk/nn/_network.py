@@ -35,6 +35,29 @@ class Output(NamedTuple):
     expression: torch.Tensor
 
 
+class Correction(nn.Module):
+    """What few labels of other genes change: a line over the head's output plus a line over the latent.
+
+    Starts as no change.
+
+    Parameters
+    ----------
+    n_latent
+        Dimensions of the latent.
+    """
+
+    def __init__(self, n_latent: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2))
+        self.latent = nn.Linear(n_latent, 2)
+        nn.init.zeros_(self.latent.weight)
+        nn.init.zeros_(self.latent.bias)
+
+    def forward(self, output: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Correct ``(batch, 2)``, logit and expression, of genes with ``latent`` ``(batch, n_latent)``."""
+        return output * self.scale + self.latent(latent)
+
+
 class SimpleChromeNet(nn.Module):
     """A gene's marks, and its neighbours', to its expression, through latents.
 
@@ -50,6 +73,8 @@ class SimpleChromeNet(nn.Module):
         Context from neighbours; ``None`` predicts from the gene alone.
     likelihood
         How the signal scatters around what the decoder expects; ``None`` is :class:`GaussianLikelihood`.
+    correction
+        What was learnt from few labels after the training.
     """
 
     def __init__(
@@ -59,6 +84,7 @@ class SimpleChromeNet(nn.Module):
         head: nn.Module,
         attention: NeighborAttention | None = None,
         likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
+        correction: Correction | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -66,6 +92,7 @@ class SimpleChromeNet(nn.Module):
         self.likelihood = GaussianLikelihood() if likelihood is None else likelihood
         self.attention = attention
         self.head = head
+        self.correction = correction
 
     def encode(self, x: torch.Tensor) -> Latent:
         """Map marks and covariates ``(batch, n_columns + n_covariates)`` to a :class:`Latent`."""
@@ -77,8 +104,12 @@ class SimpleChromeNet(nn.Module):
             if neighbors is None:
                 msg = "this network attends to neighbours; expected `neighbors`, found None."
                 raise ValueError(msg)
-            latent = torch.cat([latent, self.attention(latent, *neighbors)], dim=1)
-        return Output(*self.head(latent).unbind(dim=1))
+            output = self.head(torch.cat([latent, self.attention(latent, *neighbors)], dim=1))
+        else:
+            output = self.head(latent)
+        if self.correction is not None:
+            output = self.correction(output, latent)
+        return Output(*output.unbind(dim=1))
 
     def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
         """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and those of neighbours."""
