@@ -58,22 +58,6 @@ def write_bigwig(path: Path, table: pd.DataFrame, kind: str = "bedgraph", sizes:
     return path
 
 
-def random_genes(rng: np.random.Generator, n: int = 60) -> pd.DataFrame:
-    start = rng.integers(6_000, 280_000, n)
-    end = start + rng.integers(50, 60_000, n)
-    strand = rng.choice(["+", "-"], n)
-    return pd.DataFrame(
-        {
-            "chrom": rng.choice(["chr1", "chr2"], n),
-            "start": start,
-            "end": end,
-            "strand": strand,
-            "tss": np.where(strand == "-", end, start),
-        },
-        index=[f"g{i}" for i in range(n)],
-    )
-
-
 def one_gene(**columns: object) -> pd.DataFrame:
     gene = {"chrom": "chr1", "start": 10_000, "end": 14_000, "strand": "+", "tss": 10_000} | columns
     return pd.DataFrame(gene, index=["g"])
@@ -81,11 +65,6 @@ def one_gene(**columns: object) -> pd.DataFrame:
 
 def one_interval(start: int, end: int, signal: float, chrom: str = "chr1") -> pd.DataFrame:
     return pd.DataFrame({"chrom": [chrom], "start": [start], "end": [end], "signal": [signal]})
-
-
-@pytest.fixture
-def genes() -> pd.DataFrame:
-    return random_genes(np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,31 +31,10 @@ def random_peaks(rng: np.random.Generator, n: int = 1_500) -> pd.DataFrame:
     ).query("start < end")
 
 
-def random_genes(rng: np.random.Generator, n: int = 60) -> pd.DataFrame:
-    start = rng.integers(20_000, 300_000, n)
-    end = start + rng.integers(50, 60_000, n)
-    strand = rng.choice(["+", "-"], n)
-    return pd.DataFrame(
-        {
-            "chrom": rng.choice(["chr1", "chr2"], n),
-            "start": start,
-            "end": end,
-            "strand": strand,
-            "tss": np.where(strand == "-", end, start),
-        },
-        index=[f"g{i}" for i in range(n)],
-    )
-
-
 @pytest.fixture
 def peaks() -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(0)
     return {mark: random_peaks(rng) for mark in ("H3K4me3", "H3K27me3")}
-
-
-@pytest.fixture
-def genes() -> pd.DataFrame:
-    return random_genes(np.random.default_rng(1))
 
 
 def one_gene(**columns: object) -> pd.DataFrame:

@@ -132,6 +132,14 @@ def test_a_gene_in_two_files_of_a_cell_type_is_refused(folder):
         read(folder)
 
 
+def test_what_unpacks_to_more_than_the_limit_is_refused_until_it_is_raised(folder):
+    path = folder / "Cell1.train.csv.gz"
+    path.write_bytes(gzip.compress((folder / "Cell1.train.csv").read_bytes()))
+    with pytest.raises(ValueError, match=r"more than 1,000 bytes once unpacked.*raise max_bytes"):
+        read([path], max_bytes=1_000)
+    assert read([path], max_bytes=100_000).n_obs == 1
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(at=st.integers(0, 3_000), removed=st.integers(0, 40), inserted=st.binary(max_size=30))
 @pytest.mark.parametrize("name", ["Cell1.train.csv", "Cell1.train.csv.gz", "Cell1.expr.csv"])

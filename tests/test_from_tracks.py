@@ -217,6 +217,19 @@ def test_reads_and_their_control(tmp_path):
     assert again[:, bins.var_names].X.tolist() == [[3, 1]]
 
 
+def test_mixed_formats_keep_genes_without_expression_strand_or_body(tmp_path):
+    (tmp_path / "a.bdg").write_text("chr1\t0\t100000\t3\nchr2\t0\t50000\t3\n")
+    tracks = {"H3K4me3": bam(tmp_path / "chip.bam", [20_010]), "H3K27me3": tmp_path / "a.bdg"}
+    genes = GENES.assign(start=GENES["start"].where(GENES["strand"] != "."), tss=[20_000, 70_000, 90_000, 40_000])
+    values = pd.Series([1.0, 2.0], index=GENES.index[[0, 3]])
+    windows = [sct.pp.TSS_WINDOW]
+    mixed = sct.io.from_tracks(tracks, genes, values, windows=windows, cell_type="mine")
+    alone = sct.io.from_tracks({"H3K27me3": tracks["H3K27me3"]}, genes, values, windows=windows, cell_type="mine")
+    pd.testing.assert_frame_equal(mixed.obs, alone.obs)
+    np.testing.assert_array_equal(mixed[:, alone.var_names].X, alone.X)
+    assert alone.X.max() == 3
+
+
 def test_a_control_of_another_format_is_refused(tracks, tmp_path):
     (tmp_path / "input.bam").touch()
     with pytest.raises(

@@ -14,9 +14,9 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk.io._bincsv import read_genes
 from simplechrome_tk.io._bincsv_header import Columns, check_marks
-from simplechrome_tk.io._cell_files import MAX_BYTES, opened
 from simplechrome_tk.io._public_genes import public_table
 from simplechrome_tk.io._stack import Part, assemble, check_parts, describe, report
+from simplechrome_tk.io._text import MAX_BYTES, opened
 from simplechrome_tk.pp import _window
 
 if TYPE_CHECKING:

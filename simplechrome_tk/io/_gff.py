@@ -11,7 +11,7 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.io._gene_table import APPRIS, LONGEST, check_records, refuse
-from simplechrome_tk.io._text import decode, read_blocks
+from simplechrome_tk.io._text import MAX_BYTES, decode, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _FEATURES = {"gene": re.compile(r"(^|_)(pseudo)?gene$"), "transcript": re.compil
 _PLACE_AND_NOTES = {k.CHROM: 0, k.START: 3, k.END: 4, k.STRAND: 6, "notes": 8}
 
 
-def read_gff(path: Path) -> tuple[pd.DataFrame | None, pd.DataFrame]:
+def read_gff(path: Path, *, max_bytes: int = MAX_BYTES) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     """Read gene records, or None where there are none, and transcript records; exons and the like are passed over.
 
     Returns
@@ -36,11 +36,12 @@ def read_gff(path: Path) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     Raises
     ------
     ValueError
-        When there is neither gene nor transcript, or a record lacks a column, an id or a place.
+        When there is neither gene nor transcript, a record lacks a column, an id or a place, or a gzipped file holds
+        more than ``max_bytes``.
     """
     rows: dict[str, list[tuple[str, ...]]] = {kind: [] for kind in _FEATURES}
     kinds: dict[bytes, str | None] = {}
-    for number, line, feature in _records(path):
+    for number, line, feature in _records(path, max_bytes):
         if feature not in kinds:
             name = feature.decode(errors="replace")
             kinds[feature] = next((kind for kind, pattern in _FEATURES.items() if pattern.search(name)), None)
@@ -72,10 +73,10 @@ def read_gff(path: Path) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     return _described(genes, notes), transcripts
 
 
-def _records(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
+def _records(path: Path, max_bytes: int) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield number, text and feature of each row."""
     number = 0
-    for block in read_blocks(path):
+    for block in read_blocks(path, max_bytes=max_bytes):
         for line in block:
             number += 1
             fields = line.split(b"\t", 3)

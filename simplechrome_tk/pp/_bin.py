@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anndata as ad
@@ -12,6 +13,7 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
+from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
@@ -32,6 +34,7 @@ def bin_peaks(
     genes: pd.DataFrame,
     *,
     windows: Sequence[Window] = DEFAULT_WINDOWS,
+    max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Average the signal of peaks, BED or bedGraph over the bins of every gene.
 
@@ -48,6 +51,8 @@ def bin_peaks(
         body or the gene's end, ``start`` and ``end``: bp, 0-based, half-open. Further columns are kept.
     windows
         The regions to bin.
+    max_bytes
+        What a gzipped file may hold once unpacked.
 
     Returns
     -------
@@ -60,8 +65,8 @@ def bin_peaks(
     Raises
     ------
     ValueError
-        When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing, or
-        genes and peaks share no chromosome name.
+        When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing,
+        genes and peaks share no chromosome name, or a file is damaged or holds more than ``max_bytes``.
 
     Examples
     --------
@@ -72,7 +77,7 @@ def bin_peaks(
     >>> adata[:, "H3K4me3:tss:-50"].X.item()
     3.0
     """
-    return bin_tracks(peaks, genes, windows, open_track=_open_peaks, table=True)
+    return bin_tracks(peaks, genes, windows, open_track=partial(_open_peaks, max_bytes=max_bytes), table=True)
 
 
 class Track(Protocol):
@@ -190,9 +195,12 @@ class _Peaks:
 
 
 @contextmanager
-def _open_peaks(mark: str, source: pd.DataFrame | str | os.PathLike[str]) -> Iterator[_Peaks]:
-    peaks = source if isinstance(source, pd.DataFrame) else read_peaks(source)
-    check_peaks(peaks, source=mark)
+def _open_peaks(mark: str, source: pd.DataFrame | str | os.PathLike[str], *, max_bytes: int) -> Iterator[_Peaks]:
+    if isinstance(source, pd.DataFrame):
+        check_peaks(source, source=mark)
+        peaks = source
+    else:
+        peaks = read_peaks(source, max_bytes=max_bytes)
     yield _Peaks(peaks)
 
 
