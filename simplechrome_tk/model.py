@@ -259,8 +259,8 @@ class SimpleChrome:
         Returns
         -------
         pandas.DataFrame
-            Indexed by gene: ``probability`` of being high, and ``expression``, ``log10(RPKM + 0.1)``; those that the
-            model's task covers.
+            Indexed by gene: ``probability`` of being high, and ``expression``, ``log10(expression + 0.1)`` in the unit
+            of the data; those that the model's task covers.
         """
         self._require_trained()
         adata = self._data(adata)

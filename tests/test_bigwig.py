@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 import zlib
@@ -265,6 +266,12 @@ def test_another_format_is_refused(tmp_path, data):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
+def test_a_gzipped_file_is_told_to_be_unpacked(tmp_path):
+    (tmp_path / "a.bw").write_bytes(gzip.compress(TINY))
+    with pytest.raises(ValueError, match=r"a\.bw: this is no bigWig file .* It is gzipped, .*: gunzip .*a\.bw"):
+        sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.bw"):
         sct.pp.bin_bigwig({"M": tmp_path / "nowhere.bw"}, one_gene())
@@ -302,7 +309,7 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(tmp_path, in_fi
     genes = one_gene(chrom=in_genes)
     with pytest.raises(ValueError, match=f"genes: {in_genes}; the track: {in_file}") as error:
         sct.pp.bin_bigwig({"M": path}, genes)
-    exec(str(error.value).partition("Rename those of the genes: ")[2].rstrip("."), {"genes": genes})
+    exec(str(error.value).partition("sct.io.read_annotation(path)): ")[2].rstrip("."), {"genes": genes})
     assert sct.pp.bin_bigwig({"M": path}, genes)[:, "M:tss:50"].X.item() == 3
 
 

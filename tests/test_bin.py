@@ -158,6 +158,17 @@ def test_layout(peaks, genes):
         np.testing.assert_array_equal(view[:, 1, 3], adata.X[:, columns[n_bins + 3]])
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"), [("a.broadPeak", "peak signal"), ("a.bdg", "signal"), ("a.bed", "signal"), (None, "signal")]
+)
+def test_says_what_the_values_are(tmp_path, name, unit):
+    sources = one_peak(10_000, 10_100)
+    if name:
+        (tmp_path / name).write_text("chr1\t10000\t10100\t1\t3\t.\t3\t1\t1\n")
+        sources = {"M": tmp_path / name}
+    assert sct.pp.bin_peaks(sources, one_gene()).uns["units"] == {"signal": unit}
+
+
 @pytest.mark.parametrize("written", [["chr1"], [1], ["1"]])
 def test_other_chromosome_names_say_how_to_rename_and_that_works(written, tmp_path):
     path = tmp_path / "a.broadPeak"
@@ -166,7 +177,6 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(written, tmp_pa
     with pytest.raises(ValueError, match="genes and peaks share no chromosome name") as error:
         sct.pp.bin_peaks({"M": path}, genes)
     advice = re.search(r"table = .*?\(path\), set (table.*?), and pass", str(error.value))
-    own = one_peak(10_000, 10_100, 3.0, chrom=1)["M"]  # a table of one's own may hold numbers
     own = one_peak(10_000, 10_100, 3.0, chrom=1)["M"]  # a table of one's own may hold numbers
     namespace = {"table": own if written == [1] else sct.io.read_peaks(path)}
     exec(advice[1], namespace)

@@ -53,6 +53,7 @@ def test_reads_cell_types_splits_and_counts(folder):
     assert list(adata.obs["cell_type"]) == ["E123"] * 3 + ["E003"] * 3
     assert list(adata.obs["expression"]) == [7, 0, 12] * 2
     assert "label" not in adata.obs
+    assert adata.uns["units"] == {"signal": "reads per bin", "expression": "counts"}
     expected = table(["g"], seed=1).iloc[:, 1:].to_numpy(np.float32).T
     np.testing.assert_array_equal(sct.get.region(adata, "tss")[1], expected)
     assert list(adata.var["mark"].cat.categories) == list(sct.io.DEEPDIFF_MARKS)
@@ -109,6 +110,7 @@ def test_what_is_no_such_file_is_refused_by_line_or_gene(tmp_path, content, mess
         ("a,1\nb,-2\n", "line 2 is b,-2"),
         ("a,1\nb,\n", "line 2 is b,"),
         ("a,1\nb,inf\n", "line 2 is b,inf"),
+        ("a,1\n\n\nb,x\n\n", "line 4 is b,x"),
     ],
 )
 def test_what_is_no_expression_is_refused_by_line(folder, content, message):

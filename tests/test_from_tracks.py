@@ -200,6 +200,7 @@ def test_reads_and_their_control(tmp_path):
     background = bam(tmp_path / "input.bam", [20_010, 50_000])
     kwargs = {"windows": [sct.pp.TSS_WINDOW], "reads": {"shift": 0}}
     adata = sct.io.from_tracks({"H3K4me3": chip}, GENES.head(1), **kwargs)
+    assert adata.uns["units"] == {"signal": "reads per bin"}
     bins = adata[:, ["H3K4me3:tss:50", "H3K4me3:tss:150"]]
     assert bins.X.tolist() == [[3, 1]]
     assert adata.X.sum() == 4
@@ -209,6 +210,7 @@ def test_reads_and_their_control(tmp_path):
             {"H3K4me3": chip}, GENES.head(1), control=control, control_method="subtract", **kwargs
         )
         scale = adata.uns["subtract_control"]["scale"].item()
+        assert adata.uns["units"]["signal"] == "reads per bin above control"
         assert adata[:, bins.var_names].X.tolist() == [[3 - scale, 1]]
         assert adata.uns["from_tracks"]["control"].tolist() == [str(background)]
     tag_align = tmp_path / "chip.tagAlign"
@@ -228,6 +230,9 @@ def test_mixed_formats_keep_genes_without_expression_strand_or_body(tmp_path):
     pd.testing.assert_frame_equal(mixed.obs, alone.obs)
     np.testing.assert_array_equal(mixed[:, alone.var_names].X, alone.X)
     assert alone.X.max() == 3
+    assert "signal" not in mixed.uns.get("units", {})
+    told = sct.io.from_tracks(tracks, genes, values.rename("TPM"), windows=windows)
+    assert told.uns["units"] == {"expression": "TPM"}
 
 
 def test_a_control_of_another_format_is_refused(tracks, tmp_path):

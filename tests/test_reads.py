@@ -438,7 +438,7 @@ def test_genes_of_another_assembly_or_naming_are_refused(tmp_path, genes):
     numbers = genes.assign(chrom=genes["chrom"].str.removeprefix("chr"))
     with pytest.raises(ValueError, match="genes: 1, 2; the track: chr1, chr2") as error:
         sct.pp.bin_reads({"M": path}, numbers)
-    exec(str(error.value).partition("Rename those of the genes: ")[2].rstrip("."), {"genes": numbers})
+    exec(str(error.value).partition("sct.io.read_annotation(path)): ")[2].rstrip("."), {"genes": numbers})
     assert sct.pp.bin_reads({"M": path}, numbers).n_obs == 60
 
 

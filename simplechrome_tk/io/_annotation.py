@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.io._gene_table import GENE_RECORD, TSS_RULES, from_table, with_id
+from simplechrome_tk.io._gene_records import GENE_RECORD, GFF_COLUMNS, TSS_RULES, from_table, read_gff, with_id
 from simplechrome_tk.io._genome import check_genome, check_naming, chrom_sizes
-from simplechrome_tk.io._gff import GFF_COLUMNS, read_gff
 from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
 
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ def _join(genes: pd.DataFrame | None, transcripts: pd.DataFrame) -> tuple[pd.Dat
 def _loci(transcripts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make a gene of the transcripts of one id and strand that overlap, or that have a TSS alone."""
     same = ["id", k.CHROM, k.STRAND]
-    rows = transcripts.reindex(columns=[*transcripts, *{k.START, k.END}.difference(transcripts)])
+    rows = transcripts.reindex(columns=transcripts.columns.union([k.START, k.END], sort=False))
     rows = rows.sort_values([*same, k.START], kind="stable")
     reach = rows.groupby(same, sort=False)[k.END].cummax()
     reach = reach.groupby([rows[column] for column in same], sort=False).shift()

@@ -46,6 +46,7 @@ FORMATS = {
 """End of a track's name, without ``.gz``, in lower case -> the function of ``sct.pp`` that bins it."""
 
 
+_UNITS = {"counts": "counts", "tpm": "TPM", "rpkm": "RPKM"}
 _OBS = (
     *(k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED),
     *(k.EXPRESSION, k.CELL_TYPE, k.LABEL),
@@ -116,7 +117,9 @@ def from_tracks(
         are known); with ``expression`` also ``expression`` (missing where unknown) and ``label``, above or not above
         the median of all genes with both annotation and expression; ``cell_type`` where it is given; then what else
         the annotation has. ``var`` and ``uns["windows"]`` as :func:`simplechrome_tk.pp.bin_peaks` writes them.
-        ``uns["label_expression"]``: the median; ``uns["reads"]`` and ``uns["subtract_control"]`` as their functions do.
+        ``uns["units"]``: ``signal`` (missing where formats are mixed) and ``expression``, what ``X`` and ``expression``
+        hold, as plots call it. ``uns["label_expression"]``: the median; ``uns["reads"]`` and
+        ``uns["subtract_control"]`` as their functions do.
 
         ``uns["from_tracks"]``: ``marks``, ``tracks``, ``control``, ``annotation``, ``tss``, ``expression``, ``column``,
         ``unit`` (``""`` where there is none), ``counts`` and the ids that were counted: ``left_out``,
@@ -173,6 +176,8 @@ def from_tracks(
     if controls:
         pp.subtract_control(adata, _bin(controls, obs, windows, arguments), method=control_method)
     adata.uns |= labelled
+    if record["unit"] in _UNITS:
+        adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
     adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
     told = [f"{adata.n_obs} genes by {adata.n_vars} columns"]
     told += [f"{counts[name]} {text}" for name, text in _TOLD.items() if counts[name]]

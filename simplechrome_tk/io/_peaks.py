@@ -16,10 +16,10 @@ from simplechrome_tk.io._text import MAX_BYTES, read_blocks
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _SIGNALS = {"broadpeak": "fc", "narrowpeak": "fc", "bed": "score", "bedgraph": "value"}
-_SCHEMAS = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak", "bed": "bed12", "bedgraph": "bedGraph"}
+SCHEMAS = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak", "bed": "bed12", "bedgraph": "bedGraph"}
 _COLUMNS = ("chrom", "start", "end", "signal")
 _LARGEST = 2**40  # bp; further than any chromosome reaches
 _NONE = "{}: no {} at all; check the download, and the step or filter that came before."
@@ -51,10 +51,10 @@ def read_peaks(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> p
         interval, or a row is none.
     """
     path = Path(path)
-    kind = format_of(path, list(_SCHEMAS))
+    kind = format_of(path, SCHEMAS)
     signal = _SIGNALS[kind]
     columns = ["chrom", "start", "end", signal]
-    tables = read_columns(path, _SCHEMAS[kind], columns, noun="peaks", max_bytes=max_bytes)
+    tables = read_columns(path, SCHEMAS[kind], columns, noun="peaks", max_bytes=max_bytes)
     peaks = pd.concat(list(tables), ignore_index=True).rename(columns={signal: "signal"})
     if kind == "bed" and peaks["signal"].isna().all():
         peaks["signal"] = 1.0
@@ -87,7 +87,7 @@ def read_bed(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[pd.DataFrame
         yield table.assign(score=pd.to_numeric(table["score"]).astype(float))
 
 
-def format_of(path: str | os.PathLike[str], expected: Sequence[str]) -> str:
+def format_of(path: str | os.PathLike[str], expected: Collection[str]) -> str:
     """Return which of the expected formats (in lower case) the name of a file ends in, ``.gz`` aside."""
     found = Path(path).name.lower().removesuffix(".gz").rpartition(".")[2]
     found = "bedgraph" if found in ("bdg", "bg") else found

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.io._peaks import check_peaks, read_peaks
+from simplechrome_tk.io._peaks import SCHEMAS, check_peaks, format_of, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
+
+_CALLED = ("broadpeak", "narrowpeak")
 
 Source = TypeVar("Source")
 
@@ -60,7 +62,8 @@ def bin_peaks(
         ``n_genes x n_columns`` float32, mark-major within each region.
 
         ``var``: ``mark``, ``region``, ``bin``, ``start_bp``, ``end_bp``; ``obs``: ``genes``;
-        ``uns["windows"]``: the windows, one row each.
+        ``uns["windows"]``: the windows, one row each; ``uns["units"]["signal"]``: what ``X`` holds, as plots call it
+        (``"peak signal"``, or ``"signal"`` of BED, bedGraph and tables; give it a better name where you know one).
 
     Raises
     ------
@@ -77,7 +80,17 @@ def bin_peaks(
     >>> adata[:, "H3K4me3:tss:-50"].X.item()
     3.0
     """
-    return bin_tracks(peaks, genes, windows, open_track=partial(_open_peaks, max_bytes=max_bytes), table=True)
+    called = [
+        not isinstance(source, pd.DataFrame) and format_of(source, SCHEMAS) in _CALLED for source in peaks.values()
+    ]
+    return bin_tracks(
+        peaks,
+        genes,
+        windows,
+        open_track=partial(_open_peaks, max_bytes=max_bytes),
+        unit="peak signal" if all(called) else "signal",
+        table=True,
+    )
 
 
 class Track(Protocol):
@@ -114,6 +127,7 @@ def bin_tracks(
     windows: Sequence[Window],
     *,
     open_track: Callable[[str, Source], AbstractContextManager[Track]],
+    unit: str,
     table: bool = False,
 ) -> ad.AnnData:
     """Bin one track after another along genes: what all ``bin_`` functions share.
@@ -126,6 +140,8 @@ def bin_tracks(
         As in :func:`bin_peaks`.
     open_track
         Opens the track of a mark.
+    unit
+        What the values are, as plots call it.
     table
         Whether a source may be a table, whose chromosomes are then easily renamed.
 
@@ -171,6 +187,7 @@ def bin_tracks(
         columns=["anchor", "upstream", "downstream", "n_bins"],
         index=[w.name for w in windows],
     )
+    adata.uns[k.UNITS] = {k.SIGNAL: unit}
     if any(bare.values()):
         counts = ", ".join(f"{n} genes for {mark}" for mark, n in bare.items() if n)
         logger.warning("No data on the whole chromosome of %s; their signal is 0.", counts)
@@ -277,7 +294,7 @@ def _genes_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_
     if table and (renamed := _renaming("table", in_track, in_genes)):
         fix = f"Rename one: read the peaks with table = sct.io.read_peaks(path), set {renamed}, and pass the table"
     elif renamed := _renaming("genes", in_genes, in_track):
-        fix = f"Rename those of the genes: {renamed}"
+        fix = f"Rename those of the genes (of a file: genes = sct.io.read_annotation(path)): {renamed}"
     else:
         fix = "Rename one of them so that they agree"
     names = f"genes: {_some(in_genes)}; {track}: {_some(in_track)}"

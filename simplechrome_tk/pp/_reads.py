@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -113,7 +113,9 @@ def bin_reads(
         raise ValueError(msg)
     rules = _Rules(shift, duplicates == "drop", min_mapq, max_bytes)
     tallies: dict[str, _Tally] = {}
-    adata = bin_tracks(reads, genes, windows, open_track=partial(_open, rules=rules, tallies=tallies))
+    adata = bin_tracks(
+        reads, genes, windows, open_track=partial(_open, rules=rules, tallies=tallies), unit="reads per bin"
+    )
     reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
     adata.uns["reads"] = pd.DataFrame(
         [
@@ -203,9 +205,7 @@ class _BamTrack:
         middles, met = array("d"), 0
         for start, end in stretches(edges, size=size, gap=_GAP + 2 * margin):
             reads = self._bam.fetch(chrom, max(start - margin, 0), min(end + margin, size))
-            while (read := next(reads, None)) and read.reference_start < met:
-                pass  # it was fetched with the stretch before
-            self._add_middles(middles, reads if read is None else chain([read], reads))
+            self._add_middles(middles, _beginning(reads, met))
             met = min(end + margin, size)
         positions = np.frombuffer(middles)
         inside = (positions > 0) & (positions < size)
@@ -242,6 +242,11 @@ class _BamTrack:
                 middles.append(read.reference_start + offset)
         self._tally.seen += seen
         self._tally.counted += len(middles) - already
+
+
+def _beginning(reads: Iterable[pysam.AlignedSegment], first: int) -> Iterator[pysam.AlignedSegment]:
+    """Leave out reads that begin before ``first``: they come first, and the stretch before has brought them."""
+    return dropwhile(lambda read: read.reference_start < first, reads)
 
 
 def _end(read: pysam.AlignedSegment) -> int:
