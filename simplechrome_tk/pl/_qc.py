@@ -204,7 +204,7 @@ def _correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
     for (i, j), value in np.ndenumerate(matrix):
         if not np.isnan(value):
             shade = "white" if abs(value) > 0.6 else "0.2"
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=9, color=shade)
+            ax.text(j, i, f"{round(value, 2) + 0:.2f}", ha="center", va="center", fontsize=9, color=shade)
     ax.set_xticks(range(len(marks)), marks, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
     ax.set_yticks(range(len(marks)), marks, fontsize="small")
     ax.set_title("rank correlation over genes", loc="left", fontsize="medium")
