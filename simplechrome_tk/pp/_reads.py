@@ -175,7 +175,8 @@ class _BedTrack:
                 msg = f"{path}: {without} reads have no score to compare with min_mapq={rules.min_mapq}; leave it out."
                 raise ValueError(msg)
             middles = _middles(table, rules.shift)
-            low, before = (table["score"] < rules.min_mapq).to_numpy(), middles <= 0
+            low = (table["score"] < rules.min_mapq).to_numpy() & (rules.min_mapq > 0)
+            before = middles <= 0
             tally.mapped = tally.seen = tally.seen + len(table)
             tally.counted += len(table)
             tally.leave_out("of low mapping quality", int(low.sum()))
