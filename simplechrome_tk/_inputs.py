@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import anndata as ad
 
 
+_FEWEST_LABELS, _FEWEST_OF_A_CLASS = 10, 5  # five folds, with both classes in each
 _LOG_LENGTH, _LOG_LENGTH_SD = 4.33, 0.63  # of log10(bp), over the 18,483 genes of `datasets.roadmap`
 
 
@@ -28,6 +29,26 @@ class Observed(NamedTuple):
 
     label: np.ndarray
     expression: np.ndarray
+
+    def known(self, split: np.ndarray) -> np.ndarray:
+        """Return row numbers of the genes outside the test split of which something is known.
+
+        Raises
+        ------
+        ValueError
+            When they are fewer than ten, or have labels of one class only.
+        """
+        rows = np.flatnonzero((split != "test") & (~np.isnan(self.label) | ~np.isnan(self.expression)))
+        labels = self.label[rows]
+        counts = {name: int((labels == code).sum()) for code, name in enumerate(k.LABELS)}
+        if len(rows) < _FEWEST_LABELS or (0 < max(counts.values()) and min(counts.values()) < _FEWEST_OF_A_CLASS):
+            msg = (
+                f"{len(rows)} genes outside the test split have a label or expression "
+                f"({counts['low']} low, {counts['high']} high); expected at least {_FEWEST_LABELS}, and "
+                f"{_FEWEST_OF_A_CLASS} of each class. Bring more labels, or predict without them."
+            )
+            raise ValueError(msg)
+        return rows
 
     def rows(self, split: np.ndarray) -> dict[str, np.ndarray]:
         """Return row numbers of the training and validation genes of which something is known.

@@ -14,6 +14,8 @@ EXPRESSION = "expression"
 LABEL = "label"
 SPLIT = "split"
 CELL_TYPE = "cell_type"
+MARKS_WITH_SIGNAL = "marks_with_signal"
+BLACKLIST_OVERLAP = "blacklist_overlap"
 
 # var: one row per bin of one mark in one region
 MARK = "mark"
@@ -24,6 +26,9 @@ END_BP = "end_bp"
 
 # layers
 SIGNAL = "signal"
+
+# uns: what is measured, in which unit, as axes and titles name it; keys are SIGNAL and EXPRESSION
+UNITS = "units"
 
 # obsm
 LATENT = "X_simplechrome"

@@ -36,6 +36,7 @@ class Settings:
     gene_length: bool = False
     n_models: int = 1
     likelihood: Likelihood = "gaussian"
+    adapted: bool = False
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -85,16 +86,19 @@ class Settings:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             if self.preset == "paper":
-                return nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
-            return nn.build_network(
-                regions,
-                n_latent=self.n_latent,
-                n_hidden=self.n_hidden,
-                dropout=self.dropout,
-                neighbors=neighbors,
-                n_covariates=int(self.gene_length),
-                likelihood=self._noise(regions, constants),
-            )
+                net = nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
+            else:
+                net = nn.build_network(
+                    regions,
+                    n_latent=self.n_latent,
+                    n_hidden=self.n_hidden,
+                    dropout=self.dropout,
+                    neighbors=neighbors,
+                    n_covariates=int(self.gene_length),
+                    likelihood=self._noise(regions, constants),
+                )
+        net.correction = nn.Correction(self.n_latent) if self.adapted else None
+        return net
 
     def _noise(
         self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray]

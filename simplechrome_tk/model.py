@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from simplechrome_tk.tl._evaluate import PROBABILITY, evaluate
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import anndata as ad
 
@@ -189,60 +191,117 @@ class SimpleChrome:
         ValueError
             When the data have changed since the model was made, a split has no genes or one class only.
         """
-        adata = self._data(None)
+        shared = {"batch_size": batch_size, "learning_rate": learning_rate}
         recipe = self.settings.recipe(
-            latent={"epochs": latent_epochs, "batch_size": batch_size, "learning_rate": learning_rate},
+            latent={"epochs": latent_epochs, **shared},
+            expression={"epochs": expression_epochs, "patience": patience, **shared},
+        )
+        self._fit(self._networks(), recipe, phases=("latent", "expression"), progress=progress)
+
+    def fine_tune(
+        self,
+        adata: ad.AnnData,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        patience: int | None = None,
+        progress: bool = True,
+    ) -> SimpleChrome:
+        """Go on training all weights on the labels of other data; return the new model, leave this one as it was.
+
+        For a thousand labels and more; :meth:`adapt` makes more of fewer.
+
+        Parameters
+        ----------
+        adata
+            Genes by the same columns, normalised with the model's constants, labelled and split as for :meth:`train`.
+        epochs, batch_size, learning_rate, patience, progress
+            As for phase 2 of :meth:`train`; a quarter of its learning rate by default.
+
+        Returns
+        -------
+        SimpleChrome
+            The new model, with ``adata`` as its data.
+
+        Raises
+        ------
+        ValueError
+            When the data do not fit the model, a split has no genes or one class only.
+        """
+        self._require_trained()
+        model = copy.copy(self)
+        model.adata = self._data(adata)
+        recipe = self.settings.recipe(
+            latent={},
             expression={
-                "epochs": expression_epochs,
+                "epochs": epochs,
                 "batch_size": batch_size,
                 "learning_rate": learning_rate,
                 "patience": patience,
             },
         )
+        if learning_rate is None:
+            slower = dataclasses.replace(recipe.expression, learning_rate=recipe.expression.learning_rate / 4)
+            recipe = dataclasses.replace(recipe, expression=slower)
+        model._fit(copy.deepcopy(self._net.networks), recipe, phases=("expression",), progress=progress)
+        return model
+
+    def adapt(self, adata: ad.AnnData) -> SimpleChrome:
+        """Learn from a few labels of another cell type, on top of what this model knows; return the new model.
+
+        The networks stay as they are. A line over their output, and over their latents as far as cross-validation among
+        the labelled genes says that it helps, is added; with few labels it changes little, so that what was known
+        without any is kept. Ten labelled genes are the least; from a thousand on :meth:`fine_tune` may learn
+        more.
+
+        Parameters
+        ----------
+        adata
+            Genes by the same columns, normalised with the model's constants. Genes of the splits ``train`` and
+            ``valid`` with a label or expression are learnt from, those of ``test`` never. Labels not to be used are
+            missing values.
+
+        Returns
+        -------
+        SimpleChrome
+            With the networks of this one, what was learnt, and intervals from the labelled genes, each predicted
+            without itself.
+
+        Raises
+        ------
+        ValueError
+            When fewer than ten genes have a label or expression, or labels are of one class.
+        """
+        self._require_trained()
+        adata = self._data(adata)
         settings = self.settings
         observed = observe(
             adata, task=settings.task, label_key=settings.label_key, expression_key=settings.expression_key
         )
-        rows = observed.rows(split_of(adata, settings.split_key))
-        center, scale = 0.0, 1.0
-        if settings.task != "classification":
-            measured = observed.expression[rows["train"]]
-            center, scale = float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0
+        rows = observed.known(split_of(adata, settings.split_key))
+        center, scale = self._readout.center, self._readout.scale
         x, graph = self._tensor(adata), self._graph(adata)
         targets = nn.Targets(
             label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
         )
-        train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
-        history: list[dict[str, Any]] = []
-        total = (recipe.latent.epochs + recipe.expression.epochs) * settings.n_models
-        members = []
-        with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
-            for number, (seed, net) in enumerate(zip(settings.seeds, self._networks(), strict=True)):
-                torch.manual_seed(seed)
-                phases = {
-                    "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
-                    "expression": nn.fit_expression(
-                        net, x, targets, train=train, valid=valid, graph=graph, recipe=recipe
-                    ),
-                }
-                epoch = itertools.count(1)
-                for phase, rows_of_history in phases.items():
-                    for row in rows_of_history:
-                        history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
-                        bar.set_description(f"{phase} {number + 1}/{settings.n_models}")
-                        bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
-                        bar.update()
-                members.append(net.eval())
-        self._net, self._history = nn.Ensemble(members), history
-        output = self._net.predict_all(x, graph=graph)
-        held_out = rows["valid"]
-        self._readout = Readout.fit(
-            nn.Output(output.logit[valid], output.expression[valid]),
-            observed.label[held_out],
-            observed.expression[held_out],
+        genes = torch.as_tensor(rows, device=self.device)
+        adapted = [
+            nn.adapt(net, x, targets, genes=genes, graph=graph, seed=seed)
+            for net, seed in zip(self._net.networks, settings.seeds, strict=True)
+        ]
+        model = copy.copy(self)
+        model.adata = adata
+        model.settings = dataclasses.replace(settings, adapted=True)
+        model._net = nn.Ensemble(member.net for member in adapted).eval()
+        model._readout = Readout.fit(
+            nn.mean_output([member.held_out for member in adapted]),
+            observed.label[rows],
+            observed.expression[rows],
             center=center,
             scale=scale,
         )
+        return model
 
     @property
     def is_trained(self) -> bool:
@@ -303,12 +362,12 @@ class SimpleChrome:
         Returns
         -------
         pandas.DataFrame
-            Indexed by gene: ``probability`` of being high and ``expression``, ``log10(RPKM + 0.1)``, those that the
-            model's task covers. Each has an interval: ``probability_low`` and ``probability_high`` bound the share of
-            high genes among genes predicted like this one (Venn-Abers); ``expression_low`` and ``expression_high``
-            hold the measured value of 90 % of genes (conformal). Both are learnt from the validation genes that the
-            model was trained with, and NaN where those are fewer than 50. They hold for genes like those: not for
-            another cell type or pipeline.
+            Indexed by gene: ``probability`` of being high and ``expression``, ``log10(expression + 0.1)`` in the unit
+            of the data, those that the model's task covers. Each has an interval: ``probability_low`` and
+            ``probability_high`` bound the share of high genes among genes predicted like this one (Venn-Abers);
+            ``expression_low`` and ``expression_high`` hold the measured value of 90 % of genes (conformal). Both are
+            learnt from the validation genes that the model was trained with, and NaN where those are fewer than 50.
+            They hold for genes like those: not for another cell type or pipeline.
         """
         self._require_trained()
         adata = self._data(adata)
@@ -417,6 +476,55 @@ class SimpleChrome:
             self.settings.network(self._regions, self._normalization, seed=seed).to(self.device)
             for seed in self.settings.seeds
         ]
+
+    def _fit(
+        self, networks: list[nn.SimpleChromeNet], recipe: nn.Recipe, *, phases: Sequence[str], progress: bool
+    ) -> None:
+        """Train networks in place on the model's data and take them over once all are done."""
+        adata, settings = self._data(None), self.settings
+        observed = observe(
+            adata, task=settings.task, label_key=settings.label_key, expression_key=settings.expression_key
+        )
+        rows = observed.rows(split_of(adata, settings.split_key))
+        center, scale = 0.0, 1.0
+        if settings.task != "classification":
+            measured = observed.expression[rows["train"]]
+            center, scale = float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0
+        x, graph = self._tensor(adata), self._graph(adata)
+        targets = nn.Targets(
+            label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
+        )
+        train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
+        history: list[dict[str, Any]] = []
+        total = sum(getattr(recipe, phase).epochs for phase in phases) * settings.n_models
+        members = []
+        with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
+            for number, (seed, net) in enumerate(zip(settings.seeds, networks, strict=True)):
+                torch.manual_seed(seed)
+                fits = {
+                    "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
+                    "expression": nn.fit_expression(
+                        net, x, targets, train=train, valid=valid, graph=graph, recipe=recipe
+                    ),
+                }
+                epoch = itertools.count(1)
+                for phase in phases:
+                    for row in fits[phase]:
+                        history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
+                        bar.set_description(f"{phase} {number + 1}/{settings.n_models}")
+                        bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
+                        bar.update()
+                members.append(net.eval())
+        self._net, self._history = nn.Ensemble(members), history
+        output = self._net.predict_all(x, graph=graph)
+        held_out = rows["valid"]
+        self._readout = Readout.fit(
+            nn.Output(output.logit[valid], output.expression[valid]),
+            observed.label[held_out],
+            observed.expression[held_out],
+            center=center,
+            scale=scale,
+        )
 
     def _require_trained(self) -> None:
         if not self.is_trained:

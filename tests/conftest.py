@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import anndata as ad
-    import pandas as pd
 
     from simplechrome_tk.pp import Window
 
@@ -55,6 +55,34 @@ def public_file(e116: ad.AnnData) -> Callable[[str], Path]:
     from simplechrome_tk.datasets._public import fetch
 
     return lambda path: _or_skip(lambda: fetch(path))
+
+
+def _random_genes(rng: np.random.Generator, n: int = 60) -> pd.DataFrame:
+    start = rng.integers(6_000, 280_000, n)
+    end = start + rng.integers(50, 60_000, n)
+    strand = rng.choice(["+", "-"], n)
+    return pd.DataFrame(
+        {
+            "chrom": rng.choice(["chr1", "chr2"], n),
+            "start": start,
+            "end": end,
+            "strand": strand,
+            "tss": np.where(strand == "-", end, start),
+        },
+        index=[f"g{i}" for i in range(n)],
+    )
+
+
+@pytest.fixture(scope="session")
+def random_genes() -> Callable[..., pd.DataFrame]:
+    """Genes of both strands on the first 340 kb of chr1 and chr2."""
+    return _random_genes
+
+
+@pytest.fixture
+def genes() -> pd.DataFrame:
+    """60 of these, always the same."""
+    return _random_genes(np.random.default_rng(1))
 
 
 def _bins(gene: pd.Series, window: Window) -> list[tuple[float, float]]:

@@ -408,9 +408,14 @@ def test_limits_on_what_is_unpacked(read, monkeypatch):
     monkeypatch.setattr("simplechrome_tk.io._text._LONGEST_LINE", 1_000)
     with pytest.raises(ValueError, match="a line is longer than"):
         read(gzip.compress(b"x" * 100_000))
-    monkeypatch.setattr("simplechrome_tk.io._text._LARGEST_TABLE", 1_000)
-    with pytest.raises(ValueError, match="once unpacked"):
-        read(gzip.compress(BED6.encode() * 100), "a.bed.gz")
+
+
+@pytest.mark.parametrize(("name", "text", "n"), [("a.bed.gz", BED6, 3), ("a.gtf.gz", GTF, 5)])
+def test_what_unpacks_to_more_than_the_limit_is_refused_until_it_is_raised(read, name, text, n):
+    content = gzip.compress(("#" * 2_000 + "\n" + text).encode())
+    with pytest.raises(ValueError, match=r"more than 1,000 bytes once unpacked.*raise max_bytes"):
+        read(content, name, max_bytes=1_000)
+    assert len(read(content, name, max_bytes=10_000)) == n
 
 
 garbage = st.one_of(

@@ -103,6 +103,17 @@ def test_the_median_of_all_genes_is_taken_from_the_steps_before():
     assert set(sct.tl.audit_labels(some).rules["threshold"]) >= {1.5}
 
 
+def test_a_threshold_or_other_expression_is_not_taken_for_the_median():
+    adata = sct.datasets.simulate(200)
+    own = float(np.median(adata.obs["expression"]))
+    sct.pp.label_expression(adata, threshold=own + 1)
+    assert sct.tl.audit_labels(adata).rules.set_index("rule").loc["median", "threshold"] == own
+    adata.obs["tpm"] = 2 * adata.obs["expression"]
+    sct.pp.label_expression(adata)
+    audit = sct.tl.audit_labels(adata, expression_key="tpm")
+    assert audit.rules.set_index("rule").loc["median", "threshold"] == 2 * own
+
+
 def test_labels_are_read_in_either_spelling_and_gaps_are_counted(caplog):
     caplog.set_level("INFO")
     table = pd.DataFrame({"rpkm": [1.0, 2.0, 3.0, np.nan, 4.0], "called": [0, 0, 1, 1, None]})

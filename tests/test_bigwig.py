@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 import zlib
@@ -58,22 +59,6 @@ def write_bigwig(path: Path, table: pd.DataFrame, kind: str = "bedgraph", sizes:
     return path
 
 
-def random_genes(rng: np.random.Generator, n: int = 60) -> pd.DataFrame:
-    start = rng.integers(6_000, 280_000, n)
-    end = start + rng.integers(50, 60_000, n)
-    strand = rng.choice(["+", "-"], n)
-    return pd.DataFrame(
-        {
-            "chrom": rng.choice(["chr1", "chr2"], n),
-            "start": start,
-            "end": end,
-            "strand": strand,
-            "tss": np.where(strand == "-", end, start),
-        },
-        index=[f"g{i}" for i in range(n)],
-    )
-
-
 def one_gene(**columns: object) -> pd.DataFrame:
     gene = {"chrom": "chr1", "start": 10_000, "end": 14_000, "strand": "+", "tss": 10_000} | columns
     return pd.DataFrame(gene, index=["g"])
@@ -81,11 +66,6 @@ def one_gene(**columns: object) -> pd.DataFrame:
 
 def one_interval(start: int, end: int, signal: float, chrom: str = "chr1") -> pd.DataFrame:
     return pd.DataFrame({"chrom": [chrom], "start": [start], "end": [end], "signal": [signal]})
-
-
-@pytest.fixture
-def genes() -> pd.DataFrame:
-    return random_genes(np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -286,6 +266,12 @@ def test_another_format_is_refused(tmp_path, data):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
+def test_a_gzipped_file_is_told_to_be_unpacked(tmp_path):
+    (tmp_path / "a.bw").write_bytes(gzip.compress(TINY))
+    with pytest.raises(ValueError, match=r"a\.bw: this is no bigWig file .* It is gzipped, .*: gunzip .*a\.bw"):
+        sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.bw"):
         sct.pp.bin_bigwig({"M": tmp_path / "nowhere.bw"}, one_gene())
@@ -323,7 +309,7 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(tmp_path, in_fi
     genes = one_gene(chrom=in_genes)
     with pytest.raises(ValueError, match=f"genes: {in_genes}; the track: {in_file}") as error:
         sct.pp.bin_bigwig({"M": path}, genes)
-    exec(str(error.value).partition("Rename those of the genes: ")[2].rstrip("."), {"genes": genes})
+    exec(str(error.value).partition("sct.io.read_annotation(path)): ")[2].rstrip("."), {"genes": genes})
     assert sct.pp.bin_bigwig({"M": path}, genes)[:, "M:tss:50"].X.item() == 3
 
 

@@ -31,31 +31,10 @@ def random_peaks(rng: np.random.Generator, n: int = 1_500) -> pd.DataFrame:
     ).query("start < end")
 
 
-def random_genes(rng: np.random.Generator, n: int = 60) -> pd.DataFrame:
-    start = rng.integers(20_000, 300_000, n)
-    end = start + rng.integers(50, 60_000, n)
-    strand = rng.choice(["+", "-"], n)
-    return pd.DataFrame(
-        {
-            "chrom": rng.choice(["chr1", "chr2"], n),
-            "start": start,
-            "end": end,
-            "strand": strand,
-            "tss": np.where(strand == "-", end, start),
-        },
-        index=[f"g{i}" for i in range(n)],
-    )
-
-
 @pytest.fixture
 def peaks() -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(0)
     return {mark: random_peaks(rng) for mark in ("H3K4me3", "H3K27me3")}
-
-
-@pytest.fixture
-def genes() -> pd.DataFrame:
-    return random_genes(np.random.default_rng(1))
 
 
 def one_gene(**columns: object) -> pd.DataFrame:
@@ -179,6 +158,17 @@ def test_layout(peaks, genes):
         np.testing.assert_array_equal(view[:, 1, 3], adata.X[:, columns[n_bins + 3]])
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"), [("a.broadPeak", "peak signal"), ("a.bdg", "signal"), ("a.bed", "signal"), (None, "signal")]
+)
+def test_says_what_the_values_are(tmp_path, name, unit):
+    sources = one_peak(10_000, 10_100)
+    if name:
+        (tmp_path / name).write_text("chr1\t10000\t10100\t1\t3\t.\t3\t1\t1\n")
+        sources = {"M": tmp_path / name}
+    assert sct.pp.bin_peaks(sources, one_gene()).uns["units"] == {"signal": unit}
+
+
 @pytest.mark.parametrize("written", [["chr1"], [1], ["1"]])
 def test_other_chromosome_names_say_how_to_rename_and_that_works(written, tmp_path):
     path = tmp_path / "a.broadPeak"
@@ -187,7 +177,6 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(written, tmp_pa
     with pytest.raises(ValueError, match="genes and peaks share no chromosome name") as error:
         sct.pp.bin_peaks({"M": path}, genes)
     advice = re.search(r"table = .*?\(path\), set (table.*?), and pass", str(error.value))
-    own = one_peak(10_000, 10_100, 3.0, chrom=1)["M"]  # a table of one's own may hold numbers
     own = one_peak(10_000, 10_100, 3.0, chrom=1)["M"]  # a table of one's own may hold numbers
     namespace = {"table": own if written == [1] else sct.io.read_peaks(path)}
     exec(advice[1], namespace)

@@ -145,6 +145,15 @@ def test_what_cannot_be_compared_is_refused(marks, one_control):
     refused(r"uns\['subtract_control'\] is there already", control=done)
 
 
+def test_reads_against_marks_that_were_not_counted_need_a_scale(marks, one_control):
+    for data, names in ((marks, marks.var["mark"].cat.categories[:1]), (one_control, one_control.var["mark"].unique())):
+        data.uns["reads"] = pd.DataFrame({"library": 10}, index=list(names))
+    with pytest.raises(ValueError, match=r"not counted by sct\.pp\.bin_reads, as the control was; give scale="):
+        sct.pp.subtract_control(marks, one_control)
+    sct.pp.subtract_control(marks, one_control, scale=np.float32(0.5))
+    assert marks.uns["units"]["signal"] == "log2 ratio to control"
+
+
 def test_a_control_without_reads_is_refused(tmp_path):
     (tmp_path / "a.bed").write_text("chr1\t10000\t10001\tr\t0\t+\n")
     marks = sct.pp.bin_reads({"M": tmp_path / "a.bed"}, genes(), windows=WINDOWS)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import DatasetUnavailableError
-from simplechrome_tk.io import _bincsv, _deepchrome, _public_genes
+from simplechrome_tk.io import _bincsv, _csv_genes, _deepchrome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
         index=index,
     )
     rpkm = pd.Series([5.0, 1.0, 13.0, 2.0], index=index)
-    known = {"E003": _public_genes.Expression(rpkm, 3.33)}
+    known = {"E003": _csv_genes.Expression(rpkm, 3.33)}
     monkeypatch.setattr(_deepchrome, "public_table", lambda: genes)
     monkeypatch.setattr(_deepchrome, "expression", lambda cell, _: known.get(cell))
     return genes
@@ -495,6 +495,7 @@ def test_public_tables_add_position_strand_and_rpkm(tmp_path, public, caplog):
     assert list(adata.obs["strand"]) == ["+", "-", ".", "."]
     assert list(adata.obs["annotated"]) == [True, True, False, False]
     np.testing.assert_array_equal(adata.obs["expression"], [5, 1, 13, np.nan])
+    assert adata.uns["units"] == {"signal": "reads per bin", "expression": "RPKM"}
     assert adata.uns["deepchrome"]["medians"] == {"E003": 3.33}
     assert list(adata.uns["deepchrome"]["unmatched"]) == ["ENSG00000000099"]
     assert "1 unknown to the public tables; 1 on the minus strand turned" in caplog.text

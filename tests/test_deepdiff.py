@@ -53,6 +53,7 @@ def test_reads_cell_types_splits_and_counts(folder):
     assert list(adata.obs["cell_type"]) == ["E123"] * 3 + ["E003"] * 3
     assert list(adata.obs["expression"]) == [7, 0, 12] * 2
     assert "label" not in adata.obs
+    assert adata.uns["units"] == {"signal": "reads per bin", "expression": "counts"}
     expected = table(["g"], seed=1).iloc[:, 1:].to_numpy(np.float32).T
     np.testing.assert_array_equal(sct.get.region(adata, "tss")[1], expected)
     assert list(adata.var["mark"].cat.categories) == list(sct.io.DEEPDIFF_MARKS)
@@ -109,6 +110,7 @@ def test_what_is_no_such_file_is_refused_by_line_or_gene(tmp_path, content, mess
         ("a,1\nb,-2\n", "line 2 is b,-2"),
         ("a,1\nb,\n", "line 2 is b,"),
         ("a,1\nb,inf\n", "line 2 is b,inf"),
+        ("a,1\n\n\nb,x\n\n", "line 4 is b,x"),
     ],
 )
 def test_what_is_no_expression_is_refused_by_line(folder, content, message):
@@ -130,6 +132,14 @@ def test_a_gene_in_two_files_of_a_cell_type_is_refused(folder):
     (folder / "Cell1.test.csv").write_text((folder / "Cell1.train.csv").read_text())
     with pytest.raises(ValueError, match=r"gene ENSG00000000000 of Cell1 is in .*train\.csv and in .*test\.csv"):
         read(folder)
+
+
+def test_what_unpacks_to_more_than_the_limit_is_refused_until_it_is_raised(folder):
+    path = folder / "Cell1.train.csv.gz"
+    path.write_bytes(gzip.compress((folder / "Cell1.train.csv").read_bytes()))
+    with pytest.raises(ValueError, match=r"more than 1,000 bytes once unpacked.*raise max_bytes"):
+        read([path], max_bytes=1_000)
+    assert read([path], max_bytes=100_000).n_obs == 1
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

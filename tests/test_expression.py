@@ -181,6 +181,13 @@ def test_what_is_no_expression_is_refused(read, tmp_path, text, kwargs, message)
     assert str(tmp_path / "expression.tsv") in str(error.value) or "unit is" in str(error.value)
 
 
+def test_what_unpacks_to_more_than_the_limit_is_refused_until_it_is_raised(read):
+    content = gzip.compress(lines(list(range(1_000))).encode())
+    with pytest.raises(ValueError, match=r"more than 1,000 bytes once unpacked.*raise max_bytes"):
+        read(content, max_bytes=1_000)
+    assert len(read(content, max_bytes=100_000)) == 1_000
+
+
 garbage = st.one_of(
     st.binary(max_size=300),
     st.binary(max_size=100).map(gzip.compress),

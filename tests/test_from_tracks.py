@@ -200,6 +200,7 @@ def test_reads_and_their_control(tmp_path):
     background = bam(tmp_path / "input.bam", [20_010, 50_000])
     kwargs = {"windows": [sct.pp.TSS_WINDOW], "reads": {"shift": 0}}
     adata = sct.io.from_tracks({"H3K4me3": chip}, GENES.head(1), **kwargs)
+    assert adata.uns["units"] == {"signal": "reads per bin"}
     bins = adata[:, ["H3K4me3:tss:50", "H3K4me3:tss:150"]]
     assert bins.X.tolist() == [[3, 1]]
     assert adata.X.sum() == 4
@@ -209,12 +210,29 @@ def test_reads_and_their_control(tmp_path):
             {"H3K4me3": chip}, GENES.head(1), control=control, control_method="subtract", **kwargs
         )
         scale = adata.uns["subtract_control"]["scale"].item()
+        assert adata.uns["units"]["signal"] == "reads per bin above control"
         assert adata[:, bins.var_names].X.tolist() == [[3 - scale, 1]]
         assert adata.uns["from_tracks"]["control"].tolist() == [str(background)]
     tag_align = tmp_path / "chip.tagAlign"
     tag_align.write_text("".join(f"chr1\t{start}\t{start + 50}\tN\t60\t+\n" for start in [20_010] * 3 + [20_110]))
     again = sct.io.from_tracks({"H3K4me3": tag_align}, GENES.head(1), **kwargs)
     assert again[:, bins.var_names].X.tolist() == [[3, 1]]
+
+
+def test_mixed_formats_keep_genes_without_expression_strand_or_body(tmp_path):
+    (tmp_path / "a.bdg").write_text("chr1\t0\t100000\t3\nchr2\t0\t50000\t3\n")
+    tracks = {"H3K4me3": bam(tmp_path / "chip.bam", [20_010]), "H3K27me3": tmp_path / "a.bdg"}
+    genes = GENES.assign(start=GENES["start"].where(GENES["strand"] != "."), tss=[20_000, 70_000, 90_000, 40_000])
+    values = pd.Series([1.0, 2.0], index=GENES.index[[0, 3]])
+    windows = [sct.pp.TSS_WINDOW]
+    mixed = sct.io.from_tracks(tracks, genes, values, windows=windows, cell_type="mine")
+    alone = sct.io.from_tracks({"H3K27me3": tracks["H3K27me3"]}, genes, values, windows=windows, cell_type="mine")
+    pd.testing.assert_frame_equal(mixed.obs, alone.obs)
+    np.testing.assert_array_equal(mixed[:, alone.var_names].X, alone.X)
+    assert alone.X.max() == 3
+    assert "signal" not in mixed.uns.get("units", {})
+    told = sct.io.from_tracks(tracks, genes, values.rename("TPM"), windows=windows)
+    assert told.uns["units"] == {"expression": "TPM"}
 
 
 def test_a_control_of_another_format_is_refused(tracks, tmp_path):

@@ -54,6 +54,7 @@ def adata():
     }
     adata = pp.bin_peaks(peaks, genes, windows=WINDOWS)
     pp.label_expression(adata)
+    adata.uns["units"] = {"signal": "fold enrichment", "expression": "TPM"}
     return adata
 
 
@@ -99,7 +100,7 @@ def test_mark_profiles_draw_the_means(adata):
     ]
     assert [ax.get_title(loc="left") for ax in axes[:, 0]] == MARKS
     figure = axes[0, 0].figure
-    assert figure.get_supylabel() == "mean peak signal"
+    assert figure.get_supylabel() == "mean fold enrichment"
     assert texts(figure.legends[0]) == ["low (15 genes)", "high (15 genes)"]
     assert axes[0, 0].get_ylim()[0] == 0
 
@@ -244,8 +245,8 @@ def test_gene_draws_its_marks_on_one_scale(adata, name):
     assert [tick.get_text() for tick in axes[0].get_yticklabels()] == MARKS
     assert axes[0].yaxis_inverted()
     figure = axes[0].figure
-    assert figure.get_suptitle() == "GAPDH  ·  chr1:20,000-29,000 (+)  ·  expression 3,882 RPKM  ·  high"
-    assert [ax.get_ylabel() for ax in figure.axes][-1] == "peak signal"
+    assert figure.get_suptitle() == "GAPDH  ·  chr1:20,000-29,000 (+)  ·  expression 3,882 TPM  ·  high"
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "fold enrichment"
 
 
 def test_gene_of_normalised_values_is_white_at_zero(adata):
@@ -258,7 +259,15 @@ def test_gene_of_normalised_values_is_white_at_zero(adata):
     assert axes[0].figure.axes[-1].get_ylabel() == "normalised signal"
     before = pl.gene(adata, "ACTB", layer="signal")
     np.testing.assert_array_equal(meshes(before)[0].get_array().ravel(), signal[1, :24])
-    assert before[0].figure.axes[-1].get_ylabel() == "peak signal"
+    assert before[0].figure.axes[-1].get_ylabel() == "fold enrichment"
+
+
+def test_without_units_plots_claim_none(adata):
+    del adata.uns["units"]
+    axes = pl.gene(adata, "GAPDH")
+    assert axes[0].figure.get_suptitle() == "GAPDH  ·  chr1:20,000-29,000 (+)  ·  expression 3,882  ·  high"
+    assert axes[0].figure.axes[-1].get_ylabel() == "signal"
+    assert pl.mark_profiles(adata)[0, 0].figure.get_supylabel() == "mean signal"
 
 
 def test_gene_of_which_little_is_known(adata):

@@ -64,6 +64,7 @@ def test_every_figure_of_the_table_is_drawn():
     marks = adata.uns["qc"]["marks"].set_index("mark")
     axes = pl.qc(adata)
     assert axes.shape == (11,)
+    assert axes[6].get_figure().get_supylabel() == "mean simulated reads per bin"
     assert [ax.get_title(loc="left") for ax in axes] == [
         "coverage",
         "zeros",

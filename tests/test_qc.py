@@ -476,18 +476,26 @@ def test_a_blacklist_that_is_none_is_refused(change, message):
     assert "qc" not in adata.uns
 
 
-@pytest.mark.parametrize("text", ["", "chr1 1 2\n", "chrom\tstart\tend\nchr1\t1\t2\n", "track name=x\nchr1\t1\t2\n"])
+@pytest.mark.parametrize("text", ["", "chr1 1 2\n", "chrom\tstart\tend\nchr1\t1\t2\n", "chr1\t1\tinf\n", "\x00\n"])
 def test_a_file_that_is_no_bed_is_refused(tmp_path, text):
     path = tmp_path / "list.bed"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"list\.bed: (this is no BED file|expected intervals)"):
+    with pytest.raises(ValueError, match=r"list\.bed: (no regions at all|expected intervals)"):
         sct.pp.qc(binned({"H3K4me3": np.ones((5, 10))}), blacklist=path)
+
+
+def test_lines_for_a_genome_browser_are_passed_over(tmp_path):
+    path = tmp_path / "list.bed"
+    path.write_text("track name=x\n#chrom\tstart\tend\nchr1\t1\t2\n")
+    adata = binned({"H3K4me3": np.ones((5, 10))})
+    sct.pp.qc(adata, blacklist=path)
+    assert adata.uns["qc"]["blacklist"]["n_regions"] == 1
 
 
 def test_a_damaged_gzip_is_refused(tmp_path):
     path = tmp_path / "list.bed.gz"
     path.write_bytes(gzip.compress(b"chr1\t1\t2\n" * 1_000)[:-20])
-    with pytest.raises(ValueError, match="this is no BED file"):
+    with pytest.raises(ValueError, match=r"list\.bed\.gz: the gzip file is truncated or damaged"):
         sct.pp.qc(binned({"H3K4me3": np.ones((5, 10))}), blacklist=path)
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import simplechrome_tk as sct
-from simplechrome_tk.io import _peaks
+from simplechrome_tk.io import _bam, _text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,22 +69,6 @@ def write_bam(path: Path, reads: Iterable[dict], *, order: str = "coordinate", s
     return path
 
 
-def random_genes(rng: np.random.Generator, n: int = 60) -> pd.DataFrame:
-    start = rng.integers(6_000, 280_000, n)
-    end = start + rng.integers(50, 60_000, n)
-    strand = rng.choice(["+", "-"], n)
-    return pd.DataFrame(
-        {
-            "chrom": rng.choice(["chr1", "chr2"], n),
-            "start": start,
-            "end": end,
-            "strand": strand,
-            "tss": np.where(strand == "-", end, start),
-        },
-        index=[f"g{i}" for i in range(n)],
-    )
-
-
 def one_gene(**columns: object) -> pd.DataFrame:
     gene = {"chrom": "chr1", "start": 10_000, "end": 14_000, "strand": "+", "tss": 10_000} | columns
     return pd.DataFrame(gene, index=["g"])
@@ -126,11 +110,6 @@ def count(positions: Iterable[tuple[str, float]], genes: pd.DataFrame, windows: 
     return np.array(rows)
 
 
-@pytest.fixture
-def genes() -> pd.DataFrame:
-    return random_genes(np.random.default_rng(1))
-
-
 @pytest.mark.parametrize("shift", [0, 73, -20, 3_000])
 def test_counts_of_known_reads_are_exact_in_bam_bed_and_tagalign(tmp_path, genes, shift):
     reads = random_reads(np.random.default_rng(0))
@@ -148,7 +127,8 @@ def test_counts_of_known_reads_are_exact_in_bam_bed_and_tagalign(tmp_path, genes
     for name in ("a.bed", "a.tagAlign.gz"):
         bed = sct.pp.bin_reads({"M": tmp_path / name}, genes, windows=WINDOWS, shift=shift)
         np.testing.assert_array_equal(bed.X, expected)
-        assert bed.uns["reads"].loc["M", ["library", "counted"]].tolist() == [len(reads)] * 2
+        on_chromosome = sum(position(one, shift) > 0 for one in reads)
+        assert bed.uns["reads"].loc["M", ["library", "counted"]].tolist() == [on_chromosome] * 2
 
 
 def test_layout_is_that_of_peaks(tmp_path, genes):
@@ -285,9 +265,57 @@ def test_beyond_the_ends_and_chromosomes_without_reads_are_zero_and_counted(tmp_
     genes = pd.concat([one_gene(chrom="chr3", tss=900), one_gene()]).set_index(pd.Index(["a", "b"]))
     window = sct.pp.Window("w", anchor="tss", upstream=100, downstream=300, n_bins=4)
     adata = sct.pp.bin_reads({"M": path}, genes, windows=[window])
-    np.testing.assert_array_equal(adata.X, [[0, 1, 1, 0], [0, 0, 0, 0]])  # one is expected beyond the end: 1,033
+    np.testing.assert_array_equal(adata.X, [[0, 1, 0, 0], [0, 0, 0, 0]])  # the other is moved to 1,033
+    assert adata.uns["reads"].loc["M", ["seen", "counted", "moved beyond the end of the chromosome"]].tolist() == [
+        2,
+        1,
+        1,
+    ]
     assert "1 gene windows reach beyond the start or end" in caplog.text
     assert "1 genes for M" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.bam", "a.bed"])
+def test_what_is_moved_before_the_start_of_the_chromosome_counts_nowhere(tmp_path, name):
+    if name == "a.bam":
+        path = write_bam(tmp_path / name, [read(10, REVERSE), read(50, REVERSE)])
+    else:
+        path = tmp_path / name
+        path.write_text("".join(f"chr1\t{start}\t{start + LENGTH}\tN\t30\t-\n" for start in (10, 50)))
+    window = sct.pp.Window("w", anchor="tss", upstream=300, downstream=100, n_bins=4)
+    adata = sct.pp.bin_reads({"M": path}, one_gene(tss=100), windows=[window])
+    np.testing.assert_array_equal(adata.X, [[0, 0, 1, 0]])  # at 12.5; the other is moved to -27.5
+    assert adata.uns["reads"].loc["M", "moved beyond the end of the chromosome"] == 1
+
+
+def test_a_read_that_reaches_from_one_stretch_into_another_counts_once(tmp_path):
+    path = write_bam(tmp_path / "a.bam", [read(10_000, cigar="18M60000N18M"), read(69_000)])
+    genes = pd.concat([one_gene(), one_gene(tss=70_000)]).set_index(pd.Index(["a", "b"]))
+    adata = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW])
+    assert adata.X.sum(axis=1).tolist() == [1, 1]
+    assert adata.uns["reads"].loc["M", ["seen", "counted"]].tolist() == [2, 2]
+
+
+def test_a_warning_tells_that_no_read_counts(tmp_path, caplog):
+    path = write_bam(tmp_path / "a.bam", [read(10_000, mapq=5)])
+    sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW], min_mapq=10)
+    (tmp_path / "a.bed").write_text("chr1\t10000\t10036\tN\t5\t+\n")
+    sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene(), windows=[sct.pp.TSS_WINDOW], min_mapq=10)
+    assert caplog.text.count("M: 0 of 1 reads counted; left out: 1 of low mapping quality.") == 2
+
+
+def test_a_mapping_quality_that_a_bed_file_does_not_have_is_refused(tmp_path):
+    (tmp_path / "a.bed").write_text("chr1\t10000\t10036\n")
+    with pytest.raises(ValueError, match=r"a\.bed: 1 reads have no score to compare with min_mapq=10; leave it out"):
+        sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene(), min_mapq=10)
+
+
+def test_what_unpacks_to_more_than_the_limit_is_refused_until_it_is_raised(tmp_path):
+    path = tmp_path / "a.tagAlign.gz"
+    path.write_bytes(gzip.compress(b"chr1\t10000\t10036\tN\t5\t+\n" * 1_000))
+    with pytest.raises(ValueError, match=r"a\.tagAlign\.gz: more than 2,000 bytes once unpacked.*raise max_bytes"):
+        sct.pp.bin_reads({"M": path}, one_gene(), max_bytes=2_000)
+    assert sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW], max_bytes=100_000).X.sum() == 1_000
 
 
 def test_reads_in_bed_without_a_strand_are_fragments(tmp_path):
@@ -304,10 +332,10 @@ def test_how_many_rows_are_read_at_once_does_not_matter(tmp_path, monkeypatch):
     rows = [f"chr1\t{start}\t{start + 1}\n" for start in range(9_000, 11_000, 7)]
     (tmp_path / "a.bed").write_text("".join(rows))
     expected = sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene()).X
-    monkeypatch.setattr(_peaks, "_CHUNK", 10)
+    monkeypatch.setattr(_text, "_BLOCK", 200)
     np.testing.assert_array_equal(sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene()).X, expected)
     (tmp_path / "a.bed").write_text("".join(rows[:15]) + "chr1\t5\t5\n")
-    with pytest.raises(ValueError, match="1 of 6 reads have an end that is not after its start, the first in row 16"):
+    with pytest.raises(ValueError, match=r"1 of \d reads have an end that is not after its start, the first in row 16"):
         sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene())
 
 
@@ -369,6 +397,14 @@ def test_a_damaged_index_or_one_of_another_file_is_refused(tmp_path):
         sct.pp.bin_reads({"M": path}, one_gene())
 
 
+def test_an_index_that_unpacks_to_more_than_an_index_holds_is_refused(tmp_path, monkeypatch):
+    path = write_bam(tmp_path / "a.bam", [read(10_000)])
+    (tmp_path / "a.bam.csi").write_bytes(gzip.compress(b"CSI\1" + bytes(100_000)))
+    monkeypatch.setattr(_bam, "_LARGEST_INDEX", 10_000)
+    with pytest.raises(ValueError, match=r"a\.bam\.csi: the index is truncated or damaged \(more than 10,000 bytes"):
+        sct.pp.bin_reads({"M": path}, one_gene())
+
+
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "a.bam").write_text("chr1\t10\t20\n")
     with pytest.raises(ValueError, match=r"a\.bam: this is no BAM file"):
@@ -384,7 +420,7 @@ def test_another_format_is_refused(tmp_path):
         sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), duplicates="yes")
 
 
-def test_a_truncated_bam_file_is_refused_by_name(tmp_path):
+def test_a_truncated_bam_file_is_refused_by_name(tmp_path, random_genes):
     rng = np.random.default_rng(5)
     path = write_bam(tmp_path / "a.bam", random_reads(rng, 30_000))
     content = path.read_bytes()
@@ -402,7 +438,7 @@ def test_genes_of_another_assembly_or_naming_are_refused(tmp_path, genes):
     numbers = genes.assign(chrom=genes["chrom"].str.removeprefix("chr"))
     with pytest.raises(ValueError, match="genes: 1, 2; the track: chr1, chr2") as error:
         sct.pp.bin_reads({"M": path}, numbers)
-    exec(str(error.value).partition("Rename those of the genes: ")[2].rstrip("."), {"genes": numbers})
+    exec(str(error.value).partition("sct.io.read_annotation(path)): ")[2].rstrip("."), {"genes": numbers})
     assert sct.pp.bin_reads({"M": path}, numbers).n_obs == 60
 
 

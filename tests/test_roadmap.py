@@ -70,6 +70,7 @@ def test_genes_lie_where_the_published_tables_say(e116, gene_bounds, public_file
 
 def test_counts_are_logged_and_kept(real_roadmap, caplog):
     adata = real_roadmap("E116", marks=["H3K9me3"], windows=TSS_ONLY)
+    assert adata.uns["units"] == {"signal": "peak signal", "expression": "RPKM"}
     counts = adata.uns["roadmap"]["counts"]
     assert counts["listed"] == 19_802
     assert counts["duplicate_ids"] == 7

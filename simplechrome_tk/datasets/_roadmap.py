@@ -68,7 +68,7 @@ def roadmap(
         ``obs``: Ensembl id (``id:cell_type`` when cell types are stacked), ``symbol``, ``chrom``, ``start``, ``end``,
         ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (RPKM), ``label`` (above the median of all 19,795
         genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts. ``uns["label_expression"]``:
-        the median of each cell type.
+        the median of each cell type. ``uns["units"]``: what ``X`` and ``expression`` hold, as plots call it.
 
     Raises
     ------
@@ -116,6 +116,7 @@ def roadmap(
         parts.append(part)
     adata = parts[0] if len(parts) == 1 else ad.concat(parts, merge="same", uns_merge="same")
     adata.obs[k.CELL_TYPE] = pd.Categorical(adata.obs[k.CELL_TYPE], categories=cells)
+    adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
     adata.uns["roadmap"] = {
         "cell_types": cells,
         "marks": list(marks),

@@ -180,6 +180,7 @@ def simulate(
 
         ``var["planted_effect"]``: effect on log10 expression per unit of log1p signal, 0 for most columns.
         ``obsp["planted_neighbor_effects"]``: ``n_genes x n_genes`` sparse, row = gene, column = neighbour.
+        ``uns["units"]``: what ``X`` and ``expression`` hold, as plots call it.
         ``uns["simulate"]``: ``n_genes``, ``marks``, ``neighbor_fraction``, ``intercept``, ``noise_sd``,
         ``interaction`` (``marks``, ``effect``; empty when one of the two marks is left out) and ``neighbor`` (``mark``:
         H3K4me3, or the first mark when that is left out; ``center``).
@@ -215,6 +216,7 @@ def simulate(
     adata.obs[k.EXPRESSION] = np.maximum(10**log_expression - 0.1, 0)
     adata.obs[k.CELL_TYPE] = pd.Categorical(["simulated"] * n_genes)
     label_expression(adata)
+    adata.uns[k.UNITS] = {k.SIGNAL: "simulated reads per bin", k.EXPRESSION: "simulated RPKM"}
     return adata
 
 

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.io._gene_table import GENE_RECORD, TSS_RULES, from_table, with_id
+from simplechrome_tk.io._gene_records import GENE_RECORD, GFF_COLUMNS, TSS_RULES, from_table, read_gff, with_id
 from simplechrome_tk.io._genome import check_genome, check_naming, chrom_sizes
-from simplechrome_tk.io._gff import GFF_COLUMNS, read_gff
-from simplechrome_tk.io._text import check_width, column_names, read_rows
+from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
 
 if TYPE_CHECKING:
     import os
@@ -45,6 +44,7 @@ def read_annotation(
     tss: TssRule = "canonical",
     gene_types: str | Sequence[str] | None = None,
     genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> pd.DataFrame:
     """Read genes and choose the start of transcription of each.
 
@@ -67,6 +67,8 @@ def read_annotation(
     genome
         Chromosome sizes to check the genes against: ``{name: bp}``, a Series or table, the path of a two-column
         ``chrom.sizes`` or ``.fai``, or an assembly that bioframe knows (``"hg19"``, ``"mm10"``).
+    max_bytes
+        What a gzipped file may hold once unpacked.
 
     Returns
     -------
@@ -85,7 +87,8 @@ def read_annotation(
     ValueError
         When there is no gene or no transcript, an id, column or attribute is missing, a row is no interval, a
         chromosome goes by two names (``1`` and ``chr1``), ``gene_types`` leaves no gene, or the genes and ``genome``
-        do not fit: no common chromosome name, or a gene beyond the end of its chromosome.
+        do not fit: no common chromosome name, or a gene beyond the end of its chromosome; or when a gzipped file is
+        damaged or holds more than ``max_bytes``.
 
     Notes
     -----
@@ -103,7 +106,7 @@ def read_annotation(
         msg = f"tss is {tss!r}; choose one of {', '.join(get_args(TssRule))}."
         raise ValueError(msg)
     source = "the annotation table" if isinstance(annotation, pd.DataFrame) else str(Path(annotation))
-    genes, transcripts = _records(annotation, source=source)
+    genes, transcripts = _records(annotation, source=source, max_bytes=max_bytes)
     check_naming(transcripts[k.CHROM] if genes is None else genes[k.CHROM], source=source)
     genes, transcripts, left_out = _join(genes, transcripts)
     all_types = len(genes)
@@ -135,7 +138,7 @@ def strip_versions(ids: pd.Series) -> pd.Series:
 
 
 def _records(
-    annotation: str | os.PathLike[str] | pd.DataFrame, *, source: str
+    annotation: str | os.PathLike[str] | pd.DataFrame, *, source: str, max_bytes: int
 ) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     """Return gene records, where the format has them, and transcripts."""
     if isinstance(annotation, pd.DataFrame):
@@ -143,12 +146,12 @@ def _records(
     path = Path(annotation)
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind in _GFF_NAMES:
-        return read_gff(path)
-    rows = read_rows(path)
+        return read_gff(path, max_bytes=max_bytes)
+    rows = read_rows(path, max_bytes=max_bytes)
     number, fields = next(rows)
     whole = [field.strip().isdigit() for field in fields]
     if kind != "bed" and len(fields) == GFF_COLUMNS and whole[3] and whole[4]:
-        return read_gff(path)
+        return read_gff(path, max_bytes=max_bytes)
     if not any(whole[1:3]):
         names = column_names(fields)
         return None, from_table(pd.DataFrame(check_width(rows, len(names), path=path), columns=names), source=source)
@@ -191,7 +194,7 @@ def _join(genes: pd.DataFrame | None, transcripts: pd.DataFrame) -> tuple[pd.Dat
 def _loci(transcripts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make a gene of the transcripts of one id and strand that overlap, or that have a TSS alone."""
     same = ["id", k.CHROM, k.STRAND]
-    rows = transcripts.reindex(columns=[*transcripts, *{k.START, k.END}.difference(transcripts)])
+    rows = transcripts.reindex(columns=transcripts.columns.union([k.START, k.END], sort=False))
     rows = rows.sort_values([*same, k.START], kind="stable")
     reach = rows.groupby(same, sort=False)[k.END].cummax()
     reach = reach.groupby([rows[column] for column in same], sort=False).shift()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import zlib
 from contextlib import contextmanager
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import pysam
 
+from simplechrome_tk.io._text import GZIP
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_LARGEST_INDEX = 1_000_000_000  # bytes once unpacked; that of a human genome has 10 million
 _DEEPEST = 9  # levels of bins in an index; with more, their numbers would not fit
 
 
@@ -78,7 +82,11 @@ def _check_index(path: Path) -> int:
     """Return the number of chromosomes in an index; raise unless it is whole: a damaged one ends Python in htslib."""
     try:
         data = path.read_bytes()
-        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        if data.startswith(GZIP):
+            data = gzip.open(io.BytesIO(data)).read(_LARGEST_INDEX + 1)
+            if len(data) > _LARGEST_INDEX:
+                msg = f"more than {_LARGEST_INDEX:,} bytes once unpacked"
+                raise ValueError(msg)
         return _walk_index(data)
     except (EOFError, ValueError, gzip.BadGzipFile, struct.error, zlib.error) as error:
         msg = f"{path}: the index is truncated or damaged ({error}). Delete it and run: samtools index, on the BAM file"

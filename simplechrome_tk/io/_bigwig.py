@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 import numpy as np
 
+from simplechrome_tk.io._text import GZIP
+
 if TYPE_CHECKING:
     import os
 
@@ -100,10 +102,10 @@ class BigWig:
         magic = self._file.read(4)
         self._order: Literal["<", ">"] = "<" if magic == struct.pack("<I", _MAGIC) else ">"
         if magic != struct.pack(self._order + "I", _MAGIC):
-            msg = (
-                f"{self.path}: this is no bigWig file (it starts with {magic!r}). Use sct.pp.bin_peaks for peaks, BED "
-                "and bedGraph, sct.pp.bin_reads for BAM and tagAlign."
-            )
+            fix = "Use sct.pp.bin_peaks for peaks, BED and bedGraph, sct.pp.bin_reads for BAM and tagAlign"
+            if magic.startswith(GZIP):
+                fix = f"It is gzipped, which bigWig files are not: gunzip {self.path}"
+            msg = f"{self.path}: this is no bigWig file (it starts with {magic!r}). {fix}."
             raise ValueError(msg)
         header = self._unpack(_HEADER, 0)
         chrom_offset, index_offset, self._compressed = header[3], header[5], header[10] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -11,7 +12,6 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk.io._bincsv_errors import LARGEST, bad_line, bad_run
 from simplechrome_tk.io._bincsv_header import Columns, read_header
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 19  # parsed at once: what fits the processor's cache is quickest
 _MOST_DIGITS = 9  # of an integer that fits 32 bits
+_LARGEST = float(np.finfo(np.float32).max)
 _LONGEST_RUN = 100  # genes' worth of rows under one id, beyond which this is no table of genes
 
 
@@ -96,7 +97,7 @@ def read_genes(stream: io.BufferedReader, columns: Columns, *, source: str) -> G
         starts = _run_starts(rows.gene)
         rest = rows.cut(starts[-1])
         if len(rest.gene) > _LONGEST_RUN * columns.n_bins:
-            raise ValueError(bad_run(rest, columns, source=source))
+            raise ValueError(_bad_run(rest, columns, source=source))
         if starts[-1]:
             _add(rows.cut(0, starts[-1]), starts[:-1], columns, genes, seen, source=source)
     if rest is None:
@@ -137,7 +138,7 @@ def _parse(block: bytes, columns: Columns, *, line: int, source: str) -> Rows:
     try:
         fields = _parse_any(block, columns)
     except ValueError as error:
-        raise ValueError(bad_line(block, columns, line=line, source=source)) from error
+        raise ValueError(_bad_line(block, columns, line=line, source=source)) from error
     return _to_rows(fields, columns, line)
 
 
@@ -186,7 +187,7 @@ def _parse_any(block: bytes, columns: Columns) -> pd.DataFrame:
     if columns.order is not None:
         fields = fields[list(columns.order)].set_axis(range(columns.width), axis=1)
     numbers = fields.iloc[:, 1:].to_numpy()
-    good = (numbers >= 0).all(axis=1) & (numbers <= LARGEST).all(axis=1) & fields[0].astype(bool)
+    good = (numbers >= 0).all(axis=1) & (numbers <= _LARGEST).all(axis=1) & fields[0].astype(bool)
     if columns.joint:
         good &= fields[0].str.contains(r".+_[0-9]{1,9}$")
     else:
@@ -244,7 +245,7 @@ def _add(rows: Rows, starts: np.ndarray, columns: Columns, genes: Genes, seen: s
         genes.repeated.extend(ids[at] for at in repeated)
     label = rows.label.reshape(-1, n_bins)
     if mixed := np.flatnonzero((label != label[:, :1]).any(axis=1)).tolist():
-        raise ValueError(bad_run(rows.cut(mixed[0] * n_bins, (mixed[0] + 1) * n_bins), columns, source=source))
+        raise ValueError(_bad_run(rows.cut(mixed[0] * n_bins, (mixed[0] + 1) * n_bins), columns, source=source))
     for gene, start in zip(ids, starts, strict=True):
         if gene in seen:
             msg = (
@@ -279,6 +280,92 @@ def _without_repeats(
             fine = bool((numbers == numbers[:, :1]).all())
             repeated.append(at)
         if not fine:
-            raise ValueError(bad_run(run, columns, source=source))
+            raise ValueError(_bad_run(run, columns, source=source))
         kept.append(start + order[::copies])
     return rows.take(np.concatenate(kept), line=rows.line), repeated
+
+
+# What is wrong with rows, and where
+
+
+def _bad_line(block: bytes, columns: Columns, *, line: int, source: str) -> str:
+    """Return a message that names the first line of ``block`` that is no row."""
+    for number, raw in enumerate(block.removesuffix(b"\n").split(b"\n"), start=line):
+        fields = raw.decode("utf-8", errors="backslashreplace").split(",")
+        if len(fields) != columns.width:
+            return f"{source}: line {number} {_width(fields, columns)}"
+        for at, (name, text) in enumerate(zip(columns.names, fields, strict=True), start=1):
+            if problem := _field(name, text):
+                return (
+                    f"{source}: line {number}, column {at} ({name}) holds {_short(text)}; expected {problem}. Mend the "
+                    f"line; if the columns are in another order than {','.join(columns.names)}, add a header line that "
+                    "names them."
+                )
+    last = line + block.count(b"\n") - 1
+    return f"{source}: lines {line} to {last} cannot be read as {','.join(columns.names)}; expected plain numbers."
+
+
+def _width(fields: list[str], columns: Columns) -> str:
+    found = f"has {len(fields)} field{'s' * (len(fields) != 1)}" if fields != [""] else "is empty"
+    expected = f"expected {columns.width}: {','.join(columns.names)}"
+    separator = next((name for name, mark in (("tabs", "\t"), ("semicolons", ";")) if mark in fields[0]), None)
+    if len(fields) == 1 and separator:
+        return f"{found}, {expected}. It holds {separator}; write it with commas."
+    return f"{found}, {expected}. Is the file cut short or damaged, or are there other marks (marks=[...])?"
+
+
+def _field(name: str, text: str) -> str:
+    """Say what is expected of a field; nothing when it is fine."""
+    if name == "geneid":
+        return "" if text else "a gene id"
+    if name == "gene_bin":
+        return "" if re.fullmatch(r".+_[0-9]{1,9}", text, re.DOTALL) else "a gene and the number of a bin, gene_bin"
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if name == "bin" and not (re.fullmatch(r"[0-9.]+", text) and number % 1 == 0):
+        return "the number of a bin"
+    if name == "label" and number not in (0, 1):
+        return "0 or 1"
+    return "" if 0 <= number <= _LARGEST else "a number of 0 or more"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def _bad_run(rows: Rows, columns: Columns, *, source: str) -> str:
+    """Return a message that says what is wrong with the rows of one gene."""
+    n_bins, size, first = columns.n_bins, len(rows.bin), rows.line
+    gene = rows.gene[0] if isinstance(rows.gene[0], str) else f"{rows.gene[0]:06d}"
+    where = f"{source}: gene {gene}"
+    lines = f"line {first}" if size == 1 else f"lines {first} to {first + size - 1}"
+    labels = np.unique(rows.label)
+    if len(labels) > 1:
+        at = first + int(np.flatnonzero(rows.label != rows.label[0])[0])
+        return (
+            f"{where} has label {int(rows.label[0])} in line {first} and {int(labels[labels != rows.label[0]][0])} in "
+            f"line {at}; expected one label for all its bins. Mend the label, or leave the gene out."
+        )
+    numbers, times = np.unique(rows.bin, return_counts=True)
+    if (times > 1).any() and (numbers <= n_bins).all():
+        twice = int(numbers[times > 1][0])
+        at = (first + np.flatnonzero(rows.bin == twice)[:2]).tolist()
+        return (
+            f"{where}, bin {twice} occurs {int(times[numbers == twice][0])} times (lines {at[0]} and {at[1]}); "
+            f"expected each of {n_bins} bins once. Leave out the repeats; only a whole gene that is repeated value for "
+            "value is kept once without that."
+        )
+    if size == n_bins and (np.sort(rows.bin) == np.arange(1, n_bins + 1)).all():
+        at = int(np.flatnonzero(rows.bin != np.arange(1, n_bins + 1))[0])
+        return (
+            f"{where}: bin {rows.bin[at]} is in line {first + at}, where bin {at + 1} is expected. Sort the file by "
+            "gene and bin: sort -t, -k1,1 -k2,2n"
+        )
+    missing = np.setdiff1d(np.arange(1, n_bins + 1), numbers)
+    detail = f"bin {missing[0]} is missing" if len(missing) else f"the last is bin {numbers[-1]}"
+    return (
+        f"{where} has {size} bin{'s' * (size != 1)} ({lines}), expected {n_bins}: {detail}. Is the file cut short, or "
+        f"in other columns than {','.join(columns.names)}?"
+    )

@@ -6,24 +6,17 @@ import gzip
 import io
 import re
 import tarfile
-import zlib
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk.io._text import BUFFER, GZIP, Limited, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
-MAX_BYTES = 4_000_000_000
-"""What one compressed file may hold once unpacked; the archive of 56 cell types holds about 2.5 GB, by its rows."""
-
-_GZIP = b"\x1f\x8b"
-_GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 _FOLDER = "classification"  # between a cell type's name and its files, in the published archive
 _SPLIT_FILE = re.compile(rf"({'|'.join(k.SPLITS)})\.csv(\.gz)?", re.IGNORECASE)
-_BUFFER = 1 << 20
 
 
 class CellFile(NamedTuple):
@@ -33,41 +26,6 @@ class CellFile(NamedTuple):
     split: str | None
     source: str
     stream: io.BufferedReader
-
-
-class _Readable(Protocol):
-    """Anything to read bytes from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Read at most ``size`` bytes."""
-
-
-class _Limited(io.RawIOBase):
-    """A binary stream that raises ``ValueError`` when more than ``max_bytes`` are read from it."""
-
-    def __init__(self, stream: _Readable, max_bytes: int, source: str) -> None:
-        self._stream, self._left, self._max, self._source = stream, max_bytes, max_bytes, source
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read into a buffer and count."""
-        try:
-            data = self._stream.read(len(buffer))
-        except _GZIP_ERRORS as error:
-            msg = f"{self._source}: the gzip file is truncated or damaged ({error}). Delete it and download it again."
-            raise ValueError(msg) from error
-        self._left -= len(data)
-        if self._left < 0:
-            msg = (
-                f"{self._source}: more than {self._max:,} bytes once unpacked; is it a decompression bomb? If it is "
-                "meant to be so large, raise max_bytes."
-            )
-            raise ValueError(msg)
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def open_cells(path: Path, cells: Sequence[str] | None, *, max_bytes: int) -> Generator[CellFile]:
@@ -118,18 +76,6 @@ def _named(path: Path | PurePosixPath) -> tuple[str, str | None]:
     return folder.name or (folder.resolve().name if isinstance(folder, Path) else ""), found[1].lower()
 
 
-@contextmanager
-def opened(path: Path, max_bytes: int) -> Iterator[io.BufferedReader]:
-    """Open a file, plain or gzipped; only what is unpacked is limited."""
-    with path.open("rb") as raw:
-        zipped = raw.peek(2).startswith(_GZIP)
-        if not zipped:
-            yield raw
-            return
-        with gzip.open(raw) as unpacked:
-            yield io.BufferedReader(_Limited(unpacked, max_bytes, str(path)), _BUFFER)
-
-
 def _from_folders(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Generator[CellFile]:
     own = path.resolve()
     folders = {(own.parent if own.name == _FOLDER else own).name: path}
@@ -166,10 +112,10 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
     wanted = None if cells is None else {(cell, split) for cell in cells for split in k.SPLITS}
     found: dict[str, None] = {}
     with path.open("rb") as raw:
-        zipped = raw.peek(2).startswith(_GZIP)
-        limited = _Limited(gzip.GzipFile(fileobj=raw) if zipped else raw, max_bytes, str(path))
+        zipped = raw.peek(2).startswith(GZIP)
+        limited = Limited(gzip.GzipFile(fileobj=raw) if zipped else raw, max_bytes, str(path))
         try:
-            with tarfile.open(fileobj=limited, mode="r|", bufsize=_BUFFER) as archive:
+            with tarfile.open(fileobj=limited, mode="r|", bufsize=BUFFER) as archive:
                 for member in archive:
                     _check_member(member, path)
                     name = PurePosixPath(member.name)
@@ -181,8 +127,8 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
                         continue
                     source = f"{path}: {member.name}"
                     inside = cast("io.BufferedReader", archive.extractfile(member))
-                    if inside.peek(2).startswith(_GZIP):
-                        inside = io.BufferedReader(_Limited(gzip.GzipFile(fileobj=inside), max_bytes, source), _BUFFER)
+                    if inside.peek(2).startswith(GZIP):
+                        inside = io.BufferedReader(Limited(gzip.GzipFile(fileobj=inside), max_bytes, source), BUFFER)
                     yield CellFile(cell, split, source, inside)
                     if wanted is not None:
                         wanted.discard((cell, split))

@@ -13,9 +13,9 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk.io._bincsv import read_genes
 from simplechrome_tk.io._bincsv_header import Columns, check_marks
-from simplechrome_tk.io._cell_files import MAX_BYTES, open_cells
-from simplechrome_tk.io._public_genes import expression, public_table
-from simplechrome_tk.io._stack import Part, assemble, check_parts, describe, report
+from simplechrome_tk.io._cell_files import open_cells
+from simplechrome_tk.io._csv_genes import Part, assemble, check_parts, describe, expression, public_table, report
+from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp import _window
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def read_deepchrome(
         ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (RPKM), ``label``, ``split`` (of the file; absent for
         a file whose name does not say it), ``cell_type``. Without public tables ``strand`` is ``"."``, ``annotated``
         False, and the other columns that these give are absent. ``uns["windows"]``: the window.
+        ``uns["units"]``: what ``X`` and expression hold, as plots call it.
         ``uns["deepchrome"]``: ``labels``, ``oriented``, ``repeated`` and ``unmatched`` (ids), and ``medians`` of RPKM
         by cell type. ``uns["label_expression"]``, for labels by RPKM, as :func:`simplechrome_tk.pp.label_expression`.
 
@@ -127,6 +128,8 @@ def read_deepchrome(
     turned = (obs[k.STRAND] == "-").to_numpy() & orient
     repeated = [gene for part in parts for gene in part.genes.repeated]
     adata = assemble(parts, obs, turned, _window.TSS_WINDOW)
+    if k.EXPRESSION in obs:
+        adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
     adata.uns["deepchrome"] = {
         "labels": labels,
         "oriented": orient,

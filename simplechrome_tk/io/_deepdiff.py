@@ -14,9 +14,8 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk.io._bincsv import read_genes
 from simplechrome_tk.io._bincsv_header import Columns, check_marks
-from simplechrome_tk.io._cell_files import MAX_BYTES, opened
-from simplechrome_tk.io._public_genes import public_table
-from simplechrome_tk.io._stack import Part, assemble, check_parts, describe, report
+from simplechrome_tk.io._csv_genes import Part, assemble, check_parts, describe, public_table, report
+from simplechrome_tk.io._text import MAX_BYTES, opened
 from simplechrome_tk.pp import _window
 
 if TYPE_CHECKING:
@@ -76,7 +75,8 @@ def read_deepdiff(
         ``end``, ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (counts, not scaled by gene length or depth; of
         cell types with such a file), ``split``, ``cell_type``. Without public tables ``strand`` is ``"."``,
         ``annotated`` False, and the other columns that these give are absent. ``uns["windows"]``: the window.
-        ``uns["deepdiff"]``: ``oriented``, ``repeated`` and ``unmatched`` (ids).
+        ``uns["units"]``: what ``X`` and expression hold, as plots call it. ``uns["deepdiff"]``: ``oriented``,
+        ``repeated`` and ``unmatched`` (ids).
 
     Raises
     ------
@@ -116,6 +116,8 @@ def read_deepdiff(
     turned = (obs[k.STRAND] == "-").to_numpy() & orient
     repeated = [gene for part in parts for gene in part.genes.repeated]
     adata = assemble(parts, obs, turned, window)
+    if k.EXPRESSION in obs:
+        adata.uns[k.UNITS][k.EXPRESSION] = "counts"
     adata.uns["deepdiff"] = {
         "oriented": orient,
         "repeated": np.array(repeated, dtype=str),
@@ -148,18 +150,21 @@ def _read_expression(path: Path) -> pd.Series:
     """Read counts by Ensembl id."""
     expected = "expected lines of a gene id and a count of 0 or more, such as ENSG00000000003,153, without header"
     try:
-        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+        table = pd.read_csv(
+            path, header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False
+        )
     except ValueError as error:  # pandas' and Unicode's are ValueErrors too
         msg = f"{path}: {error}; {expected}."
         raise ValueError(msg) from error
     if table.shape[1] != 2:
         msg = f"{path}: {table.shape[1]} columns; {expected}."
         raise ValueError(msg)
+    table = table[(table != "").any(axis=1)]
     count = pd.to_numeric(table[1], errors="coerce")
     bad = (table[0] == "") | ~np.isfinite(count) | (count < 0) | table[0].duplicated()
     if bad.any():
         at = int(bad.to_numpy().argmax())
-        msg = f"{path}: line {at + 1} is {','.join(table.iloc[at])}; {expected}, each gene once."
+        msg = f"{path}: line {table.index[at] + 1} is {','.join(table.iloc[at])}; {expected}, each gene once."
         raise ValueError(msg)
     return pd.Series(count.to_numpy(float), index=table[0].to_numpy())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.io._annotation import strip_versions
-from simplechrome_tk.io._text import check_width, column_names, read_rows
+from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +53,7 @@ def read_expression(
     *,
     column: str | None = None,
     unit: Unit | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> pd.Series:
     """Read the expression of each gene, as it is found, in linear units.
 
@@ -69,6 +70,8 @@ def read_expression(
         TPM before RPKM before counts.
     unit
         ``"counts"``, ``"tpm"`` or ``"rpkm"`` (FPKM too). Found from the header where that tells.
+    max_bytes
+        What a gzipped file may hold once unpacked.
 
     Returns
     -------
@@ -84,7 +87,8 @@ def read_expression(
     ValueError
         When there are no values, several columns and no way to choose, no such column, transcripts instead of genes,
         an id twice, a value that is no number, infinite or negative, or when the values look like logarithms: the
-        column's name says so, or none of 1,000 genes or more exceeds 32 and ``unit`` is not given.
+        column's name says so, or none of 1,000 genes or more exceeds 32 and ``unit`` is not given; or when a gzipped
+        file is damaged or holds more than ``max_bytes``.
 
     Notes
     -----
@@ -111,7 +115,7 @@ def read_expression(
         names, rows = _table_rows(expression)
     else:
         source = str(Path(expression))
-        names, rows = _file_rows(Path(expression))
+        names, rows = _file_rows(Path(expression), max_bytes)
     first = next(rows, None)
     if first is None:
         msg = f"{source}: no values, only a header; check the step that wrote it."
@@ -137,9 +141,9 @@ def read_expression(
     return values
 
 
-def _file_rows(path: Path) -> tuple[list[str], Iterator[list[str]]]:
+def _file_rows(path: Path, max_bytes: int) -> tuple[list[str], Iterator[list[str]]]:
     """Return names of the columns and the rows of a file."""
-    rows = read_rows(path)
+    rows = read_rows(path, max_bytes=max_bytes)
     number, fields = next(rows)
     numeric = [_is_number(field) for field in fields[1:]]
     named = fields[0].strip().lower() in ("", *_IDS)

@@ -16,6 +16,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import pp
 from simplechrome_tk.io._annotation import read_annotation
 from simplechrome_tk.io._expression import read_expression
+from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
@@ -37,12 +38,15 @@ FORMATS = {
     ".broadpeak": "bin_peaks",
     ".bed": "bin_peaks",
     ".bedgraph": "bin_peaks",
+    ".bdg": "bin_peaks",
+    ".bg": "bin_peaks",
     ".bam": "bin_reads",
     ".tagalign": "bin_reads",
 }
 """End of a track's name, without ``.gz``, in lower case -> the function of ``sct.pp`` that bins it."""
 
 
+_UNITS = {"counts": "counts", "tpm": "TPM", "rpkm": "RPKM"}
 _OBS = (
     *(k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED),
     *(k.EXPRESSION, k.CELL_TYPE, k.LABEL),
@@ -68,6 +72,7 @@ def from_tracks(
     control: Track | Mapping[str, Track] | None = None,
     control_method: ControlMethod = "log_ratio",
     reads: Mapping[str, Any] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Turn tracks, annotation and expression into genes by bins.
 
@@ -100,6 +105,8 @@ def from_tracks(
         ``"log_ratio"`` or ``"subtract"``.
     reads
         Further arguments of :func:`simplechrome_tk.pp.bin_reads`, for BAM and tagAlign: ``{"shift": 0}``.
+    max_bytes
+        What a gzipped file may hold once unpacked.
 
     Returns
     -------
@@ -110,7 +117,9 @@ def from_tracks(
         are known); with ``expression`` also ``expression`` (missing where unknown) and ``label``, above or not above
         the median of all genes with both annotation and expression; ``cell_type`` where it is given; then what else
         the annotation has. ``var`` and ``uns["windows"]`` as :func:`simplechrome_tk.pp.bin_peaks` writes them.
-        ``uns["label_expression"]``: the median; ``uns["reads"]`` and ``uns["subtract_control"]`` as their functions do.
+        ``uns["units"]``: ``signal`` (missing where formats are mixed) and ``expression``, what ``X`` and ``expression``
+        hold, as plots call it. ``uns["label_expression"]``: the median; ``uns["reads"]`` and
+        ``uns["subtract_control"]`` as their functions do.
 
         ``uns["from_tracks"]``: ``marks``, ``tracks``, ``control``, ``annotation``, ``tss``, ``expression``, ``column``,
         ``unit`` (``""`` where there is none), ``counts`` and the ids that were counted: ``left_out``,
@@ -134,7 +143,7 @@ def from_tracks(
         raise ValueError(msg)
     controls = {} if control is None else dict(control) if isinstance(control, Mapping) else {"control": control}
     _check_formats(tracks, controls)
-    genes = read_annotation(annotation, tss=tss, gene_types=gene_types, genome=genome)
+    genes = read_annotation(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
     source, counts = genes.attrs["read_annotation"]["source"], genes.attrs["read_annotation"]["counts"]
     record = {
         "marks": list(tracks),
@@ -150,7 +159,7 @@ def from_tracks(
     ids: dict[str, list[str]] = {"genes_without_expression": [], "expression_without_gene": []}
     labelled: dict[str, object] = {}
     if expression is not None:
-        values = read_expression(expression, column=column)
+        values = read_expression(expression, column=column, max_bytes=max_bytes)
         source, found = values.attrs["read_expression"]["source"], values.attrs["read_expression"]["counts"]
         record |= {"expression": source, "column": str(values.name), "unit": values.attrs["unit"]}
         counts |= {f"expression_{name}": n for name, n in found.items()}
@@ -161,10 +170,14 @@ def from_tracks(
     counts |= {name: len(found) for name, found in ids.items()}
     order = [column for column in _OBS if column in obs]
     obs = obs.loc[kept, [*order, *obs.columns.difference(order, sort=False)]]
-    adata = _bin(tracks, obs, windows, reads)
+    limit = {"max_bytes": max_bytes}
+    arguments = {"bin_bigwig": {}, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
+    adata = _bin(tracks, obs, windows, arguments)
     if controls:
-        pp.subtract_control(adata, _bin(controls, obs, windows, reads), method=control_method)
+        pp.subtract_control(adata, _bin(controls, obs, windows, arguments), method=control_method)
     adata.uns |= labelled
+    if record["unit"] in _UNITS:
+        adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
     adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
     told = [f"{adata.n_obs} genes by {adata.n_vars} columns"]
     told += [f"{counts[name]} {text}" for name, text in _TOLD.items() if counts[name]]
@@ -254,15 +267,17 @@ def _complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
 
 
 def _bin(
-    tracks: Mapping[str, Track], genes: pd.DataFrame, windows: Sequence[Window], reads: Mapping[str, Any] | None
+    tracks: Mapping[str, Track],
+    genes: pd.DataFrame,
+    windows: Sequence[Window],
+    arguments: Mapping[str, Mapping[str, Any]],
 ) -> ad.AnnData:
     """Bin the marks of each format together, and put the columns in the order of ``tracks``."""
     groups: dict[str, dict[str, Track]] = {}
     for mark, track in tracks.items():
         groups.setdefault(_binner(mark, track), {})[mark] = track
     parts = [
-        getattr(pp, binner)(group, genes, windows=windows, **(reads or {} if binner == "bin_reads" else {}))
-        for binner, group in groups.items()
+        getattr(pp, binner)(group, genes, windows=windows, **arguments[binner]) for binner, group in groups.items()
     ]
     if len(parts) == 1:
         return parts[0]

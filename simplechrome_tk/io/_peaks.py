@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
+import io
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,26 +12,30 @@ import bioframe
 import numpy as np
 import pandas as pd
 
+from simplechrome_tk.io._text import MAX_BYTES, read_blocks
+
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _SIGNALS = {"broadpeak": "fc", "narrowpeak": "fc", "bed": "score", "bedgraph": "value"}
-_SCHEMAS = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak", "bed": "bed12", "bedgraph": "bedGraph"}
+SCHEMAS = {"broadpeak": "broadPeak", "narrowpeak": "narrowPeak", "bed": "bed12", "bedgraph": "bedGraph"}
 _COLUMNS = ("chrom", "start", "end", "signal")
-_CHUNK = 1_000_000
+_LARGEST = 2**40  # bp; further than any chromosome reaches
 _NONE = "{}: no {} at all; check the download, and the step or filter that came before."
 _DIRECTIVES = (b"track", b"browser", b"#")
 
 
-def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_peaks(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
     """Read intervals with a signal: ENCODE broadPeak or narrowPeak, BED or bedGraph, plain or gzipped.
 
     Parameters
     ----------
     path
-        The file. Its name says the format: ``*.broadPeak``, ``*.narrowPeak``, ``*.bed``, ``*.bedGraph``, with or
-        without ``.gz``. ``track``, ``browser`` and ``#`` lines at its head are left out.
+        The file. Its name says the format: ``*.broadPeak``, ``*.narrowPeak``, ``*.bed``, ``*.bedGraph`` (or ``*.bdg``,
+        ``*.bg``), with or without ``.gz``. ``track``, ``browser`` and ``#`` lines at its head are left out.
+    max_bytes
+        What a gzipped file may hold once unpacked.
 
     Returns
     -------
@@ -43,23 +47,23 @@ def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When the format is unknown, the gzip stream is cut short, the file holds no interval, or a row is none.
+        When the format is unknown, the gzip stream is cut short or holds more than ``max_bytes``, the file holds no
+        interval, or a row is none.
     """
     path = Path(path)
-    kind = format_of(path, list(_SCHEMAS))
+    kind = format_of(path, SCHEMAS)
     signal = _SIGNALS[kind]
-    peaks = pd.concat(
-        list(_read(path, _SCHEMAS[kind], ["chrom", "start", "end", signal], noun="peaks")), ignore_index=True
-    )
-    peaks = peaks.rename(columns={signal: "signal"})
+    columns = ["chrom", "start", "end", signal]
+    tables = read_columns(path, SCHEMAS[kind], columns, noun="peaks", max_bytes=max_bytes)
+    peaks = pd.concat(list(tables), ignore_index=True).rename(columns={signal: "signal"})
     if kind == "bed" and peaks["signal"].isna().all():
         peaks["signal"] = 1.0
     check_peaks(peaks, source=str(path))
-    return peaks
+    return peaks.astype({"start": np.int64, "end": np.int64})
 
 
-def read_bed(path: Path) -> Iterator[pd.DataFrame]:
-    """Read a BED or tagAlign file, plain or gzipped, a million rows at a time.
+def read_bed(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[pd.DataFrame]:
+    """Read a BED or tagAlign file, plain or gzipped, some 16 MB at a time.
 
     Yields
     ------
@@ -70,18 +74,20 @@ def read_bed(path: Path) -> Iterator[pd.DataFrame]:
     Raises
     ------
     ValueError
-        When the gzip stream is cut short, the file holds no interval, or a row is none.
+        When the gzip stream is cut short or holds more than ``max_bytes``, the file holds no interval, or a row is
+        none.
     """
-    for table in _read(path, "bed12", ["chrom", "start", "end", "score", "strand"], noun="reads"):
+    columns = ["chrom", "start", "end", "score", "strand"]
+    for table in read_columns(path, "bed12", columns, noun="reads", max_bytes=max_bytes):
         table["strand"] = table["strand"].fillna(".")
         check_peaks(table.assign(signal=1.0), source=str(path), noun="reads")
         strange = ~table["strand"].isin(["+", "-", "."])
         _refuse(table, strange.to_numpy(), "reads have a strand other than +, - and .", source=str(path))
         _refuse(table, _no_number(table["score"]), "reads have a score that is no number", source=str(path))
-        yield table
+        yield table.assign(score=pd.to_numeric(table["score"]).astype(float))
 
 
-def format_of(path: str | os.PathLike[str], expected: Sequence[str]) -> str:
+def format_of(path: str | os.PathLike[str], expected: Collection[str]) -> str:
     """Return which of the expected formats (in lower case) the name of a file ends in, ``.gz`` aside."""
     found = Path(path).name.lower().removesuffix(".gz").rpartition(".")[2]
     found = "bedgraph" if found in ("bdg", "bg") else found
@@ -124,6 +130,7 @@ def check_peaks(peaks: pd.DataFrame, *, source: str, noun: str = "peaks") -> Non
     for problem, rows in {
         "no chromosome name": peaks["chrom"].isna(),
         "no start or end (is it a header line?)": peaks["start"].isna() | peaks["end"].isna(),
+        "a start or end that is no whole number from 0": ~(_is_place(peaks["start"]) & _is_place(peaks["end"])),
         "an end that is not after its start": ~(peaks["end"] > peaks["start"]),
         "a missing or infinite signal": ~np.isfinite(peaks["signal"]),
         "a negative signal": peaks["signal"] < 0,
@@ -142,6 +149,10 @@ def _refuse(peaks: pd.DataFrame, wrong: np.ndarray, problem: str, *, source: str
         raise ValueError(msg)
 
 
+def _is_place(column: pd.Series) -> pd.Series:
+    return (column >= 0) & (column < _LARGEST) & (column % 1 == 0)
+
+
 def _no_number(column: pd.Series) -> np.ndarray:
     return (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
 
@@ -151,47 +162,64 @@ def _row(peaks: pd.DataFrame, wrong: np.ndarray) -> int:
     return int(wrong.argmax()) + 1 + (peaks.index.start if isinstance(peaks.index, pd.RangeIndex) else 0)
 
 
-def _read(path: Path, schema: str, columns: list[str], *, noun: str) -> Iterator[pd.DataFrame]:
-    """Yield some columns of a table without a header, a million rows at a time."""
+def read_columns(
+    path: Path, schema: str, columns: Sequence[str], *, noun: str, max_bytes: int
+) -> Iterator[pd.DataFrame]:
+    """Yield some columns of a table without a header, some 16 MB at a time; those that it does not have are missing.
+
+    Parameters
+    ----------
+    path
+        Tab-separated text, plain or gzipped. Lines for a genome browser at its head are left out.
+    schema
+        Name of its format in bioframe.
+    columns
+        Which of its columns to read.
+    noun
+        What to call its rows.
+    max_bytes
+        What a gzipped file may hold once unpacked.
+
+    Raises
+    ------
+    ValueError
+        When there is no row, or it is no such text.
+    """
+    names: list[str] = []
+    n_read = 0
+    for lines in read_blocks(path, max_bytes=max_bytes):
+        if not names:
+            lines = list(itertools.dropwhile(_is_head, lines))
+            names = bioframe.SCHEMAS[schema][: lines[0].count(b"\t") + 1] if lines else []
+        table = _parse(lines, names, [column for column in columns if column in names], source=str(path))
+        if len(table):
+            table.index = pd.RangeIndex(n_read, n_read + len(table))
+            n_read += len(table)
+            yield table.reindex(columns=list(columns))
+    if not n_read:
+        msg = _NONE.format(path, noun)
+        raise ValueError(msg)
+
+
+def _is_head(line: bytes) -> bool:
+    return line.startswith(_DIRECTIVES) or not line.strip()
+
+
+def _parse(lines: list[bytes], names: list[str], present: list[str], *, source: str) -> pd.DataFrame:
+    if not lines:
+        return pd.DataFrame()
     try:
-        head, width = _layout(path)
-        names = bioframe.SCHEMAS[schema][:width] + [str(i) for i in range(len(bioframe.SCHEMAS[schema]), width)]
-        present = [column for column in columns if column in names]
-        dtype = {column: str for column in ("chrom", "strand") if column in present}
-        with pd.read_csv(
-            path,
+        return pd.read_csv(
+            io.BytesIO(b"\n".join(lines)),
             sep="\t",
             header=None,
             names=names,
             usecols=present,
-            dtype=dtype,
-            skiprows=head,
+            dtype={column: str for column in ("chrom", "strand") if column in present},
             quoting=csv.QUOTE_NONE,
             index_col=False,
-            compression="gzip" if _zipped(path) else None,
-            chunksize=_CHUNK,
             low_memory=False,
-        ) as tables:
-            yield from (table.reindex(columns=columns) for table in tables)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        msg = f"{path}: the gzip file is truncated or damaged ({error}). Delete it and download it again."
-        raise ValueError(msg) from error
-    except pd.errors.EmptyDataError as error:
-        msg = _NONE.format(path, noun)
-        raise ValueError(msg) from error
+        )
     except (pd.errors.ParserError, UnicodeDecodeError, OverflowError) as error:
-        msg = f"{path}: this is no tab-separated text ({error}). Is it another format under this name?"
+        msg = f"{source}: this is no tab-separated text ({error}). Is it another format under this name?"
         raise ValueError(msg) from error
-
-
-def _layout(path: Path) -> tuple[int, int]:
-    """Return the number of lines for a genome browser at the head of a file, and of columns in the line after them."""
-    with gzip.open(path) if _zipped(path) else path.open("rb") as lines:
-        for number, line in enumerate(lines):
-            if not line.startswith(_DIRECTIVES):
-                return number, line.count(b"\t") + 1
-    raise pd.errors.EmptyDataError
-
-
-def _zipped(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")

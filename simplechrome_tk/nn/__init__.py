@@ -1,12 +1,13 @@
 """The networks and how they are trained: plain torch, no AnnData."""
 
+from simplechrome_tk.nn._adapt import adapt
 from simplechrome_tk.nn._attention import NeighborAttention
 from simplechrome_tk.nn._build import PAPER_RECIPE, build_network, build_paper_network
-from simplechrome_tk.nn._ensemble import Ensemble
+from simplechrome_tk.nn._ensemble import Ensemble, mean_output
 from simplechrome_tk.nn._fit import Phase, Recipe, Targets, expression_loss, fit_expression, fit_latent, latent_loss
 from simplechrome_tk.nn._graph import N_EDGE_FEATURES, Graph
 from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
-from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
+from simplechrome_tk.nn._network import Correction, Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
 from simplechrome_tk.nn._predict import encode, evaluating, predict
 from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, RegionEncoder, RegionShape
@@ -14,6 +15,7 @@ from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, RegionEncoder, Reg
 __all__ = [
     "N_EDGE_FEATURES",
     "PAPER_RECIPE",
+    "Correction",
     "Decoder",
     "Encoder",
     "Ensemble",
@@ -32,6 +34,7 @@ __all__ = [
     "RegionShape",
     "SimpleChromeNet",
     "Targets",
+    "adapt",
     "build_network",
     "build_paper_network",
     "encode",
@@ -40,5 +43,6 @@ __all__ = [
     "fit_expression",
     "fit_latent",
     "latent_loss",
+    "mean_output",
     "predict",
 ]

@@ -127,6 +127,8 @@ def _choose(
             line = np.ravel(fitted.coef_) * weights
             best_loss, best = reached, _Line(float(line[0]), line[1:], float(np.ravel(fitted.intercept_)[0]), held_out)
     if best is None:
-        msg = "the network's predictions of the labelled genes are not finite; train it again with a lower learning rate."
+        msg = (
+            "the network's predictions of the labelled genes are not finite; train it again with a lower learning rate."
+        )
         raise ValueError(msg)
     return best

@@ -34,9 +34,14 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     @property
+    def networks(self) -> list[SimpleChromeNet]:
+        """The members, as a list."""
+        return cast("list[SimpleChromeNet]", list(self.members))
+
+    @property
     def first(self) -> SimpleChromeNet:
         """The network whose latents are shown."""
-        return cast("SimpleChromeNet", self.members[0])
+        return self.networks[0]
 
     def encode(self, x: torch.Tensor) -> Latent:
         """Map ``(batch, n_columns + n_covariates)`` to the first member's :class:`Latent`."""
@@ -44,12 +49,13 @@ class Ensemble(nn.Module):
 
     def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
         """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and those of neighbours."""
-        return _mean([member(x, neighbors) for member in self.members])
+        return mean_output([member(x, neighbors) for member in self.members])
 
     def predict_all(self, x: torch.Tensor, *, graph: Graph | None = None) -> Output:
         """As :meth:`forward`, for all genes ``(n_genes, n_columns + n_covariates)``, each encoded once."""
-        return _mean([predict(cast("SimpleChromeNet", member), x, graph=graph) for member in self.members])
+        return mean_output([predict(net, x, graph=graph) for net in self.networks])
 
 
-def _mean(outputs: list[Output]) -> Output:
+def mean_output(outputs: list[Output]) -> Output:
+    """Mean of what several networks answer."""
     return Output(*(torch.stack(values).mean(dim=0) for values in zip(*outputs, strict=True)))

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.pl._style import GREY, colors
+from simplechrome_tk.pl._style import GREY, colors, measure
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, expected
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     figure = plt.figure(figsize=(14, sum(heights)), layout="constrained")
     parts = figure.subfigures(2 + profiled, 1, squeeze=False, height_ratios=[height for height in heights if height])
     axes = parts[0, 0].subplots(1, 6, width_ratios=[1, 1, 1.1, 1.5, 1.5, 2.0])
-    for ax, measure in zip(axes, _MEASURES, strict=False):
-        _dots(ax, record["marks"], measure, marks, color)
+    for ax, figure_of in zip(axes, _MEASURES, strict=False):
+        _dots(ax, record["marks"], figure_of, marks, color)
     axes[0].set_yticks(range(len(marks)), marks)
     _correlations(axes[5], record["correlations"], marks)
     panels = list(axes)
     if profiled:
         odd = set(record["marks"].loc[record["marks"]["problems"] != "", k.MARK])
-        panels += _profiles(parts[1, 0], record["profiles"], marks, odd, color)
+        panels += _profiles(parts[1, 0], record["profiles"], marks, odd, color, measure(adata, k.SIGNAL))
     strands = dict.fromkeys(record["profiles"][k.STRAND]) if profiled else ()
     parts[0, 0].legend(handles=_key(strands, color), loc="outside upper left", ncols=12, frameon=False)
     for i, line in enumerate([_headline(record), *lines]):
@@ -166,6 +166,7 @@ def _dots(ax: Axes, table: pd.DataFrame, measure: _Measure, marks: list[str], co
     ax.set_ylim(len(marks) - 0.5, -0.5)
     ax.set_yticks([])
     ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize="small")
     ax.grid(axis="x", color="0.92")
     ax.set_axisbelow(True)
     ax.set_title(measure.title, loc="left", fontsize="medium")
@@ -203,7 +204,7 @@ def _correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
     for (i, j), value in np.ndenumerate(matrix):
         if not np.isnan(value):
             shade = "white" if abs(value) > 0.6 else "0.2"
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=shade)
+            ax.text(j, i, f"{round(value, 2) + 0:.2f}", ha="center", va="center", fontsize=9, color=shade)
     ax.set_xticks(range(len(marks)), marks, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
     ax.set_yticks(range(len(marks)), marks, fontsize="small")
     ax.set_title("rank correlation over genes", loc="left", fontsize="medium")
@@ -221,6 +222,7 @@ def _profiles(
     marks: list[str],
     odd: set[str],
     color: dict[str, str],
+    unit: str,
 ) -> list[Axes]:
     n_rows = -(-len(marks) // _PROFILES_BESIDE)
     grid = figure.subplots(n_rows, _PROFILES_BESIDE, sharex=True, squeeze=False).ravel()
@@ -238,7 +240,7 @@ def _profiles(
         ax.tick_params(labelsize="small", labelbottom=True)
         sns.despine(ax=ax)
     figure.supxlabel("distance from the TSS (kb), 5′→3′", fontsize="medium")
-    figure.supylabel("mean signal", fontsize="medium")
+    figure.supylabel(f"mean {unit}", fontsize="medium")
     return list(panels.values())
 
 

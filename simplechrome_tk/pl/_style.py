@@ -59,8 +59,13 @@ def bounds(adata: ad.AnnData, region: str) -> np.ndarray:
     return along(adata, region).scale * np.asarray(edges, dtype=float)
 
 
+def unit(adata: ad.AnnData, of: str) -> str:
+    """Return what reading has written to ``uns["units"]`` of ``signal`` or ``expression``; nothing where it has not."""
+    return str(adata.uns.get(k.UNITS, {}).get(of, ""))
+
+
 def measure(adata: ad.AnnData, layer: str | None) -> str:
     """Name the values of a layer, or of ``X``, on an axis."""
     if layer == k.SIGNAL or (layer is None and "normalize" not in adata.uns):
-        return "peak signal"
+        return unit(adata, k.SIGNAL) or "signal"
     return "normalised signal" if layer is None else layer

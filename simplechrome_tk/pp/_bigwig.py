@@ -52,7 +52,8 @@ def bin_bigwig(
     Returns
     -------
     anndata.AnnData
-        As of :func:`bin_peaks`.
+        As of :func:`bin_peaks`. ``uns["units"]["signal"]`` is ``"signal"``: the file does not say what it holds; write
+        ``"-log10 p"`` or the like there for plots to say it.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def bin_bigwig(
     >>> import simplechrome_tk as sct
     >>> adata = sct.pp.bin_bigwig({"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.bw"}, genes)  # doctest: +SKIP
     """
-    return bin_tracks(tracks, genes, windows, open_track=_open)
+    return bin_tracks(tracks, genes, windows, open_track=_open, unit="signal")
 
 
 class _Track:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anndata as ad
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.io._peaks import check_peaks, read_peaks
+from simplechrome_tk.io._peaks import SCHEMAS, check_peaks, format_of, read_peaks
+from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CALLED = ("broadpeak", "narrowpeak")
+
 Source = TypeVar("Source")
 
 
@@ -32,6 +36,7 @@ def bin_peaks(
     genes: pd.DataFrame,
     *,
     windows: Sequence[Window] = DEFAULT_WINDOWS,
+    max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Average the signal of peaks, BED or bedGraph over the bins of every gene.
 
@@ -48,6 +53,8 @@ def bin_peaks(
         body or the gene's end, ``start`` and ``end``: bp, 0-based, half-open. Further columns are kept.
     windows
         The regions to bin.
+    max_bytes
+        What a gzipped file may hold once unpacked.
 
     Returns
     -------
@@ -55,13 +62,14 @@ def bin_peaks(
         ``n_genes x n_columns`` float32, mark-major within each region.
 
         ``var``: ``mark``, ``region``, ``bin``, ``start_bp``, ``end_bp``; ``obs``: ``genes``;
-        ``uns["windows"]``: the windows, one row each.
+        ``uns["windows"]``: the windows, one row each; ``uns["units"]["signal"]``: what ``X`` holds, as plots call it
+        (``"peak signal"``, or ``"signal"`` of BED, bedGraph and tables; give it a better name where you know one).
 
     Raises
     ------
     ValueError
-        When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing, or
-        genes and peaks share no chromosome name.
+        When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing,
+        genes and peaks share no chromosome name, or a file is damaged or holds more than ``max_bytes``.
 
     Examples
     --------
@@ -72,7 +80,17 @@ def bin_peaks(
     >>> adata[:, "H3K4me3:tss:-50"].X.item()
     3.0
     """
-    return bin_tracks(peaks, genes, windows, open_track=_open_peaks, table=True)
+    called = [
+        not isinstance(source, pd.DataFrame) and format_of(source, SCHEMAS) in _CALLED for source in peaks.values()
+    ]
+    return bin_tracks(
+        peaks,
+        genes,
+        windows,
+        open_track=partial(_open_peaks, max_bytes=max_bytes),
+        unit="peak signal" if all(called) else "signal",
+        table=True,
+    )
 
 
 class Track(Protocol):
@@ -109,6 +127,7 @@ def bin_tracks(
     windows: Sequence[Window],
     *,
     open_track: Callable[[str, Source], AbstractContextManager[Track]],
+    unit: str,
     table: bool = False,
 ) -> ad.AnnData:
     """Bin one track after another along genes: what all ``bin_`` functions share.
@@ -121,6 +140,8 @@ def bin_tracks(
         As in :func:`bin_peaks`.
     open_track
         Opens the track of a mark.
+    unit
+        What the values are, as plots call it.
     table
         Whether a source may be a table, whose chromosomes are then easily renamed.
 
@@ -166,6 +187,7 @@ def bin_tracks(
         columns=["anchor", "upstream", "downstream", "n_bins"],
         index=[w.name for w in windows],
     )
+    adata.uns[k.UNITS] = {k.SIGNAL: unit}
     if any(bare.values()):
         counts = ", ".join(f"{n} genes for {mark}" for mark, n in bare.items() if n)
         logger.warning("No data on the whole chromosome of %s; their signal is 0.", counts)
@@ -190,9 +212,12 @@ class _Peaks:
 
 
 @contextmanager
-def _open_peaks(mark: str, source: pd.DataFrame | str | os.PathLike[str]) -> Iterator[_Peaks]:
-    peaks = source if isinstance(source, pd.DataFrame) else read_peaks(source)
-    check_peaks(peaks, source=mark)
+def _open_peaks(mark: str, source: pd.DataFrame | str | os.PathLike[str], *, max_bytes: int) -> Iterator[_Peaks]:
+    if isinstance(source, pd.DataFrame):
+        check_peaks(source, source=mark)
+        peaks = source
+    else:
+        peaks = read_peaks(source, max_bytes=max_bytes)
     yield _Peaks(peaks)
 
 
@@ -269,7 +294,7 @@ def _genes_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_
     if table and (renamed := _renaming("table", in_track, in_genes)):
         fix = f"Rename one: read the peaks with table = sct.io.read_peaks(path), set {renamed}, and pass the table"
     elif renamed := _renaming("genes", in_genes, in_track):
-        fix = f"Rename those of the genes: {renamed}"
+        fix = f"Rename those of the genes (of a file: genes = sct.io.read_annotation(path)): {renamed}"
     else:
         fix = "Rename one of them so that they agree"
     names = f"genes: {_some(in_genes)}; {track}: {_some(in_track)}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,8 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import obs_column
+from simplechrome_tk.io._peaks import read_columns
+from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import Window
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def blacklist_overlap(
         total = np.cumsum(np.diff(position, prepend=position[0]) * np.tile([0.0, 1.0], len(start)))
         on = chrom == name
         covered[on] = np.interp(right[on], position, total) - np.interp(left[on], position, total)
-    share = covered.sum(axis=1) / (right - left).sum(axis=1)
+    share = covered.sum(axis=1) / np.maximum((right - left).sum(axis=1), 1)  # 0 where windows lie before the chromosome
     record: dict[str, object] = {
         "source": source,
         "n_regions": len(regions),
@@ -94,11 +94,8 @@ def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[p
             from simplechrome_tk.datasets._public import fetch  # datasets imports pp
 
             blacklist = fetch(_HG19)
-        try:
-            table = pd.read_csv(Path(blacklist), sep="\t", header=None, usecols=[0, 1, 2], comment="#", names=columns)
-        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            msg = f"{source}: this is no BED file, tab-separated with chromosome, start and end first ({error})."
-            raise ValueError(msg) from error
+        parts = read_columns(Path(blacklist), "bed12", columns, noun="regions", max_bytes=MAX_BYTES)
+        table = pd.concat(list(parts), ignore_index=True)
     ends = table[["start", "end"]].apply(pd.to_numeric, errors="coerce")
     wrong = table["chrom"].isna() | ~(ends["end"] >= ends["start"]) | (ends["start"] < 0) | (ends % 1 != 0).any(axis=1)
     if wrong.any() or table.empty:

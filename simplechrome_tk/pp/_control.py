@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -11,8 +12,6 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import anndata as ad
 
 logger = logging.getLogger(__name__)
@@ -54,9 +53,9 @@ def subtract_control(
     Returns
     -------
     anndata.AnnData | None
-        The copy when ``copy=True``. Writes ``X`` (float32) and ``uns["subtract_control"]``: ``method``,
-        ``pseudocount`` and, aligned, ``mark`` and ``scale``. The scales and the share of bins that are 0 now are
-        logged.
+        The copy when ``copy=True``. Writes ``X`` (float32), ``uns["units"]["signal"]`` (as plots call it) and
+        ``uns["subtract_control"]``: ``method``, ``pseudocount`` and, aligned, ``mark`` and ``scale``. The scales and
+        the share of bins that are 0 now are logged.
 
     Raises
     ------
@@ -108,6 +107,10 @@ def subtract_control(
     scaled = ", ".join(f"{mark} {scales[mark]:.3g}" for mark in marks)
     logger.info("%.0f %% of bins are not above the control, scaled by: %s", 100 * (signal == 0).mean(), scaled)
     adata.X = signal
+    units = dict(adata.uns.get(k.UNITS, {}))
+    before = units.get(k.SIGNAL, "signal")
+    units[k.SIGNAL] = f"{before} above control" if method == "subtract" else "log2 ratio to control"
+    adata.uns[k.UNITS] = units
     adata.uns["subtract_control"] = {
         "method": method,
         "pseudocount": float(pseudocount),
@@ -133,8 +136,13 @@ def _scales(
     """Mark -> what to multiply its control by."""
     if scale is None and "reads" in adata.uns and "reads" in control.uns:
         own, other = adata.uns["reads"]["library"], control.uns["reads"]["library"]
+        if missing := [mark for mark in controls if mark not in own]:
+            msg = (
+                f"{', '.join(missing)}: not counted by sct.pp.bin_reads, as the control was; give scale= for each mark."
+            )
+            raise ValueError(msg)
         return {mark: own[mark] / other[of] if other[of] else np.inf for mark, of in controls.items()}
-    if scale is None or isinstance(scale, int | float):
+    if not isinstance(scale, Mapping):
         return dict.fromkeys(controls, 1.0 if scale is None else float(scale))
     if missing := [mark for mark in controls if mark not in scale]:
         msg = f"scale has no number for {', '.join(missing)}; found {', '.join(scale)}."

@@ -43,7 +43,7 @@ def label_expression(
     -------
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``obs[key_added]``, a categorical of ``"low"`` and ``"high"``, and
-        ``uns["label_expression"]`` with the parameters and the threshold of each cell type.
+        ``uns["label_expression"]``: ``expression_key``, ``thresholds`` by cell type, and ``threshold`` if it was given.
 
     Raises
     ------
@@ -69,7 +69,8 @@ def label_expression(
             msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold."
             raise ValueError(msg)
     adata.obs[key_added] = pd.Categorical(labels, categories=k.LABELS, ordered=True)
-    adata.uns["label_expression"] = {"expression_key": expression_key, "thresholds": thresholds}
+    record = {"expression_key": expression_key, "thresholds": thresholds}
+    adata.uns["label_expression"] = record if threshold is None else record | {"threshold": float(threshold)}
     return adata if copy else None
 
 

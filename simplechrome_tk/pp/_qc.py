@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BLACKLIST_OVERLAP = "blacklist_overlap"
-MARKS_WITH_SIGNAL = "marks_with_signal"
-
 _REASONS = {
     "roadmap": {
         "duplicate_ids": "rows that repeat an id (the first is kept)",
@@ -165,9 +162,9 @@ def qc(
     with_signal = np.empty(adata.n_obs, dtype=int)
     for name, at in rows.items():
         with_signal[at] = (measured[name].level > 0).sum(axis=1)
-    adata.obs[MARKS_WITH_SIGNAL] = with_signal
+    adata.obs[k.MARKS_WITH_SIGNAL] = with_signal
     if overlap is not None:
-        adata.obs[BLACKLIST_OVERLAP] = overlap
+        adata.obs[k.BLACKLIST_OVERLAP] = overlap
     adata.uns["qc"] = {
         "marks": _stack({name: _with_problems(cell.marks, name, found) for name, cell in measured.items()}),
         "correlations": _stack({name: _pairs(cell.correlation) for name, cell in measured.items()}),

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from simplechrome_tk.io._bam import open_bam
 from simplechrome_tk.io._peaks import format_of, read_bed
+from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
 from simplechrome_tk.pp._intervals import stretches
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
@@ -34,11 +36,10 @@ logger = logging.getLogger(__name__)
 
 Duplicates = Literal["drop", "keep"]
 
-_GAP = (
-    10_000  # bp between two windows that cost less to read than to leave out; longer than a read, so none is met twice
-)
+_GAP = 10_000  # bp between two windows that cost less to read than to leave out
 _LONGEST_FRAGMENT = 2_000  # bp; longer ones are chance pairs, and would have to be looked for further away
 _PAIRED, _PROPER, _REVERSE, _SECOND = 0x1, 0x2, 0x10, 0x80
+_BEYOND = "moved beyond the end of the chromosome"
 _UNUSED = {
     "unmapped": 0x4,
     "secondary": 0x100,
@@ -57,12 +58,14 @@ def bin_reads(
     shift: int = 73,
     duplicates: Duplicates = "drop",
     min_mapq: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Count the reads in the bins of every gene.
 
     Every read counts once, where the middle of its fragment is expected: ``shift`` bp downstream of its 5' end. Read
     pairs, and intervals without a strand, are whole fragments and count in their middle. What lies on the edge of two
-    bins belongs to the one downstream. Bins run from 5' to 3' of the gene, whatever its strand.
+    bins belongs to the one downstream; what ``shift`` moves beyond the end of a chromosome counts nowhere. Bins run
+    from 5' to 3' of the gene, whatever its strand.
 
     Parameters
     ----------
@@ -81,20 +84,24 @@ def bin_reads(
         ``"drop"`` leaves out reads that the BAM file marks as duplicates, ``"keep"`` counts them. BED files mark none.
     min_mapq
         Leave out reads of a lower mapping quality; in BED files the score (column 5), as ``bedtools bamtobed`` has it.
+    max_bytes
+        What a gzipped BED or tagAlign file may hold once unpacked.
 
     Returns
     -------
     anndata.AnnData
         As of :func:`bin_peaks`; ``X`` holds whole numbers. ``uns["reads"]``, one row per mark: ``seen`` (alignments
         near the windows, of BED files all), ``counted`` of them, how many were left out for each reason, which is
-        logged too, and ``library``, the reads in the whole file that would count (estimated as its mapped alignments
-        times the share ``counted`` of ``seen``), by which :func:`subtract_control` scales a control.
+        logged too (as a warning where none counts), and ``library``, the reads in the whole file that would count
+        (estimated as its mapped alignments times the share ``counted`` of ``seen``), by which :func:`subtract_control`
+        scales a control.
 
     Raises
     ------
     ValueError
-        When a file is of another format, not sorted, without index, without reads, truncated or damaged; genes and
-        reads share no chromosome name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks` does.
+        When a file is of another format, not sorted, without index, without reads, truncated, damaged or larger than
+        ``max_bytes``; ``min_mapq`` is given and reads in a BED file have no score; genes and reads share no chromosome
+        name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks` does.
 
     Examples
     --------
@@ -104,9 +111,11 @@ def bin_reads(
     if duplicates not in get_args(Duplicates):
         msg = f"duplicates is {duplicates!r}; choose one of {', '.join(get_args(Duplicates))}."
         raise ValueError(msg)
-    rules = _Rules(shift, duplicates == "drop", min_mapq)
+    rules = _Rules(shift, duplicates == "drop", min_mapq, max_bytes)
     tallies: dict[str, _Tally] = {}
-    adata = bin_tracks(reads, genes, windows, open_track=partial(_open, rules=rules, tallies=tallies))
+    adata = bin_tracks(
+        reads, genes, windows, open_track=partial(_open, rules=rules, tallies=tallies), unit="reads per bin"
+    )
     reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
     adata.uns["reads"] = pd.DataFrame(
         [
@@ -126,6 +135,7 @@ class _Rules:
     shift: int
     drop_duplicates: bool
     min_mapq: int
+    max_bytes: int
 
 
 @dataclass
@@ -141,9 +151,16 @@ class _Tally:
     def library(self) -> int:
         return round(self.mapped * self.counted / self.seen) if self.seen else self.mapped
 
+    def leave_out(self, reason: str, n: int) -> None:
+        """Take ``n`` reads back that were counted."""
+        if n:
+            self.counted -= n
+            self.left_out[reason] += n
+
     def report(self, mark: str) -> None:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.most_common()) or "none"
-        logger.info("%s: %d of %d reads counted; left out: %s.", mark, self.counted, self.seen, reasons)
+        level = logging.WARNING if self.seen and not self.counted else logging.INFO
+        logger.log(level, "%s: %d of %d reads counted; left out: %s.", mark, self.counted, self.seen, reasons)
 
 
 class _BedTrack:
@@ -151,17 +168,22 @@ class _BedTrack:
 
     sizes: Mapping[str, int] = {}
 
-    def __init__(self, tables: Iterable[pd.DataFrame], rules: _Rules, tally: _Tally) -> None:
+    def __init__(self, path: Path, rules: _Rules, tally: _Tally) -> None:
         found: dict[str, list[np.ndarray]] = {}
-        for table in tables:
-            table = table.assign(middle=_middles(table, rules.shift))
-            low = table["score"] < rules.min_mapq if rules.min_mapq > 0 else np.zeros(len(table), dtype=bool)
+        for table in read_bed(path, max_bytes=rules.max_bytes):
+            if rules.min_mapq > 0 and (without := int(table["score"].isna().sum())):
+                msg = f"{path}: {without} reads have no score to compare with min_mapq={rules.min_mapq}; leave it out."
+                raise ValueError(msg)
+            middles = _middles(table, rules.shift)
+            low = (table["score"] < rules.min_mapq).to_numpy() & (rules.min_mapq > 0)
+            before = middles <= 0
             tally.mapped = tally.seen = tally.seen + len(table)
-            tally.counted += len(table) - int(low.sum())
-            if low.any():
-                tally.left_out["of low mapping quality"] += int(low.sum())
-            for chrom, group in table[~low].groupby("chrom", sort=False):
-                found.setdefault(str(chrom), []).append(group["middle"].to_numpy())
+            tally.counted += len(table)
+            tally.leave_out("of low mapping quality", int(low.sum()))
+            tally.leave_out(_BEYOND, int((before & ~low).sum()))
+            table = table.assign(middle=np.where(low | before, np.nan, middles))
+            for chrom, group in table.groupby("chrom", sort=False):
+                found.setdefault(str(chrom), []).append(group["middle"].dropna().to_numpy())
         self._middles = found
         self.chroms: Collection[str] = set(found)
 
@@ -181,10 +203,15 @@ class _BamTrack:
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         size, margin = self.sizes[chrom], max(abs(self._rules.shift), _LONGEST_FRAGMENT // 2)
-        middles = array("d")
+        middles, met = array("d"), 0
         for start, end in stretches(edges, size=size, gap=_GAP + 2 * margin):
-            self._add_middles(middles, self._bam.fetch(chrom, max(start - margin, 0), min(end + margin, size)))
-        return _counts(np.frombuffer(middles), edges)
+            reads = self._bam.fetch(chrom, max(start - margin, 0), min(end + margin, size))
+            self._add_middles(middles, _beginning(reads, met))
+            met = min(end + margin, size)
+        positions = np.frombuffer(middles)
+        inside = (positions > 0) & (positions < size)
+        self._tally.leave_out(_BEYOND, int((~inside).sum()))
+        return _counts(positions[inside], edges)
 
     def _add_middles(self, middles: array[float], reads: Iterable[pysam.AlignedSegment]) -> None:
         """Append where each read counts, and tally those that do not."""
@@ -216,6 +243,11 @@ class _BamTrack:
                 middles.append(read.reference_start + offset)
         self._tally.seen += seen
         self._tally.counted += len(middles) - already
+
+
+def _beginning(reads: Iterable[pysam.AlignedSegment], first: int) -> Iterator[pysam.AlignedSegment]:
+    """Leave out reads that begin before ``first``: they come first, and the stretch before has brought them."""
+    return dropwhile(lambda read: read.reference_start < first, reads)
 
 
 def _end(read: pysam.AlignedSegment) -> int:
@@ -252,7 +284,7 @@ def _open(
 
 @contextmanager
 def _open_bed(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_BedTrack]:
-    yield _BedTrack(read_bed(path), rules, tally)
+    yield _BedTrack(path, rules, tally)
     tally.report(mark)
 
 
@@ -261,7 +293,10 @@ def _open_bam(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_
     with open_bam(path) as bam:
         track = _BamTrack(bam, rules, tally)
         if not track.chroms:
-            msg = f"{path}: no mapped reads at all; check the mapping and the filter that came before."
+            msg = (
+                f"{path}: no mapped reads at all by its index; check the mapping and the filter that came before, or "
+                f"index it anew: samtools index {path}"
+            )
             raise ValueError(msg)
         yield track
     tally.report(mark)

@@ -101,7 +101,7 @@ def audit_labels(
     genes = _genes(data, label_key, expression_key)
     expression, label = genes[k.EXPRESSION].to_numpy(float), genes[k.LABEL].to_numpy(bool)
     if median is None:
-        median = _known_median(data)
+        median = _known_median(data, expression_key)
     if median is None:
         median = float(np.median(expression))
         logger.info("Compared with the median of the %d genes given, %g.", len(genes), median)
@@ -229,14 +229,16 @@ def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str)
     return pd.DataFrame({k.EXPRESSION: expression[known], k.LABEL: code.astype(bool)})
 
 
-def _known_median(data: ad.AnnData | pd.DataFrame) -> float | None:
+def _known_median(data: ad.AnnData | pd.DataFrame, expression_key: str) -> float | None:
     """Median of all genes of the cell type, where a step before has left it in ``uns``."""
     if not isinstance(data, ad.AnnData):
         return None
     cell = cell_types(data).iloc[0]
-    for record, key in (("deepchrome", "medians"), ("label_expression", "thresholds")):
-        found = data.uns.get(record, {}).get(key, {})
-        if cell in found:
+    labelled = data.uns.get("label_expression", {})
+    of_labels = labelled.get("thresholds", {}) if "threshold" not in labelled else {}
+    of_file = data.uns.get("deepchrome", {}).get("medians", {})
+    for key, found in ((k.EXPRESSION, of_file), (labelled.get("expression_key"), of_labels)):
+        if key == expression_key and cell in found:
             return float(found[cell])
     return None
 

@@ -1,0 +1,105 @@
+"""What a trained model knows serves other genes: with no labels, with few, with many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import simplechrome_tk as sct
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import anndata as ad
+
+QUICK = {"latent_epochs": 3, "expression_epochs": 6, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def trained() -> sct.SimpleChrome:
+    adata = sct.datasets.simulate(2_000, rng=0)
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata)
+    model = sct.SimpleChrome(adata, n_latent=8, n_models=2)
+    model.train(**QUICK)
+    return model
+
+
+@pytest.fixture
+def other(trained: sct.SimpleChrome) -> ad.AnnData:
+    """Other genes, of which 60 outside the test split have labels."""
+    adata = sct.datasets.simulate(1_500, rng=1)
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata, reference=trained.normalization)
+    adata.obs["truth"] = adata.obs["label"]
+    outside = np.flatnonzero(adata.obs["split"] != "test")
+    hidden = np.setdiff1d(np.arange(adata.n_obs), np.random.default_rng(0).choice(outside, 60, replace=False))
+    adata.obs.loc[adata.obs_names[hidden], "label"] = None
+    adata.obs.loc[adata.obs_names[hidden], "expression"] = np.nan
+    return adata
+
+
+def auroc(adata: ad.AnnData, prediction: pd.DataFrame) -> float:
+    table = sct.tl.evaluate(adata, prediction[["probability"]], label_key="truth", splits=["test"], n_bootstrap=0)
+    return float(table["value"].iloc[0])
+
+
+def test_few_labels_keep_what_was_known(trained: sct.SimpleChrome, other: ad.AnnData):
+    before = trained.predict()
+    adapted = trained.adapt(other)
+    assert auroc(other, adapted.predict()) > auroc(other, trained.predict(other)) - 0.01
+    pd.testing.assert_frame_equal(trained.predict(), before, check_exact=True)
+    np.testing.assert_array_equal(
+        adapted.get_latent_representation(), trained.get_latent_representation(other), "latents stay"
+    )
+    prediction = adapted.predict()
+    assert (prediction["expression_low"] < prediction["expression_high"]).all(), "intervals from 60 labelled genes"
+
+
+def test_labels_that_mean_the_opposite_are_learnt(trained: sct.SimpleChrome, other: ad.AnnData):
+    other.obs["label"] = other.obs["label"].map({"low": "high", "high": "low"})
+    other.obs["truth"] = other.obs["truth"].map({"low": "high", "high": "low"})
+    assert auroc(other, trained.predict(other)) < 0.4
+    assert auroc(other, trained.adapt(other).predict()) > 0.6
+
+
+def test_many_labels_change_all_weights(trained: sct.SimpleChrome, other: ad.AnnData):
+    other.obs["label"] = other.obs["truth"]
+    before = [weights.clone() for weights in trained.module.parameters()]
+    tuned = trained.fine_tune(other, epochs=3, progress=False)
+    assert all(torch.equal(old, new) for old, new in zip(before, trained.module.parameters(), strict=True))
+    assert not any(torch.equal(old, new) for old, new in zip(before, tuned.module.parameters(), strict=True))
+    assert auroc(other, tuned.predict()) > auroc(other, trained.predict(other)) - 0.02
+    assert tuned.history["phase"].unique().tolist() == ["expression"]
+
+
+def test_labels_of_test_genes_are_never_learnt_from(trained: sct.SimpleChrome, other: ad.AnnData):
+    first = trained.adapt(other).predict()
+    test = other.obs["split"] == "test"
+    other.obs.loc[test, "label"] = "high"
+    other.obs.loc[test, "expression"] = 1e3
+    pd.testing.assert_frame_equal(trained.adapt(other).predict(), first, check_exact=True)
+
+
+def test_an_adapted_model_is_saved_whole(trained: sct.SimpleChrome, other: ad.AnnData, tmp_path: Path):
+    adapted = trained.adapt(other)
+    adapted.save(tmp_path / "model")
+    loaded = sct.SimpleChrome.load(tmp_path / "model", other)
+    pd.testing.assert_frame_equal(loaded.predict(), adapted.predict(), check_exact=True)
+    again = adapted.adapt(other)
+    assert auroc(other, again.predict()) == pytest.approx(auroc(other, adapted.predict()), abs=0.03)
+
+
+def test_too_few_labels_are_refused(trained: sct.SimpleChrome, other: ad.AnnData):
+    some = np.flatnonzero(other.obs["label"].notna())
+    other.obs.loc[other.obs_names[some], "label"] = "low"
+    with pytest.raises(ValueError, match=r"\(60 low, 0 high\); expected at least 10, and 5 of each class"):
+        trained.adapt(other)
+    other.obs["label"] = pd.Series(None, index=other.obs_names, dtype=object)
+    other.obs["expression"] = np.nan
+    with pytest.raises(ValueError, match="0 genes outside the test split have a label"):
+        trained.adapt(other)
