@@ -15,10 +15,11 @@ from simplechrome_tk.pp._split import (
     split_deepchrome,
     split_random,
 )
-from simplechrome_tk.pp._window import BODY_WINDOW, DEFAULT_WINDOWS, TES_WINDOW, TSS_WINDOW, Window
+from simplechrome_tk.pp._window import BODY_WINDOW, CONTEXT_WINDOW, DEFAULT_WINDOWS, TES_WINDOW, TSS_WINDOW, Window
 
 __all__ = [
     "BODY_WINDOW",
+    "CONTEXT_WINDOW",
     "DEFAULT_WINDOWS",
     "TEST_CHROMOSOMES",
     "TES_WINDOW",

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 Method = Literal["log1p", "quantile", "paper"]
 
-_LEVELS = np.linspace(0.0, 1.0, 1_001)
+_LEVELS = np.linspace(0.0, 1.0, 257)
 _FEW_GENES = 1_000
 
 
@@ -40,10 +40,10 @@ def normalize(
         Genes by bins of non-negative signal.
     method
         ``"log1p"``: logarithm, then mean 0 and variance 1 of each mark in each region over all bins of the training
-        genes. ``"quantile"``: the same after the signal of each cell type has been given the distribution that the
-        training genes have on average over their cell types, mark by mark and region by region, so that a model serves
-        other cell types and pipelines. A cell type's own distribution is read from all its genes, so bring them all at
-        once. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and mapped to
+        genes. ``"quantile"``: the same after the signal above 0 of each cell type has been given the distribution
+        that the training genes have on average over their cell types, mark by mark and region by region, so that a
+        model serves other cell types and pipelines. A cell type's own distribution is read from all its genes, so bring
+        them all at once. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and mapped to
         [-1, 1]; ruled by outliers (the median lands near -0.9). The publication takes the maximum over all genes; here
         it is taken over training genes, and larger values elsewhere exceed 1.
     reference
@@ -60,8 +60,8 @@ def normalize(
         The copy when ``copy=True``. Writes ``X`` (float32), ``layers["signal"]`` (what ``X`` was) and
         ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that
         ``X = (f(signal) - center) / scale`` with ``f`` the logarithm, after the exchange of quantiles, or the identity.
-        ``quantiles``: signal of the training genes at 1,001 levels from 0 to 1, shape ``(n_blocks, 1001)``, for
-        ``method="quantile"``.
+        ``quantiles``, with ``method="quantile"``: signal above 0 of the training genes at 257 levels from 0 to 1, shape
+        ``(n_blocks, 257)``.
 
     Raises
     ------
@@ -135,35 +135,47 @@ def _fit(signal: np.ndarray, table: pd.DataFrame, method: Method) -> tuple[np.nd
 
 
 def _mean_quantiles(signal: np.ndarray, table: pd.DataFrame, cells: pd.Series) -> np.ndarray:
-    """Quantiles of each block, mean over cell types, shape ``(n_blocks, n_levels)``."""
-    rows = cells.groupby(cells).indices.values()
-    blocks_ = zip(table["start"], table["stop"], strict=True)
-    return np.array([[np.quantile(signal[genes, a:b], _LEVELS) for genes in rows] for a, b in blocks_]).mean(axis=1)
+    """Quantiles of the signal above 0 in each block, mean over the cell types, shape ``(n_blocks, n_levels)``."""
+    rows = list(cells.groupby(cells).indices.values())
+    quantiles = np.zeros((len(table), len(rows), len(_LEVELS)))
+    for block, (start, stop) in enumerate(zip(table["start"], table["stop"], strict=True)):
+        for cell, genes in enumerate(rows):
+            values = signal[genes, start:stop]
+            covered = values[values > 0]
+            if len(covered):
+                quantiles[block, cell] = np.quantile(covered, _LEVELS)
+    return quantiles.mean(axis=1)
 
 
 def _exchange_quantiles(
     adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, constants: Mapping[str, object]
 ) -> np.ndarray:
-    """Give each block of each cell type the distribution in ``constants``; without one the signal is returned as is.
+    """Give the signal above 0 in each block of each cell type the distribution that ``constants`` hold.
 
-    Equal values stay equal: they get the mean of the reference over the levels that they span, so that the zeros of a
-    sparse track become one value whatever their share.
+    Zeros stay: how much of the genome a mark covers is biology as well as pipeline. Giving them the reference's share,
+    too, cost an unseen E116 .003 of AUROC on the validation chromosomes. Equal values stay equal: they get the mean of
+    the reference over the levels that they span. Without quantiles in ``constants`` the signal is returned as it is.
     """
     if "quantiles" not in constants:
         return signal
-    exchanged = np.empty_like(signal)
+    exchanged = np.zeros_like(signal)
     for cell, genes in cell_types(adata).groupby(cell_types(adata)).indices.items():
         if len(genes) < _FEW_GENES:
             logger.warning("%s: the distribution of each mark is read from %d genes only.", cell, len(genes))
         for start, stop, quantiles in zip(
             table["start"], table["stop"], np.asarray(constants["quantiles"]), strict=True
         ):
-            block = signal[genes, start:stop]
+            values = signal[genes, start:stop]
+            covered = values > 0
+            if not covered.any():
+                continue
             integral = np.append(0.0, np.cumsum((quantiles[1:] + quantiles[:-1]) / 2 * np.diff(_LEVELS)))
-            _, place, count = np.unique(block, return_inverse=True, return_counts=True)
-            level = np.append(0.0, np.cumsum(count)) / block.size
+            _, place, count = np.unique(values[covered], return_inverse=True, return_counts=True)
+            level = np.append(0.0, np.cumsum(count)) / count.sum()
             mean = np.diff(np.interp(level, _LEVELS, integral)) / np.diff(level)
-            exchanged[genes, start:stop] = mean[place].reshape(block.shape)
+            new = np.zeros_like(values)
+            new[covered] = mean[place]
+            exchanged[genes, start:stop] = new
     return exchanged
 
 
