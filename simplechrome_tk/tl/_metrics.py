@@ -53,7 +53,7 @@ def calibration_bins(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, *, n_bins: int = CALIBRATION_BINS
 ) -> Bins:
     """Sort genes into bins of equal count by probability; genes of one probability share the bin of their mean rank."""
-    total = weights.sum(axis=1, keepdims=True)
+    total = np.maximum(weights.sum(axis=1, keepdims=True), 1)  # NaN, not a warning, where no gene was drawn
     middle = (_ranks(predicted, weights) - 0.5) / total
     place = np.clip(middle * n_bins, 0, n_bins - 1).astype(np.int64) + np.arange(len(weights))[:, None] * n_bins
     sums = (
@@ -88,7 +88,7 @@ def spearman(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> n
 
 def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted Pearson correlation of each row."""
-    total = weights.sum(axis=1)
+    total = np.maximum(weights.sum(axis=1), 1)
     dx = x - ((x * weights).sum(axis=1) / total)[:, None]
     dy = y - ((y * weights).sum(axis=1) / total)[:, None]
     xx, yy, xy = (np.einsum("bn,bn,bn->b", weights, a, b) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
