@@ -103,7 +103,7 @@ def compare(
     >>> table = sct.tl.compare(ad.AnnData(obs=genes), {"guess": guess, "good": good})
     >>> table[["model", "reference", "metric", "value", "reference_value"]].round(2).head(1)
       model reference metric  value  reference_value
-    0  good     guess  AUROC   0.97              0.5
+    0  good     guess  AUROC   0.98             0.54
     >>> bool(table["low"][0] > 0)
     True
     """

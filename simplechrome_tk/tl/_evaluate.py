@@ -97,7 +97,7 @@ def evaluate(
     0  test     AUROC  0.750000  4
     1  test     AUPRC  0.833333  4
     2  test  accuracy  0.750000  4
-    3  test       ECE  0.475000  4
+    3  test       ECE  0.325000  4
     """
     check_n_bootstrap(n_bootstrap)
     split = split_of(adata, split_key)
