@@ -85,7 +85,8 @@ def compare(
         several also ``"mean"``, the mean over them), ``metric`` as in :func:`evaluate`, ``value``, ``reference_value``,
         ``difference`` (the first minus the second), ``low`` and ``high`` (2.5 and 97.5 percentiles of the difference
         over the resamples), ``share_above`` (share of resamples in which the difference is above 0, those in which it
-        is 0 counted half) and ``n`` (genes scored). Of ``ECE`` less is better, of all other metrics more.
+        is 0 counted half) and ``n`` (genes scored; for the mean their sum over cell types). Of ``ECE`` less is better,
+        of all other metrics more.
 
     Raises
     ------
