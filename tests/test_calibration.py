@@ -1,77 +1,153 @@
-"""Calibrated probabilities and intervals: right where the truth is known, and valid on genes not used to learn them."""
-
 from __future__ import annotations
 
-import logging
-
+import anndata as ad
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
-import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import expit
+from sklearn.calibration import calibration_curve
 
-from simplechrome_tk import nn
-from simplechrome_tk._calibration import ExpressionCalibration, ProbabilityCalibration, Readout
-
-
-def overconfident(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Logits three times too large, shifted by one, and labels drawn from the probability that they should say."""
-    logit = rng.normal(0, 1.5, n)
-    return 3 * logit + 1, (rng.random(n) < expit(logit)).astype(float)
+from simplechrome_tk import pl, pp, tl
+from simplechrome_tk.tl._metrics import calibration_bins, expected_calibration_error
 
 
-def test_probabilities_say_what_share_is_high():
-    rng = np.random.default_rng(0)
-    calibration = ProbabilityCalibration.fit(*overconfident(20_000, rng))
-    assert calibration.slope == pytest.approx(1 / 3, abs=0.02)
-    assert calibration.shift == pytest.approx(-1 / 3, abs=0.05)
-    logit, label = overconfident(20_000, rng)
-    probability, low, high = calibration.apply(logit)
-    assert np.array_equal(np.argsort(probability), np.argsort(logit)), "the order of genes stays"
-    assert (low <= probability).all()
-    assert (probability <= high).all()
-    for members in np.array_split(np.argsort(logit), 10):
-        assert label[members].mean() == pytest.approx(probability[members].mean(), abs=0.03)
+@pytest.fixture(autouse=True)
+def close_figures():
+    mpl.use("Agg")
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    plt.close("all")
 
 
-def test_probability_intervals_narrow_with_more_genes():
-    rng = np.random.default_rng(1)
-    truth = rng.normal(0, 1.5, 5_000)
-    widths = []
-    for n in (200, 2_000, 20_000):
-        _, low, high = ProbabilityCalibration.fit(*overconfident(n, rng)).apply(3 * truth + 1)
-        widths.append((high - low).mean())
-    assert widths[0] > 2 * widths[1] > 2 * widths[2]
+def calibrated(n, seed=0):
+    """Labels drawn from their own probabilities."""
+    rng = np.random.default_rng(seed)
+    probability = rng.beta(0.5, 0.5, n)
+    return (rng.random(n) < probability).astype(float), probability
 
 
-@pytest.mark.parametrize("n", [60, 1_000])
-def test_expression_intervals_hold_nine_in_ten_genes(n: int):
-    rng = np.random.default_rng(2)
-
-    def genes(size: int) -> tuple[np.ndarray, np.ndarray]:
-        predicted = rng.uniform(-1, 2, size)
-        return predicted, predicted + rng.exponential(0.2 + np.clip(predicted, 0, None)) - 0.3
-
-    held = []
-    for _ in range(30):
-        calibration = ExpressionCalibration.fit(*genes(n))
-        predicted, measured = genes(2_000)
-        low, high = calibration.apply(predicted)
-        inside = (low <= measured) & (measured <= high)
-        held.append(inside.mean())
-        if n == 1_000:
-            widths = high - low
-            assert widths[predicted > 1.5].mean() > 2 * widths[predicted < 0].mean(), "wider where expression scatters"
-    assert np.mean(held) == pytest.approx(0.9, abs=0.04 if n == 60 else 0.015)
+def ece(truth, probability, n_bins=15):
+    return expected_calibration_error(truth, probability, np.ones((1, len(truth))), n_bins=n_bins)[0]
 
 
-def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixture):
-    output = nn.Output(torch.randn(20), torch.randn(20))
-    label, measured = (np.arange(20) % 2).astype(float), np.full(20, np.nan)
-    with caplog.at_level(logging.WARNING):
-        readout = Readout.fit(output, label, measured, center=1.0, scale=2.0)
-    assert "Too few validation genes have a label (20) to calibrate; at least 50" in caplog.text
-    columns = readout.read(output)
-    np.testing.assert_allclose(columns["probability"], torch.sigmoid(output.logit), rtol=1e-6)
-    np.testing.assert_allclose(columns["expression"], output.expression * 2 + 1, rtol=1e-6)
-    assert np.isnan(columns["probability_low"]).all()
-    assert np.isnan(columns["expression_high"]).all()
+@pytest.mark.parametrize("n_bins", [5, 15])
+def test_equals_sklearn_on_bins_of_equal_count(n_bins):
+    truth, probability = calibrated(40 * n_bins)
+    share, mean = calibration_curve(truth, probability, n_bins=n_bins, strategy="quantile")
+    assert ece(truth, probability, n_bins) == pytest.approx(np.abs(share - mean).mean())
+    bins = calibration_bins(truth, probability, np.ones((1, len(truth))), n_bins=n_bins)
+    assert (bins.number == 40).all()
+    np.testing.assert_allclose(bins.high[0] / 40, share)
+    np.testing.assert_allclose(bins.expected[0] / 40, mean)
+
+
+def test_closed_forms():
+    truth = np.tile([1.0, 0.0, 0.0, 0.0], 25)
+    assert ece(truth, np.full(100, 0.25)) == pytest.approx(0)  # ties share a bin
+    assert ece(truth, np.full(100, 0.9)) == pytest.approx(0.65)
+    assert ece(truth, truth) == 0
+    assert ece(truth, 1 - truth) == 1
+
+
+def test_shrinks_with_the_number_of_calibrated_genes():
+    few, many = (np.mean([ece(*calibrated(n, seed)) for seed in range(20)]) for n in (200, 20_000))
+    assert many < 0.01 < few
+    truth, probability = calibrated(20_000)
+    assert ece(truth, expit(3 * np.log(probability / (1 - probability)))) > 0.05
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0, 0.1, 0.5, 0.9, 1]), st.integers(0, 3)), min_size=1))
+def test_a_weight_counts_like_a_repeated_gene_in_any_order(genes):
+    truth, probability, times = (np.array(values, dtype=float) for values in zip(*genes, strict=True))
+    found = expected_calibration_error(truth, probability, times[None])[0]
+    if times.sum() == 0:
+        assert np.isnan(found)
+        return
+    rows = np.random.default_rng(0).permutation(np.repeat(np.arange(len(truth)), times.astype(int)))
+    assert found == pytest.approx(ece(truth[rows], probability[rows]), abs=1e-12)
+    assert 0 <= found <= 1
+
+
+@pytest.fixture
+def adata():
+    truth, probability = calibrated(900)
+    obs = pd.DataFrame(
+        {"label": np.where(truth > 0, "high", "low"), "split": "test"}, index=[f"g{i}" for i in range(900)]
+    )
+    adata = ad.AnnData(obs=obs)
+    adata.uns["prediction"] = pd.DataFrame({"probability": probability}, index=obs.index)
+    return adata
+
+
+def test_interval_holds_the_value_and_covers_chance(adata):
+    rows = tl.evaluate(adata, adata.uns["prediction"], n_bootstrap=500).set_index("metric")
+    low, value, high = rows.loc["ECE", ["low", "value", "high"]]
+    assert 0 <= low < value < high < 0.08
+    inside = 0
+    for seed in range(60):
+        truth, probability = calibrated(900, seed)
+        a = adata.copy()
+        a.obs["label"] = np.where(truth > 0, "high", "low")
+        prediction = pd.DataFrame({"probability": np.clip(probability + 0.1, 0, 1)}, index=a.obs_names)
+        row = tl.evaluate(a, prediction, n_bootstrap=200).set_index("metric").loc["ECE"]
+        big, share = calibrated(200_000, seed)
+        inside += row["low"] <= ece(big, np.clip(share + 0.1, 0, 1)) <= row["high"]
+    assert inside / 60 > 0.85
+
+
+def test_diagram_draws_each_bin(adata):
+    worse = adata.uns["prediction"] ** 2
+    ax = pl.calibration(adata, {"good": adata.uns["prediction"], "low": worse}, n_bins=9)
+    truth = (adata.obs["label"] == "high").to_numpy(float)
+    errors = []
+    for container, table in zip(ax.containers, (adata.uns["prediction"], worse), strict=True):
+        share, mean = calibration_curve(truth, table["probability"], n_bins=9, strategy="quantile")
+        line, _, (bars,) = container
+        np.testing.assert_allclose(line.get_xdata(), mean)
+        np.testing.assert_allclose(line.get_ydata(), share)
+        errors.append(np.abs(share - mean).mean())
+        for count, segment in zip(share * 100, bars.get_segments(), strict=True):
+            expected = stats.binomtest(round(count), 100).proportion_ci(method="wilson")
+            np.testing.assert_allclose(segment[:, 1], [expected.low, expected.high], atol=1e-9)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "perfectly calibrated (ECE 0.000)",
+        f"good (ECE {errors[0]:.3f})",
+        f"low (ECE {errors[1]:.3f})",
+    ]
+    assert ax.get_title(loc="left").startswith("test split: 900 genes")
+    assert ax.get_xlabel() == "predicted probability of high (mean of bin)"
+
+
+def test_diagram_of_one_prediction_with_ties_on_given_axes(adata):
+    given_axes = plt.subplots()[1]
+    prediction = pd.DataFrame({"probability": np.repeat([0.2, 0.7], 450)}, index=adata.obs_names)
+    ax = pl.calibration(adata, prediction, ax=given_axes)
+    assert ax is given_axes
+    assert ax.containers[0][0].get_xdata() == pytest.approx([0.2, 0.7])
+
+
+def test_diagram_names_bad_input(adata):
+    with pytest.raises(ValueError, match="n_bins is 1; expected 2 or more"):
+        pl.calibration(adata, adata.uns["prediction"], n_bins=1)
+    with pytest.raises(ValueError, match="prediction has columns p; expected 'probability'"):
+        pl.calibration(adata, adata.uns["prediction"].set_axis(["p"], axis=1))
+    with pytest.raises(ValueError, match="no gene is in split 'train'"):
+        pl.calibration(adata, adata.uns["prediction"], split="train")
+
+
+def test_real_genes(e116):
+    adata = e116.copy()
+    pp.split_by_chromosome(adata)
+    pp.normalize(adata)
+    prediction = tl.fit_baseline(adata, tl.logistic_regression()._replace(regressor=None))
+    row = tl.evaluate(adata, prediction, splits="test", n_bootstrap=200).set_index("metric").loc["ECE"]
+    assert 0.005 < row["value"] < 0.05
+    ax = pl.calibration(adata, prediction)
+    assert f"ECE {row['value']:.3f}" in [text.get_text() for text in ax.get_legend().get_texts()]

@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from simplechrome_tk import pp, tl
-from simplechrome_tk.tl import _evaluate, _metrics
+from simplechrome_tk.tl import _metrics, _resample
 
 
 def make(n=300, *, ties=True, seed=0):
@@ -41,11 +41,20 @@ def make(n=300, *, ties=True, seed=0):
     return adata, prediction
 
 
+def ece(truth, probability, n_bins=15):
+    """Gene by gene: its bin is where the mean rank of its probability falls among all."""
+    bins = ((stats.rankdata(probability) - 0.5) / len(truth) * n_bins).astype(int)
+    groups = [(np.asarray(truth, float)[bins == b], probability[bins == b]) for b in np.unique(bins)]
+    return sum(len(high) / len(truth) * abs(high.mean() - chance.mean()) for high, chance in groups)
+
+
 def oracle(truth, probability, expression, predicted):
+    truth, probability = np.asarray(truth), np.asarray(probability)
     return {
         "AUROC": roc_auc_score(truth, probability),
         "AUPRC": average_precision_score(truth, probability),
         "accuracy": accuracy_score(truth, probability > 0.5),
+        "ECE": ece(truth, probability),
         "Pearson": stats.pearsonr(expression, predicted)[0],
         "Spearman": stats.spearmanr(expression, predicted)[0],
     }
@@ -83,6 +92,7 @@ def test_a_weight_counts_like_a_repeated_gene():
         "AUROC": _metrics.auroc(label, probability, weights),
         "AUPRC": _metrics.auprc(label, probability, weights),
         "accuracy": _metrics.accuracy(label, probability, weights),
+        "ECE": _metrics.expected_calibration_error(label, probability, weights),
         "Pearson": _metrics.pearson(expression, predicted, weights),
         "Spearman": _metrics.spearman(expression, predicted, weights),
     }
@@ -138,9 +148,9 @@ def test_rng_decides_the_interval_whatever_else_is_scored():
 
 def test_many_resamples_are_drawn_in_pieces(monkeypatch):
     adata, prediction = make(ties=False)
-    monkeypatch.setattr(_evaluate, "_WEIGHTS_AT_ONCE", 1_000)
+    monkeypatch.setattr(_resample, "_WEIGHTS_AT_ONCE", 1_000)
     pieces = tl.evaluate(adata, prediction, n_bootstrap=205)
-    monkeypatch.setattr(_evaluate, "_WEIGHTS_AT_ONCE", 10**9)
+    monkeypatch.setattr(_resample, "_WEIGHTS_AT_ONCE", 10**9)
     pd.testing.assert_frame_equal(pieces, tl.evaluate(adata, prediction, n_bootstrap=205))
 
 
@@ -150,7 +160,7 @@ def test_prediction_is_aligned_by_name():
     shuffled = pd.concat([prediction.sample(frac=1, random_state=0), prediction.iloc[[0]].set_axis(["other"])])
     pd.testing.assert_frame_equal(tl.evaluate(adata, shuffled, n_bootstrap=20), expected)
     test_only = prediction[adata.obs["split"] == "test"]
-    assert len(tl.evaluate(adata, test_only, splits=["test"], n_bootstrap=0)) == 5
+    assert len(tl.evaluate(adata, test_only, splits=["test"], n_bootstrap=0)) == 6
 
 
 def test_genes_without_truth_are_left_out_and_counted(caplog):
@@ -162,7 +172,10 @@ def test_genes_without_truth_are_left_out_and_counted(caplog):
     prediction.iloc[test[:9], 1] = np.nan
     with caplog.at_level(logging.INFO):
         table = tl.evaluate(adata, prediction, splits=["test"], n_bootstrap=0).set_index("metric")
-    assert table["n"].to_dict() == {"AUROC": 93, "AUPRC": 93, "accuracy": 93, "Pearson": 91, "Spearman": 91}
+    assert table["n"].to_dict() == dict.fromkeys(["AUROC", "AUPRC", "accuracy", "ECE"], 93) | {
+        "Pearson": 91,
+        "Spearman": 91,
+    }
     assert "test: 7 of 100 genes have no label" in caplog.text
     assert "test: 9 of 100 genes have no expression" in caplog.text
     kept = adata[test[9:]].copy()
@@ -270,7 +283,8 @@ def test_baseline_learns_from_training_genes_alone():
     np.testing.assert_allclose(prediction["probability"], classifier.predict_proba(adata.X)[:, 1])
     np.testing.assert_allclose(prediction["expression"], regressor.predict(adata.X), rtol=1e-5)
     assert list(prediction.index) == list(adata.obs_names)
-    assert tl.evaluate(adata, prediction, splits="test", n_bootstrap=0)["value"].min() > 0.2
+    table = tl.evaluate(adata, prediction, splits="test", n_bootstrap=0).set_index("metric")
+    assert table["value"].drop("ECE").min() > 0.2
     held_out = adata.copy()
     held_out.obs.loc[~train, "label"] = "low"
     held_out.obs.loc[~train, "expression"] = 0.0

@@ -205,7 +205,7 @@ def test_one_task_needs_only_its_own_column(simulated: ad.AnnData, task: str, co
     model.train(**QUICK)
     assert model.predict().columns.tolist() == [column, f"{column}_low", f"{column}_high"]
     assert set(model.evaluate()["metric"]) == (
-        {"AUROC", "AUPRC", "accuracy"} if task == "classification" else {"Pearson", "Spearman"}
+        {"AUROC", "AUPRC", "accuracy", "ECE"} if task == "classification" else {"Pearson", "Spearman"}
     )
 
 

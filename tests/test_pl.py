@@ -289,13 +289,14 @@ def test_metrics_draw_each_value_and_interval(adata, predictions):
     tables = {name: tl.evaluate(adata, table, n_bootstrap=50) for name, table in predictions.items()}
     tables["guess"] = tables["guess"][tables["guess"]["metric"] != "Pearson"]
     axes = pl.metrics(tables)
-    assert [ax.get_title() for ax in axes] == ["AUROC", "AUPRC", "accuracy", "Pearson", "Spearman"]
+    names = ["AUROC", "AUPRC", "accuracy", "ECE", "Pearson", "Spearman"]
+    assert [ax.get_title() for ax in axes] == ["ECE (lower is better)" if name == "ECE" else name for name in names]
     assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["good", "guess"]
-    for ax in axes:
+    for metric, ax in zip(names, axes, strict=True):
         for place, (name, table) in enumerate(tables.items()):
-            row = table[(table["split"] == "test") & (table["metric"] == ax.get_title())]
+            row = table[(table["split"] == "test") & (table["metric"] == metric)]
             drawn = [line.get_xdata() for line in ax.lines if line.get_ydata()[0] == place]
-            if name == "guess" and ax.get_title() == "Pearson":
+            if name == "guess" and metric == "Pearson":
                 assert drawn == []
             else:
                 np.testing.assert_allclose(drawn[0], row[["low", "high"]].to_numpy()[0])
@@ -308,7 +309,7 @@ def test_metrics_draw_each_value_and_interval(adata, predictions):
 
 def test_metrics_of_one_table(adata, predictions):
     axes = pl.metrics(tl.evaluate(adata, predictions["good"], n_bootstrap=0), split="train")
-    assert len(axes) == 5
+    assert len(axes) == 6
     assert len(axes[0].texts) == 1
 
 

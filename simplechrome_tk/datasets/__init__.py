@@ -3,6 +3,7 @@
 from simplechrome_tk.datasets._deepchrome import deepchrome, deepchrome_expression, deepchrome_sample, deepchrome_scores
 from simplechrome_tk.datasets._example import example
 from simplechrome_tk.datasets._example_tracks import ExampleTracks, example_tracks
+from simplechrome_tk.datasets._hic import hic_loops
 from simplechrome_tk.datasets._public import DatasetUnavailableError, cache_folder
 from simplechrome_tk.datasets._roadmap import ALL_MARKS, CELL_TYPES, CORE_MARKS, roadmap
 from simplechrome_tk.datasets._simulate import simulate
@@ -20,6 +21,7 @@ __all__ = [
     "deepchrome_scores",
     "example",
     "example_tracks",
+    "hic_loops",
     "roadmap",
     "simulate",
 ]

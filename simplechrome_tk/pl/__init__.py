@@ -1,5 +1,7 @@
 """Plots. Each returns its Axes; none saves or shows."""
 
+from simplechrome_tk.pl._calibration import calibration
+from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
@@ -7,4 +9,14 @@ from simplechrome_tk.pl._metrics import metrics
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
 
-__all__ = ["gene", "history", "mark_profiles", "metrics", "precision_recall", "qc", "roc"]
+__all__ = [
+    "calibration",
+    "compare",
+    "gene",
+    "history",
+    "mark_profiles",
+    "metrics",
+    "precision_recall",
+    "qc",
+    "roc",
+]

@@ -57,15 +57,17 @@ def roc(
     ValueError
         As :func:`simplechrome_tk.tl.evaluate`.
     """
-    pairs = _pairs(adata, predictions, split, label_key, split_key)
-    ax = _axes(ax, len(pairs))
+    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(pairs))
     color = colors(list(pairs))
     for name, (truth, predicted, _) in pairs.items():
         false, true, _ = roc_curve(truth, predicted, drop_intermediate=False)
-        ax.plot(false, true, color=color[name], label=_name(name, "AUROC", auroc(truth, predicted, _once(truth))[0]))
+        ax.plot(
+            false, true, color=color[name], label=curve_name(name, "AUROC", auroc(truth, predicted, once(truth))[0])
+        )
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="guessing (0.500)")
     ax.set(xlabel="low genes called high (fraction)", ylabel="high genes called high (fraction)")
-    return _finish(ax, pairs, split)
+    return finish_square(ax, pairs, split)
 
 
 def precision_recall(
@@ -94,20 +96,20 @@ def precision_recall(
     ValueError
         As :func:`simplechrome_tk.tl.evaluate`.
     """
-    pairs = _pairs(adata, predictions, split, label_key, split_key)
-    ax = _axes(ax, len(pairs))
+    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(pairs))
     color = colors(list(pairs))
     for name, (truth, predicted, _) in pairs.items():
         precision, recall, _ = precision_recall_curve(truth, predicted)
-        label = _name(name, "AUPRC", auprc(truth, predicted, _once(truth))[0])
+        label = curve_name(name, "AUPRC", auprc(truth, predicted, once(truth))[0])
         ax.step(recall, precision, where="post", color=color[name], label=label)
     share = next(iter(pairs.values())).truth.mean()
     ax.axhline(share, color=GREY, linestyle="--", linewidth=1, label=f"guessing ({share:.3f})")
     ax.set(xlabel="recall: high genes found (fraction)", ylabel="precision: correct calls (fraction)")
-    return _finish(ax, pairs, split)
+    return finish_square(ax, pairs, split)
 
 
-def _pairs(
+def labelled_pairs(
     adata: ad.AnnData,
     predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
     split: str,
@@ -129,19 +131,19 @@ def _pairs(
     return {name: pair(adata, table[PROBABILITY], truth, inside, name=split) for name, table in named.items()}
 
 
-def _once(truth: np.ndarray) -> np.ndarray:
+def once(truth: np.ndarray) -> np.ndarray:
     return np.ones((1, len(truth)))
 
 
-def _name(name: str, metric: str, value: float) -> str:
+def curve_name(name: str, metric: str, value: float) -> str:
     return f"{name} ({metric} {value:.3f})" if name else f"{metric} {value:.3f}"
 
 
-def _axes(ax: Axes | None, n_lines: int) -> Axes:
-    return plt.subplots(figsize=(4.2, 4.4 + 0.22 * n_lines), layout="constrained")[1] if ax is None else ax
+def square_axes(ax: Axes | None, n_lines: int) -> Axes:
+    return plt.subplots(figsize=(4.2, 4.7 + 0.22 * n_lines), layout="constrained")[1] if ax is None else ax
 
 
-def _finish(ax: Axes, pairs: dict[str, Pairs], split: str) -> Axes:
+def finish_square(ax: Axes, pairs: dict[str, Pairs], split: str) -> Axes:
     truth = next(iter(pairs.values())).truth
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     ax.set_title(f"{split} split: {len(truth):,} genes, {100 * truth.mean():.0f} % high", loc="left", fontsize="medium")

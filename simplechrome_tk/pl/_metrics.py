@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk.pl._style import colors
+from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +62,7 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
         for place, (name, table) in enumerate(chosen.items()):
             if metric in table.index:
                 _point(ax, place, table.loc[metric], color[name])
-        ax.set_title(metric, fontsize="medium")
+        ax.set_title(f"{metric} (lower is better)" if metric in LOWER_IS_BETTER else metric, fontsize="medium")
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
         ax.locator_params(axis="x", nbins=3)

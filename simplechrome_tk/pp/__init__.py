@@ -2,7 +2,9 @@
 
 from simplechrome_tk.pp._bigwig import bin_bigwig
 from simplechrome_tk.pp._bin import bin_peaks
+from simplechrome_tk.pp._contacts import contact_neighbors
 from simplechrome_tk.pp._control import subtract_control
+from simplechrome_tk.pp._id_neighbors import id_neighbors
 from simplechrome_tk.pp._label import label_expression, log_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
 from simplechrome_tk.pp._normalize import normalize
@@ -29,6 +31,8 @@ __all__ = [
     "bin_bigwig",
     "bin_peaks",
     "bin_reads",
+    "contact_neighbors",
+    "id_neighbors",
     "label_expression",
     "log_expression",
     "normalize",

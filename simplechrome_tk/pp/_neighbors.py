@@ -6,10 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import cell_types, obs_column
+from simplechrome_tk._require import cell_types
+from simplechrome_tk.pp._graph import Edges, check_n_neighbors, positions, write_graph
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -56,42 +55,25 @@ def tss_neighbors(
     ValueError
         When ``n_neighbors`` is below 1, a column or a TSS is missing, or no two genes share a chromosome.
     """
-    if n_neighbors < 1:
-        msg = f"n_neighbors is {n_neighbors}; expected at least 1."
-        raise ValueError(msg)
+    check_n_neighbors(n_neighbors)
     adata = adata.copy() if copy else adata
-    fix = "store each gene's position there (see sct.pp.bin_peaks)"
-    chrom = obs_column(adata, k.CHROM, fix=fix).astype(str)
-    tss = obs_column(adata, k.TSS, fix=fix).to_numpy(float)
-    if (nowhere := np.isnan(tss)).any():
-        msg = f"{int(nowhere.sum())} genes have no tss, such as {adata.obs_names[nowhere][0]!r}; leave them out."
-        raise ValueError(msg)
-    sign = np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0)
+    where = positions(adata)
     gene_parts, neighbor_parts = [], []
-    for members in adata.obs.groupby([cell_types(adata), chrom], observed=True).indices.values():
-        pairs = _nearest(tss[members], n_neighbors)
+    for members in adata.obs.groupby([cell_types(adata), where.chrom], observed=True).indices.values():
+        pairs = _nearest(where.tss[members], n_neighbors)
         gene_parts.append(members[pairs[0]])
         neighbor_parts.append(members[pairs[1]])
     gene, neighbor = np.concatenate(gene_parts), np.concatenate(neighbor_parts)
-    distance = tss[neighbor] - tss[gene]
     if max_distance is not None:
-        near = np.abs(distance) <= max_distance
-        gene, neighbor, distance = gene[near], neighbor[near], distance[near]
+        near = np.abs(where.distance(gene, neighbor)) <= max_distance
+        gene, neighbor = gene[near], neighbor[near]
     if not len(gene):
         within = "" if max_distance is None else f" and lie within max_distance={max_distance} bp"
         msg = f"no two of the {adata.n_obs} genes are neighbours: none share a cell type and a chromosome{within}."
         raise ValueError(msg)
-    shape = (adata.n_obs, adata.n_obs)
-    ones = np.ones(len(gene), dtype=np.float32)
-    adata.obsp[k.CONNECTIVITIES.format(key_added)] = sparse.csr_matrix((ones, (gene, neighbor)), shape=shape)
-    adata.obsp[k.DISTANCES.format(key_added)] = sparse.csr_matrix(
-        (distance * sign[gene], (gene, neighbor)), shape=shape
-    )
-    adata.uns[f"{key_added}_neighbors"] = {
-        "connectivities_key": k.CONNECTIVITIES.format(key_added),
-        "distances_key": k.DISTANCES.format(key_added),
-        "params": {"n_neighbors": n_neighbors, "max_distance": -1 if max_distance is None else max_distance},
-    }
+    params = {"n_neighbors": n_neighbors, "max_distance": -1 if max_distance is None else max_distance}
+    edges = Edges(gene, neighbor, np.ones(len(gene)))
+    write_graph(adata, edges, where, key_added=key_added, record={"params": params})
     few = int((np.bincount(gene, minlength=adata.n_obs) < n_neighbors).sum())
     if few:
         logger.warning(

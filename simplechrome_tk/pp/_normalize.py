@@ -43,9 +43,9 @@ def normalize(
         genes. ``"quantile"``: the same after the signal above 0 of each cell type has been given the distribution
         that the training genes have on average over their cell types, mark by mark and region by region, so that a
         model serves other cell types and pipelines. A cell type's own distribution is read from all its genes, so bring
-        them all at once. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and mapped to
-        [-1, 1]; ruled by outliers (the median lands near -0.9). The publication takes the maximum over all genes; here
-        it is taken over training genes, and larger values elsewhere exceed 1.
+        them all at once. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and
+        mapped to [-1, 1]; ruled by outliers (the median lands near -0.9). The publication takes the maximum over all
+        genes; here it is taken over training genes, and larger values elsewhere exceed 1.
     reference
         Constants to apply instead of fitting them: ``uns["normalize"]`` of another AnnData, or
         :attr:`simplechrome_tk.SimpleChrome.normalization` of a trained model. Then no split is needed.

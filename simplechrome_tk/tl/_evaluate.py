@@ -13,10 +13,11 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk._require import label_truth, split_of
 from simplechrome_tk.pp._label import expression_truth
 from simplechrome_tk.pp._split import gene_ids
-from simplechrome_tk.tl._metrics import accuracy, auprc, auroc, pearson, spearman
+from simplechrome_tk.tl._metrics import CLASSIFICATION, REGRESSION
+from simplechrome_tk.tl._resample import Sample, check_n_bootstrap, interval, known, recentre, resamples, score, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import anndata as ad
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROBABILITY = "probability"
-
-_WEIGHTS_AT_ONCE = 1_000_000
 
 
 def evaluate(
@@ -70,15 +69,23 @@ def evaluate(
     -------
     pandas.DataFrame
         One row per split and metric: ``split``, ``metric``, ``value``, ``low`` and ``high`` (2.5 and 97.5 percentiles
-        of the resamples), ``n`` (genes scored). Metrics are ``AUROC``, ``AUPRC`` (average precision) and ``accuracy``
-        (high above a probability of 0.5) for ``probability``, ``Pearson`` and ``Spearman`` for ``expression``. A
-        correlation with a constant is NaN.
+        of the resamples), ``n`` (genes scored). Metrics are ``AUROC``, ``AUPRC`` (average precision), ``accuracy``
+        (high above a probability of 0.5) and ``ECE`` (see Notes) for ``probability``, ``Pearson`` and ``Spearman`` for
+        ``expression``. A correlation with a constant is NaN.
 
     Raises
     ------
     ValueError
         When genes lack a prediction, a probability is outside 0 to 1, or a split has no genes, none with a label or
         expression, or one class only.
+
+    Notes
+    -----
+    ``ECE`` is the expected calibration error (Naeini et al., AAAI 2015): the mean distance between the probability of
+    *high* and the share of high genes over 15 bins (Guo et al., arXiv 1706.04599) of equal count (Nixon et al., arXiv
+    1904.01685); lower is better. Chance alone keeps it above 0, the more so the fewer genes: a linear model of
+    E116 with labels drawn from its own probabilities has .015 on 2,700 genes and .024 on 1,000. Its resamples are
+    shifted to have their median at the value, since drawing genes adds to the error of each bin.
 
     Examples
     --------
@@ -90,36 +97,52 @@ def evaluate(
     0  test     AUROC  0.750000  4
     1  test     AUPRC  0.833333  4
     2  test  accuracy  0.750000  4
+    3  test       ECE  0.325000  4
     """
-    if n_bootstrap < 0:
-        msg = f"n_bootstrap is {n_bootstrap}; expected 0 or more."
-        raise ValueError(msg)
+    check_n_bootstrap(n_bootstrap)
     split = split_of(adata, split_key)
-    chosen = _choose(split, splits, split_key)
-    tasks = {
-        PROBABILITY: (label_truth, label_key, {"AUROC": auroc, "AUPRC": auprc, "accuracy": accuracy}),
-        k.EXPRESSION: (expression_truth, expression_key, {"Pearson": pearson, "Spearman": spearman}),
-    }
-    columns = [column for column in tasks if column in prediction]
-    if not columns:
-        msg = (
-            f"prediction has columns {', '.join(map(str, prediction)) or 'none'}; expected {PROBABILITY!r}, "
-            f"{k.EXPRESSION!r} or both, as SimpleChrome.predict and sct.tl.fit_baseline return."
-        )
-        raise ValueError(msg)
-    streams = dict(zip(product(k.SPLITS, tasks), np.random.default_rng(rng).spawn(len(k.SPLITS) * 2), strict=True))
+    chosen = choose_splits(split, splits, split_key)
+    tasks = scored(label_key, expression_key)
+    columns = scorable(prediction, what="prediction")
+    generators = streams(rng, list(tasks))
     ids = gene_ids(adata)
     rows = []
     for name, column in product(chosen, columns):
-        measure, key, metrics = tasks[column]
-        pairs = pair(adata, prediction[column], measure(adata, key), split == name, name=name)
-        everything = np.ones((1, len(pairs.truth)))
-        resampled = _bootstrap(pairs, metrics, ids[pairs.rows], n_bootstrap, streams[name, column])
-        for metric, function in metrics.items():
-            value = function(pairs.truth, pairs.predicted, everything)[0]
-            low, high = _interval(resampled[metric], f"{metric} of {name}")
-            rows.append((name, metric, value, low, high, len(pairs.truth)))
+        task = tasks[column]
+        pairs = pair(adata, prediction[column], task.truth(adata), split == name, name=name)
+        draws = resamples(ids[pairs.rows], n_bootstrap, generators[name, column])
+        sample = Sample(pairs.truth, pairs.predicted, slice(None))
+        for metric, values in score({"": sample}, task.metrics, draws)[""].items():
+            resampled = recentre(known(values[1:], f"{metric} of {name}"), values[0], metric, floor=0.0)
+            rows.append((name, metric, values[0], *interval(resampled), len(pairs.truth)))
     return pd.DataFrame(rows, columns=["split", "metric", "value", "low", "high", "n"])
+
+
+class Task(NamedTuple):
+    """What a column of a prediction is scored against, and how."""
+
+    truth: Callable[[ad.AnnData], np.ndarray]
+    metrics: dict[str, Metric]
+
+
+def scored(label_key: str, expression_key: str) -> dict[str, Task]:
+    """Return the columns of a prediction that can be scored."""
+    return {
+        PROBABILITY: Task(lambda adata: label_truth(adata, label_key), CLASSIFICATION),
+        k.EXPRESSION: Task(lambda adata: expression_truth(adata, expression_key), REGRESSION),
+    }
+
+
+def scorable(prediction: pd.DataFrame, *, what: str) -> list[str]:
+    """Return the columns of ``prediction`` that can be scored, or raise a ``ValueError`` without any."""
+    columns = [column for column in (PROBABILITY, k.EXPRESSION) if column in prediction]
+    if not columns:
+        msg = (
+            f"{what} has columns {', '.join(map(str, prediction)) or 'none'}; expected {PROBABILITY!r}, "
+            f"{k.EXPRESSION!r} or both, as SimpleChrome.predict and sct.tl.fit_baseline return."
+        )
+        raise ValueError(msg)
+    return columns
 
 
 class Pairs(NamedTuple):
@@ -130,27 +153,43 @@ class Pairs(NamedTuple):
     rows: np.ndarray
 
 
-def pair(adata: ad.AnnData, predicted: pd.Series, truth: np.ndarray, inside: np.ndarray, *, name: str) -> Pairs:
-    """Align a column of a prediction with the genes of the split ``name``, the rows ``inside``, that have a truth."""
+def pair(
+    adata: ad.AnnData,
+    predicted: pd.Series,
+    truth: np.ndarray,
+    inside: np.ndarray,
+    *,
+    name: str,
+    cell: str = "",
+    model: str = "",
+) -> Pairs:
+    """Align a column of a prediction with those of the genes ``inside`` that have a truth.
+
+    A message calls these genes the split ``name``, of the ``cell`` type, and the prediction that of the ``model``,
+    where they have a name.
+    """
+    where = f"split {name!r}" + (f" of {cell}" if cell else "")
+    prediction = f"prediction {model!r}" if model else "prediction"
     if not predicted.index.is_unique:
         twice = predicted.index[predicted.index.duplicated()]
-        msg = f"prediction names {len(twice)} genes more than once, such as {twice[0]!r}; expected one row for each."
+        msg = f"{prediction} names {len(twice)} genes more than once, such as {twice[0]!r}; expected one row for each."
         raise ValueError(msg)
     if not inside.any():
-        msg = f"no gene is in split {name!r}; name other splits, or split anew with sct.pp.split_by_chromosome(adata)."
+        msg = f"no gene is in {where}; name other splits, or split anew with sct.pp.split_by_chromosome(adata)."
         raise ValueError(msg)
     rows = np.flatnonzero(inside & ~np.isnan(truth))
     what = "label" if predicted.name == PROBABILITY else "expression"
     if not len(rows):
-        msg = f"no {what} is known for any of the {int(inside.sum())} genes in split {name!r}; score other splits."
+        msg = f"no {what} is known for any of the {int(inside.sum())} genes in {where}; score other splits."
         raise ValueError(msg)
     if len(rows) < inside.sum():
-        logger.info("%s: %d of %d genes have no %s.", name, inside.sum() - len(rows), inside.sum(), what)
+        short = f"{name} of {cell}" if cell else name
+        logger.info("%s: %d of %d genes have no %s.", short, inside.sum() - len(rows), inside.sum(), what)
     wanted = adata.obs_names[rows]
     missing = wanted[~wanted.isin(predicted.index)]
     if len(missing):
         msg = (
-            f"prediction lacks {len(missing)} of the {len(wanted)} genes in split {name!r}, such as "
+            f"{prediction} lacks {len(missing)} of the {len(wanted)} genes in {where}, such as "
             f"{', '.join(missing[:3])}; expected an index of obs_names. Predict this AnnData, or subset it first."
         )
         raise ValueError(msg)
@@ -158,32 +197,32 @@ def pair(adata: ad.AnnData, predicted: pd.Series, truth: np.ndarray, inside: np.
     bad = ~np.isfinite(values)
     if bad.any():
         msg = (
-            f"{int(bad.sum())} of {len(values)} predictions of {predicted.name!r} in split {name!r} are missing or "
-            f"infinite, such as that of {wanted[bad][0]!r}; expected a number for every gene."
+            f"{prediction}: {int(bad.sum())} of {len(values)} predictions of {predicted.name!r} in {where} are missing "
+            f"or infinite, such as that of {wanted[bad][0]!r}; expected a number for every gene."
         )
         raise ValueError(msg)
     if predicted.name == PROBABILITY:
-        _check_probability(values, truth[rows], name)
+        _check_probability(values, truth[rows], where)
     return Pairs(truth[rows], values, rows)
 
 
-def _check_probability(values: np.ndarray, truth: np.ndarray, name: str) -> None:
+def _check_probability(values: np.ndarray, truth: np.ndarray, where: str) -> None:
     if values.min() < 0 or values.max() > 1:
         msg = (
-            f"probabilities in split {name!r} run from {values.min():.3g} to {values.max():.3g}; expected 0 to 1. "
+            f"probabilities in {where} run from {values.min():.3g} to {values.max():.3g}; expected 0 to 1. "
             "Turn logits into probabilities with scipy.special.expit."
         )
         raise ValueError(msg)
     if len(np.unique(truth)) < len(k.LABELS):
         only = k.LABELS[int(truth[0])]
         msg = (
-            f"all {len(truth)} labelled genes in split {name!r} are {only}; AUROC needs both classes. Score other "
+            f"all {len(truth)} labelled genes in {where} are {only}; AUROC needs both classes. Score other "
             "splits, or prediction[['expression']] alone."
         )
         raise ValueError(msg)
 
 
-def _choose(split: np.ndarray, splits: Sequence[str] | None, split_key: str) -> list[str]:
+def choose_splits(split: np.ndarray, splits: Sequence[str] | None, split_key: str) -> list[str]:
     if splits is None:
         return [name for name in k.SPLITS if (split == name).any()]
     chosen = [splits] if isinstance(splits, str) else list(splits)
@@ -195,35 +234,3 @@ def _choose(split: np.ndarray, splits: Sequence[str] | None, split_key: str) -> 
         )
         raise ValueError(msg)
     return chosen
-
-
-def _bootstrap(
-    pairs: Pairs, metrics: Mapping[str, Metric], ids: pd.Index, n_bootstrap: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Each metric on resampled genes, shape ``(n_bootstrap,)``. A resample is how often each gene was drawn."""
-    unit, genes = pd.factorize(ids)
-    step = max(1, _WEIGHTS_AT_ONCE // len(unit))
-    parts: dict[str, list[np.ndarray]] = {metric: [np.empty(0)] for metric in metrics}
-    for start in range(0, n_bootstrap, step):
-        size = min(step, n_bootstrap - start)
-        drawn = rng.integers(len(genes), size=(size, len(genes))) + np.arange(size)[:, None] * len(genes)
-        times = np.bincount(drawn.ravel(), minlength=size * len(genes)).reshape(size, len(genes))
-        weights = times[:, unit].astype(float)
-        for metric, function in metrics.items():
-            parts[metric].append(function(pairs.truth, pairs.predicted, weights))
-    return {metric: np.concatenate(values) for metric, values in parts.items()}
-
-
-def _interval(resampled: np.ndarray, what: str) -> tuple[float, float]:
-    known = resampled[~np.isnan(resampled)]
-    if len(known) < len(resampled):
-        logger.warning(
-            "%s: undefined in %d of %d resamples, which are left out.",
-            what,
-            len(resampled) - len(known),
-            len(resampled),
-        )
-    if not len(known):
-        return np.nan, np.nan
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
