@@ -1,4 +1,4 @@
-"""What benchmarks share: data, models by name, and predictions that are kept so that a run can go on where it stopped."""
+"""What benchmarks share: data, and predictions that are kept so that a run can go on where it stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 import simplechrome_tk as sct
@@ -45,7 +44,10 @@ def load(cells: tuple[str, ...], inputs: str, *, method: str = "log1p", nine_mar
 
 
 def kept(name: Sequence[str], predict: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """Return the prediction of that name, made now unless an earlier run has kept it; ``attrs["seconds"]`` to make it."""
+    """Return the prediction of that name, made now unless an earlier run has kept it; ``attrs`` tell the seconds.
+
+    Predictions lie in ``build/benchmark``; remove that folder after a change of the models.
+    """
     path = KEPT.joinpath(*(part.replace(" ", "_").replace("/", "-") for part in name)).with_suffix(".csv.gz")
     if not path.exists():
         start = time.perf_counter()
