@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TUTORIALS := $(wildcard tutorials/*.ipynb)
 NOTEBOOKS := $(TUTORIALS) $(wildcard notebooks/*.ipynb)
-BENCHMARKS := $(wildcard benchmarks/*.py)
+BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 BUILT := build/tutorials
 
 # What the user's shell and home hold must not change which packages, kernel, settings or plot backend are used.

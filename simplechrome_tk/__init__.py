@@ -3,8 +3,9 @@
 from importlib.metadata import version
 
 from simplechrome_tk import datasets, get, io, nn, pl, pp, tl
+from simplechrome_tk._pretrained import load_pretrained, pretrained_card
 from simplechrome_tk.model import SimpleChrome
 
 __version__ = version("simplechrome-tk")
 
-__all__ = ["SimpleChrome", "datasets", "get", "io", "nn", "pl", "pp", "tl"]
+__all__ = ["SimpleChrome", "datasets", "get", "io", "load_pretrained", "nn", "pl", "pp", "pretrained_card", "tl"]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
-from simplechrome_tk._require import blocks, label_truth, obs_column
+from simplechrome_tk._require import blocks, cell_types, label_truth, obs_column
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import anndata as ad
+    from scipy import sparse
 
+
+logger = logging.getLogger(__name__)
 
 _FEWEST_LABELS, _FEWEST_OF_A_CLASS = 10, 5  # five folds, with both classes in each
 _LOG_LENGTH, _LOG_LENGTH_SD = 4.33, 0.63  # of log10(bp), over the 18,483 genes of `datasets.roadmap`
@@ -116,10 +120,31 @@ def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
     if missing:
         msg = (
             f"obsp has no {' and '.join(missing)} (found: {', '.join(adata.obsp) or 'none'}): run "
-            f"sct.pp.tss_neighbors(adata, key_added={key!r}) first."
+            f"sct.pp.tss_neighbors(adata, key_added={key!r}) or sct.pp.contact_neighbors first."
         )
         raise ValueError(msg)
-    return nn.Graph(*(adata.obsp[slot] for slot in slots))
+    connectivities, distances = (adata.obsp[slot] for slot in slots)
+    _check_distances(adata, distances, key)
+    return nn.Graph(connectivities, distances)
+
+
+def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) -> None:
+    """Raise ``ValueError`` when the graph's distances are not those between these genes."""
+    if k.TSS not in adata.obs:
+        return
+    pairs = distances.tocoo()
+    tss = adata.obs[k.TSS].to_numpy(float)
+    between = tss[pairs.col] - tss[pairs.row]
+    wrong = (pairs.data != 0) & (np.abs(np.abs(between) - np.abs(pairs.data)) > 1)
+    if wrong.any():
+        gene, neighbor = pairs.row[wrong][0], pairs.col[wrong][0]
+        msg = (
+            f"the graph {key!r} is not of these genes: {int(wrong.sum())} of its distances are not those between their "
+            f"TSS, such as {pairs.data[wrong][0]:g} bp from {adata.obs_names[gene]!r} to "
+            f"{adata.obs_names[neighbor]!r}, which are {between[wrong][0]:g} bp apart. Make the graph anew on this "
+            "AnnData."
+        )
+        raise ValueError(msg)
 
 
 def observe(adata: ad.AnnData, *, task: str, label_key: str, expression_key: str) -> Observed:
@@ -128,6 +153,26 @@ def observe(adata: ad.AnnData, *, task: str, label_key: str, expression_key: str
     label = unknown if task == "regression" else label_truth(adata, label_key)
     expression = unknown if task == "classification" else expression_truth(adata, expression_key)
     return Observed(label, expression)
+
+
+def report_unlabelled(adata: ad.AnnData, observed: Observed, split: np.ndarray) -> None:
+    """Of several cell types log those of which nothing is known; raise where all labels of one are of one class."""
+    members = cell_types(adata).groupby(cell_types(adata)).indices
+    for cell, genes in members.items() if len(members) > 1 else ():
+        train = genes[split[genes] == "train"]
+        label = observed.label[train]
+        found = np.unique(label[~np.isnan(label)])
+        if len(found) == 1:
+            msg = (
+                f"cell type {cell!r}: all {int((~np.isnan(label)).sum())} labelled training genes are "
+                f"{k.LABELS[int(found[0])]}; expected both classes. Label them with sct.pp.label_expression, which "
+                "takes each cell type's own median."
+            )
+            raise ValueError(msg)
+        if not len(found) and np.isnan(observed.expression[train]).all():
+            logger.warning(
+                "Cell type %r has no label or expression to train on: its marks train the latent only.", cell
+            )
 
 
 def check_counts(adata: ad.AnnData) -> None:

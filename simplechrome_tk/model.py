@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
@@ -25,19 +23,21 @@ from simplechrome_tk._inputs import (
     observe,
     reads_body,
     region_shapes,
+    report_unlabelled,
 )
 from simplechrome_tk._require import split_of
 from simplechrome_tk._settings import Settings
 from simplechrome_tk._store import read_model, write_model
+from simplechrome_tk._training import Genes, adapt, train
 from simplechrome_tk.tl._evaluate import PROBABILITY, evaluate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
 
     import anndata as ad
 
     from simplechrome_tk._settings import Likelihood, Preset, Task
+    from simplechrome_tk._training import Trained
 
 
 class SimpleChrome:
@@ -196,7 +196,11 @@ class SimpleChrome:
             latent={"epochs": latent_epochs, **shared},
             expression={"epochs": expression_epochs, "patience": patience, **shared},
         )
-        self._fit(self._networks(), recipe, phases=("latent", "expression"), progress=progress)
+        phases = ("latent", "expression")
+        adata = self._data(None)
+        genes = self._genes(adata)
+        report_unlabelled(adata, genes.observed, genes.split)
+        self._take(train(self._networks(), genes, recipe, seeds=self.settings.seeds, phases=phases, progress=progress))
 
     def fine_tune(
         self,
@@ -230,8 +234,7 @@ class SimpleChrome:
             When the data do not fit the model, a split has no genes or one class only.
         """
         self._require_trained()
-        model = copy.copy(self)
-        model.adata = self._data(adata)
+        adata = self._data(adata)
         recipe = self.settings.recipe(
             latent={},
             expression={
@@ -244,8 +247,16 @@ class SimpleChrome:
         if learning_rate is None:
             slower = dataclasses.replace(recipe.expression, learning_rate=recipe.expression.learning_rate / 4)
             recipe = dataclasses.replace(recipe, expression=slower)
-        model._fit(copy.deepcopy(self._net.networks), recipe, phases=("expression",), progress=progress)
-        return model
+        networks = copy.deepcopy(self._net.networks)
+        trained = train(
+            networks,
+            self._genes(adata),
+            recipe,
+            seeds=self.settings.seeds,
+            phases=("expression",),
+            progress=progress,
+        )
+        return self._with(adata, trained, self.settings)
 
     def adapt(self, adata: ad.AnnData) -> SimpleChrome:
         """Learn from a few labels of another cell type, on top of what this model knows; return the new model.
@@ -275,33 +286,8 @@ class SimpleChrome:
         """
         self._require_trained()
         adata = self._data(adata)
-        settings = self.settings
-        observed = observe(
-            adata, task=settings.task, label_key=settings.label_key, expression_key=settings.expression_key
-        )
-        rows = observed.known(split_of(adata, settings.split_key))
-        center, scale = self._readout.center, self._readout.scale
-        x, graph = self._tensor(adata), self._graph(adata)
-        targets = nn.Targets(
-            label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
-        )
-        genes = torch.as_tensor(rows, device=self.device)
-        adapted = [
-            nn.adapt(net, x, targets, genes=genes, graph=graph, seed=seed)
-            for net, seed in zip(self._net.networks, settings.seeds, strict=True)
-        ]
-        model = copy.copy(self)
-        model.adata = adata
-        model.settings = dataclasses.replace(settings, adapted=True)
-        model._net = nn.Ensemble(member.net for member in adapted).eval()
-        model._readout = Readout.fit(
-            nn.mean_output([member.held_out for member in adapted]),
-            observed.label[rows],
-            observed.expression[rows],
-            center=center,
-            scale=scale,
-        )
-        return model
+        trained = adapt(self._net.networks, self._genes(adata), self._readout, seeds=self.settings.seeds)
+        return self._with(adata, trained, dataclasses.replace(self.settings, adapted=True))
 
     @property
     def is_trained(self) -> bool:
@@ -477,54 +463,21 @@ class SimpleChrome:
             for seed in self.settings.seeds
         ]
 
-    def _fit(
-        self, networks: list[nn.SimpleChromeNet], recipe: nn.Recipe, *, phases: Sequence[str], progress: bool
-    ) -> None:
-        """Train networks in place on the model's data and take them over once all are done."""
-        adata, settings = self._data(None), self.settings
-        observed = observe(
-            adata, task=settings.task, label_key=settings.label_key, expression_key=settings.expression_key
-        )
-        rows = observed.rows(split_of(adata, settings.split_key))
-        center, scale = 0.0, 1.0
-        if settings.task != "classification":
-            measured = observed.expression[rows["train"]]
-            center, scale = float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0
-        x, graph = self._tensor(adata), self._graph(adata)
-        targets = nn.Targets(
-            label=self._to_device(observed.label), expression=self._to_device((observed.expression - center) / scale)
-        )
-        train, valid = (torch.as_tensor(rows[name], device=self.device) for name in ("train", "valid"))
-        history: list[dict[str, Any]] = []
-        total = sum(getattr(recipe, phase).epochs for phase in phases) * settings.n_models
-        members = []
-        with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
-            for number, (seed, net) in enumerate(zip(settings.seeds, networks, strict=True)):
-                torch.manual_seed(seed)
-                fits = {
-                    "latent": nn.fit_latent(net, x, held_out=valid, recipe=recipe),
-                    "expression": nn.fit_expression(
-                        net, x, targets, train=train, valid=valid, graph=graph, recipe=recipe
-                    ),
-                }
-                epoch = itertools.count(1)
-                for phase in phases:
-                    for row in fits[phase]:
-                        history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
-                        bar.set_description(f"{phase} {number + 1}/{settings.n_models}")
-                        bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
-                        bar.update()
-                members.append(net.eval())
-        self._net, self._history = nn.Ensemble(members), history
-        output = self._net.predict_all(x, graph=graph)
-        held_out = rows["valid"]
-        self._readout = Readout.fit(
-            nn.Output(output.logit[valid], output.expression[valid]),
-            observed.label[held_out],
-            observed.expression[held_out],
-            center=center,
-            scale=scale,
-        )
+    def _with(self, adata: ad.AnnData, trained: Trained, settings: Settings) -> SimpleChrome:
+        """Return a model like this one that was trained on other data."""
+        model = copy.copy(self)
+        model.adata, model.settings = adata, settings
+        model._take(trained)
+        return model
+
+    def _take(self, trained: Trained) -> None:
+        self._net, self._readout = trained.ensemble, trained.readout
+        self._history = trained.history or self._history
+
+    def _genes(self, adata: ad.AnnData) -> Genes:
+        s = self.settings
+        observed = observe(adata, task=s.task, label_key=s.label_key, expression_key=s.expression_key)
+        return Genes(self._tensor(adata), self._graph(adata), observed, split_of(adata, s.split_key))
 
     def _require_trained(self) -> None:
         if not self.is_trained:

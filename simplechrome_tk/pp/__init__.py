@@ -17,6 +17,7 @@ from simplechrome_tk.pp._split import (
     split_deepchrome,
     split_random,
 )
+from simplechrome_tk.pp._stack import stack_cell_types
 from simplechrome_tk.pp._window import BODY_WINDOW, CONTEXT_WINDOW, DEFAULT_WINDOWS, TES_WINDOW, TSS_WINDOW, Window
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "split_by_chromosome",
     "split_deepchrome",
     "split_random",
+    "stack_cell_types",
     "subtract_control",
     "tss_neighbors",
 ]

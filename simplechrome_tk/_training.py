@@ -1,0 +1,105 @@
+"""Train networks on the genes of an AnnData, and learn what their output means."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from simplechrome_tk import nn
+from simplechrome_tk._calibration import Readout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simplechrome_tk._inputs import Observed
+
+
+class Genes(NamedTuple):
+    """What networks read of genes, and what is known of them.
+
+    ``x`` ``(n_genes, n_columns + n_covariates)`` and ``graph`` on the device; ``observed`` and ``split``,
+    ``(n_genes,)`` each, in memory.
+    """
+
+    x: torch.Tensor
+    graph: nn.Graph | None
+    observed: Observed
+    split: np.ndarray
+
+    def targets(self, center: float, scale: float) -> nn.Targets:
+        """Labels, and expression in units of ``scale`` around ``center``, on the device."""
+        expression = (self.observed.expression - center) / scale
+        return nn.Targets(*(self.x.new_tensor(values) for values in (self.observed.label, expression)))
+
+    def readout(self, output: nn.Output, rows: np.ndarray, center: float, scale: float) -> Readout:
+        """Learn what the output for ``rows`` means."""
+        observed = self.observed
+        return Readout.fit(output, observed.label[rows], observed.expression[rows], center=center, scale=scale)
+
+
+class Trained(NamedTuple):
+    """Networks, what their output means, and one row per epoch."""
+
+    ensemble: nn.Ensemble
+    readout: Readout
+    history: list[dict[str, Any]]
+
+
+def train(
+    networks: Sequence[nn.SimpleChromeNet],
+    genes: Genes,
+    recipe: nn.Recipe,
+    *,
+    seeds: Sequence[int],
+    phases: Sequence[str],
+    progress: bool,
+) -> Trained:
+    """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"`` or both.
+
+    The caller's random state is left as it was.
+    """
+    rows = genes.observed.rows(genes.split)
+    measured = genes.observed.expression[rows["train"]]
+    known = measured[~np.isnan(measured)]
+    center, scale = (float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
+    targets = genes.targets(center, scale)
+    learnt, held_out = (torch.as_tensor(rows[name], device=genes.x.device) for name in ("train", "valid"))
+    history: list[dict[str, Any]] = []
+    total = sum(getattr(recipe, phase).epochs for phase in phases) * len(networks)
+    with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
+        for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
+            torch.manual_seed(seed)
+            fits = {
+                "latent": nn.fit_latent(net, genes.x, held_out=held_out, recipe=recipe),
+                "expression": nn.fit_expression(
+                    net, genes.x, targets, train=learnt, valid=held_out, graph=genes.graph, recipe=recipe
+                ),
+            }
+            epoch = itertools.count(1)
+            for phase in phases:
+                for row in fits[phase]:
+                    history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
+                    bar.set_description(phase if len(networks) == 1 else f"{phase}, model {number + 1}")
+                    bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
+                    bar.update()
+    ensemble = nn.Ensemble(networks).eval()
+    output = nn.Output(*(values[held_out] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
+    return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), history)
+
+
+def adapt(networks: Sequence[nn.SimpleChromeNet], genes: Genes, readout: Readout, *, seeds: Sequence[int]) -> Trained:
+    """Add to a copy of each network what the labelled genes outside the test split say."""
+    rows = genes.observed.known(genes.split)
+    center, scale = readout.center, readout.scale
+    labelled = torch.as_tensor(rows, device=genes.x.device)
+    adapted = [
+        nn.adapt(net, genes.x, genes.targets(center, scale), genes=labelled, graph=genes.graph, seed=seed)
+        for net, seed in zip(networks, seeds, strict=True)
+    ]
+    held_out = nn.mean_output([member.held_out for member in adapted])
+    ensemble = nn.Ensemble(member.net for member in adapted).eval()
+    return Trained(ensemble, genes.readout(held_out, rows, center, scale), [])

@@ -1,0 +1,98 @@
+"""Put cell types on top of each other."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal, get_args
+
+import anndata as ad
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+Marks = Literal["same", "shared"]
+
+
+def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same") -> ad.AnnData:
+    """Stack the genes of several cell types along ``obs``, to train one model on all of them.
+
+    Parameters
+    ----------
+    adatas
+        Genes by bins of each cell type, not yet normalised, with the same windows. They are left as they are.
+    marks
+        ``"same"`` expects the same marks in every cell type. ``"shared"`` keeps those that all have, and logs which
+        are left out.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``obs_names`` are ``gene:cell_type``, ``obs["cell_type"]`` a categorical in the order given; columns of ``obs``
+        and records of ``uns`` are those that all share. Graphs in ``obsp`` are left out: make them anew, they stay
+        within a cell type.
+
+    Raises
+    ------
+    ValueError
+        When there are no cell types, one is normalised already, or marks or windows differ.
+
+    Examples
+    --------
+    >>> import simplechrome_tk as sct
+    >>> adata = sct.datasets.simulate(300)
+    >>> both = sct.pp.stack_cell_types({"A": adata, "B": adata})
+    >>> both.n_obs, both.obs_names[0].endswith(":A")
+    (600, True)
+    """
+    if marks not in get_args(Marks):
+        msg = f"marks is {marks!r}; choose one of {', '.join(get_args(Marks))}."
+        raise ValueError(msg)
+    if not adatas:
+        msg = "no cell types to stack; expected a mapping such as {'GM12878': adata, 'K562': other}."
+        raise ValueError(msg)
+    normalized = [cell for cell, adata in adatas.items() if "normalize" in adata.uns]
+    if normalized:
+        msg = (
+            f"{', '.join(normalized)}: X is normalised already; stack raw signal and normalise all cell types together "
+            "(adata.X = adata.layers.pop('signal'); del adata.uns['normalize'])."
+        )
+        raise ValueError(msg)
+    held = {cell: list(dict.fromkeys(blocks(adata)["mark"])) for cell, adata in adatas.items()}
+    shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
+    extra = {cell: [mark for mark in own if mark not in shared] for cell, own in held.items()}
+    _report_marks(shared, {cell: own for cell, own in extra.items() if own}, marks)
+    parts = []
+    for cell, adata in adatas.items():
+        part = adata[:, adata.var[k.MARK].isin(shared)]
+        part = ad.AnnData(part.X, obs=part.obs.assign(**{k.CELL_TYPE: cell}), var=part.var, uns=dict(part.uns))
+        part.obs_names = [f"{name}:{cell}" for name in part.obs_names]
+        parts.append(part)
+    first = parts[0].var_names
+    for cell, part in zip(adatas, parts, strict=True):
+        if set(part.var_names) != set(first):
+            odd = sorted(set(part.var_names) ^ set(first))
+            msg = (
+                f"{cell} and {next(iter(adatas))} differ in {len(odd)} columns, such as {odd[0]}; expected the same "
+                "windows. Bin both with the same windows."
+            )
+            raise ValueError(msg)
+    stacked = ad.concat([part[:, first] for part in parts], merge="same", uns_merge="same")
+    stacked.obs[k.CELL_TYPE] = pd.Categorical(stacked.obs[k.CELL_TYPE], categories=list(adatas))
+    return stacked
+
+
+def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) -> None:
+    if not extra:
+        return
+    differing = "; ".join(f"{cell}: {', '.join(own)}" for cell, own in extra.items())
+    if not shared or marks == "same":
+        found = f"shared by all: {', '.join(shared) or 'none'}; beyond them {differing}"
+        msg = f"cell types hold different marks ({found}); expected the same. marks='shared' keeps those that all have."
+        raise ValueError(msg)
+    logger.warning("Marks that not all cell types have are left out (%s); kept: %s.", differing, ", ".join(shared))
