@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from simplechrome_tk.datasets._public import CACHE_VARIABLE, DatasetUnavailableError, cache_folder
-from simplechrome_tk.datasets._roadmap import roadmap
+from simplechrome_tk.datasets._roadmap import CELL_TYPES, roadmap
 from simplechrome_tk.datasets._simulate import simulate
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
     except DatasetUnavailableError as error:
         if os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0"):
             raise
-        adata = simulate(n_genes_simulated, **{name: kwargs[name] for name in ("marks", "windows") if name in kwargs})
+        kept = {name: kwargs[name] for name in ("marks", "windows") if name in kwargs}
+        adata = simulate(n_genes_simulated, rng=list(CELL_TYPES).index(cell_type), **kept)
         asked = f"roadmap({cell_type!r})" + (" and the genes asked for" if kwargs.get("genes") is not None else "")
         print(banner(n_genes_simulated, asked, error, remedy=_DOWNLOAD.format(cache=cache_folder())))
         adata.uns["dataset"] = "simulated"
