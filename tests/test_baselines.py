@@ -34,7 +34,7 @@ def short(baseline: tl.NetworkBaseline, **changes: object) -> tl.NetworkBaseline
 
 BASELINES = {
     "logistic": tl.logistic_regression(),
-    "boosting": tl.gradient_boosting(n_rounds=20, n_seeds=2),
+    "boosting": tl.gradient_boosting(classifier_rounds=20, regressor_rounds=20, n_seeds=2),
     "pca": tl.pca_head(8),
     "mlp": short(tl.mlp()),
     "deepchrome": short(tl.deepchrome()),

@@ -310,7 +310,7 @@ def one_thread():
 
 
 def boosting(rng):
-    return tl.gradient_boosting(n_rounds=20, n_seeds=2, rng=rng)
+    return tl.gradient_boosting(classifier_rounds=20, regressor_rounds=20, n_seeds=2, rng=rng)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -83,10 +83,11 @@ class DeepChrome(nn.Module):
     Notes
     -----
     Bioinformatics 32:i639-i648, doi:10.1093/bioinformatics/btw427; sizes as in ``code/2_model.lua`` of
-    https://github.com/QData/DeepChrome. Published for one region of 100 bins. Deviations: a logit where two
-    log-probabilities were, which is the same model; an output for expression; with several regions, a convolution for
-    each, joined before the dropout. The published training is plain gradient descent, one gene at a time, 100 epochs at
-    a rate of 0.001, on read counts; :func:`simplechrome_tk.tl.deepchrome` says what is used here.
+    https://github.com/QData/DeepChrome. Published for one region of 100 bins, the last of which no complete maximum
+    covers, so that it is not read. Deviations: a logit where two log-probabilities were, which is the same model; an
+    output for expression; with several regions, a convolution for each, joined before the dropout: our extension, to
+    read the same inputs as other models. The published training is plain gradient descent, one gene at a time, 100
+    epochs at a rate of 0.001, on read counts; :func:`simplechrome_tk.tl.deepchrome` says what is used here.
 
     Examples
     --------
@@ -146,8 +147,9 @@ class AttentiveChrome(nn.Module):
     ``v2PyTorch`` of https://github.com/QData/AttentiveChrome. Published for one region of 100 bins. Deviations: the
     published code takes a sigmoid in the network and another in its loss, here there is one; its dropout acts between
     layers of an LSTM, of which there is one, and so never; an output for expression; with several regions, all of this
-    for each, joined before the last layer. The published training is Adam at a rate of 0.0001, batches of 10, 90
-    epochs, gradients cut to a norm of 1; :func:`simplechrome_tk.tl.attentivechrome` says what is used here.
+    for each, joined before the last layer: our extension, to read the same inputs as other models. The published
+    training is Adam at a rate of 0.0001, batches of 10, 90 epochs, gradients cut to a norm of 1;
+    :func:`simplechrome_tk.tl.attentivechrome` says what is used here.
 
     Examples
     --------
