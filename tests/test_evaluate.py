@@ -324,8 +324,7 @@ def one_thread():
 
 
 def boosting(rng):
-    classifier, regressor = tl.gradient_boosting(rng=rng)
-    return tl.Baseline(classifier.set_params(max_iter=20), regressor.set_params(max_iter=20))
+    return tl.gradient_boosting(classifier_rounds=20, regressor_rounds=20, n_seeds=2, rng=rng)
 
 
 @pytest.mark.usefixtures("one_thread")

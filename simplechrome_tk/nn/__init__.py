@@ -1,15 +1,25 @@
 """The networks and how they are trained: plain torch, no AnnData."""
 
+from simplechrome_tk.nn import baselines
 from simplechrome_tk.nn._adapt import adapt
 from simplechrome_tk.nn._attention import NeighborAttention
 from simplechrome_tk.nn._build import PAPER_RECIPE, build_network, build_paper_network
 from simplechrome_tk.nn._ensemble import Ensemble, mean_output
-from simplechrome_tk.nn._fit import Phase, Recipe, Targets, expression_loss, fit_expression, fit_latent, latent_loss
+from simplechrome_tk.nn._fit import (
+    Phase,
+    Recipe,
+    Targets,
+    expression_loss,
+    fit_expression,
+    fit_latent,
+    fit_network,
+    latent_loss,
+)
 from simplechrome_tk.nn._graph import N_EDGE_FEATURES, Graph
 from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
 from simplechrome_tk.nn._network import Correction, Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
-from simplechrome_tk.nn._predict import encode, evaluating, predict
+from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
 from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, RegionEncoder, RegionShape
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "SimpleChromeNet",
     "Targets",
     "adapt",
+    "baselines",
     "build_network",
     "build_paper_network",
     "encode",
@@ -42,7 +53,9 @@ __all__ = [
     "expression_loss",
     "fit_expression",
     "fit_latent",
+    "fit_network",
     "latent_loss",
     "mean_output",
     "predict",
+    "predict_network",
 ]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
+from simplechrome_tk.nn._loop import keep_best, run_epochs
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
-from simplechrome_tk.nn._predict import encode, evaluating, predict
+from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
 from simplechrome_tk.nn._vae import Latent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from simplechrome_tk.nn._graph import Graph
-
-
-Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,7 @@ class Phase:
     ``one_cycle`` warms the learning rate up to ``learning_rate`` and anneals it to 0; else it is constant.
     ``average`` is the decay of the running mean of the weights, which is what is kept; 0 keeps the weights themselves.
     ``patience`` is the number of epochs without a better validation score after which the phase ends.
+    ``max_gradient`` is the norm to which longer gradients are cut; ``None`` leaves them.
     """
 
     epochs: int
@@ -41,6 +38,7 @@ class Phase:
     one_cycle: bool = False
     average: float = 0.0
     patience: int = 5
+    max_gradient: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def fit_latent(
 
     epochs = iter(range(n_epochs))
     parameters = [*net.encoder.parameters(), *net.decoder.parameters(), *net.likelihood.parameters()]
-    for trained, train_loss in _epochs(net, parameters, recipe.latent, n_genes=len(x), shuffle=batches, loss=loss):
+    for trained, train_loss in run_epochs(net, parameters, recipe.latent, n_genes=len(x), shuffle=batches, loss=loss):
         with evaluating(trained):
             latent = trained.encode(x[held_out])
             reached = latent_loss(trained, x[held_out], latent, kl_weight=recipe.kl_weight)
@@ -211,69 +209,61 @@ def fit_expression(
     heads = [module for module in (net.attention, net.head) if module is not None]
     parts = [net] if frozen is None else heads
     parameters = [parameter for part in parts for parameter in part.parameters()]
-    best, best_score, since = None, -np.inf, 0
-    try:
-        for trained, train_loss in _epochs(
-            net, parameters, recipe.expression, n_genes=len(train), shuffle=shuffle, loss=loss
-        ):
-            output = predict(trained, x, graph=graph, genes=valid)
-            row = _scores(output, _at(targets, valid), regression_weight=recipe.regression_weight)
-            score = float(np.nanmean([row["valid_auroc"], row["valid_pearson"]]))
-            since += 1
-            if score > best_score:
-                best, best_score, since = copy.deepcopy(trained.state_dict()), score, 0
-            yield {"train_loss": train_loss, **row}
-            if since >= recipe.expression.patience:
-                return
-    finally:
-        if best is not None:
-            net.load_state_dict(best)
+
+    def score(trained: SimpleChromeNet) -> dict[str, float]:
+        output = predict(trained, x, graph=graph, genes=valid)
+        return _scores(output, _at(targets, valid), regression_weight=recipe.regression_weight)
+
+    epochs = run_epochs(net, parameters, recipe.expression, n_genes=len(train), shuffle=shuffle, loss=loss)
+    yield from keep_best(net, epochs, score, patience=recipe.expression.patience)
 
 
-def _epochs(
-    net: SimpleChromeNet,
-    parameters: list[nn.Parameter],
-    phase: Phase,
+def fit_network(
+    net: nn.Module,
+    x: torch.Tensor,
+    targets: Targets,
     *,
-    n_genes: int,
-    shuffle: Callable[[], torch.Tensor],
-    loss: Callable[[torch.Tensor], torch.Tensor],
-) -> Iterator[tuple[SimpleChromeNet, float]]:
-    """Train and yield after each epoch the network to keep and the mean training loss."""
-    optimizer = torch.optim.AdamW(parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, fused=True)
-    schedule = None
-    if phase.one_cycle:
-        n_steps = phase.epochs * -(-n_genes // phase.batch_size)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, phase.learning_rate, total_steps=n_steps)
-    averaged = AveragedModel(net, multi_avg_fn=_running_mean(phase.average)) if phase.average else None
-    for _ in range(phase.epochs):
-        net.train()
-        total = torch.zeros((), device=parameters[0].device)
-        for genes in shuffle().split(phase.batch_size):
-            batch_loss = loss(genes)
-            optimizer.zero_grad(set_to_none=True)
-            batch_loss.backward()
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-            if averaged is not None:
-                averaged.update_parameters(net)
-            total += batch_loss.detach() * len(genes)
-        yield (net if averaged is None else cast("SimpleChromeNet", averaged.module)), float(total) / n_genes
+    train: torch.Tensor,
+    valid: torch.Tensor,
+    phase: Phase,
+    regression_weight: float,
+) -> Iterator[dict[str, float]]:
+    """Train any network from marks to :class:`Output`, such as those of ``nn.baselines``, on labels and expression.
 
+    Batches, loss, early stopping and the weights that are kept are those of :func:`fit_expression`.
 
-def _running_mean(decay: float) -> Callable[[Weights, Weights, torch.Tensor | int], None]:
-    """Exponential mean of weights that forgets its start: after ``n`` steps its decay is at most ``(1 + n)/(10 + n)``.
+    Parameters
+    ----------
+    net
+        ``(batch, n_columns)`` to :class:`Output`, trained in place.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    targets
+        What to predict, ``(n_genes,)`` each.
+    train, valid
+        Row numbers of the genes to train on and to choose the epoch by.
+    phase
+        How to train.
+    regression_weight
+        Weight of the squared error of expression (in standard units) against the cross-entropy of the label.
 
-    As in TensorFlow's ``ExponentialMovingAverage``; without it short trainings keep the weights they began with.
+    Yields
+    ------
+    dict
+        After each epoch ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
     """
 
-    @torch.no_grad()
-    def update(averaged: Weights, current: Weights, n: torch.Tensor | int) -> None:
-        steps = int(n)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+    def loss(genes: torch.Tensor) -> torch.Tensor:
+        return expression_loss(net(x[genes]), _at(targets, genes), regression_weight=regression_weight)
 
-    return update
+    def shuffle() -> torch.Tensor:
+        return train[torch.randperm(len(train), device=train.device)]
+
+    def score(trained: nn.Module) -> dict[str, float]:
+        return _scores(predict_network(trained, x[valid]), _at(targets, valid), regression_weight=regression_weight)
+
+    epochs = run_epochs(net, list(net.parameters()), phase, n_genes=len(train), shuffle=shuffle, loss=loss)
+    yield from keep_best(net, epochs, score, patience=phase.patience)
 
 
 def _mean_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

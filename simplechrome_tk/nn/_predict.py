@@ -73,3 +73,10 @@ def predict(
             for chunk in genes.split(_CHUNK)
         ]
     return Output(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def predict_network(net: nn.Module, x: torch.Tensor) -> Output:
+    """Predict all genes ``(n_genes, n_columns)`` in chunks with a network that reads each gene alone."""
+    with evaluating(net):
+        parts = [net(chunk) for chunk in x.split(_CHUNK)]
+    return Output(*(torch.cat(part) for part in zip(*parts, strict=True)))

@@ -1,4 +1,4 @@
-"""What a plain model reaches on the same numbers: the bar for any other."""
+"""What other models reach on the same numbers: the bar for any other."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import label_truth, split_of
-from simplechrome_tk.pp._label import expression_truth
+from simplechrome_tk._inputs import Observed, observe
+from simplechrome_tk._require import split_of
 from simplechrome_tk.tl._evaluate import PROBABILITY
+from simplechrome_tk.tl._network_baseline import NetworkBaseline, predict_with_network, read_regions
 
 if TYPE_CHECKING:
     import anndata as ad
+    import torch
+
+    from simplechrome_tk._settings import Task
 
 logger = logging.getLogger(__name__)
 
@@ -33,137 +33,146 @@ class Baseline(NamedTuple):
     regressor: BaseEstimator | None = None
     """Any regressor; ``None`` leaves expression out."""
 
-
-def logistic_regression() -> Baseline:
-    """Logistic and ridge regression on standardised columns.
-
-    Run :func:`simplechrome_tk.pp.normalize` first: raw signal has tails too long for a linear model. The strengths of
-    the penalties, ``C=0.003`` and ``alpha=1_000``, were chosen on the validation chromosomes of E116.
-
-    Returns
-    -------
-    Baseline
-        For :func:`fit_baseline`.
-    """
-    return Baseline(
-        make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=1_000)),
-        make_pipeline(StandardScaler(), Ridge(alpha=1_000)),
-    )
-
-
-def gradient_boosting(*, rng: np.random.Generator | int | None = 0) -> Baseline:
-    """Boosted trees: 300 rounds of 15 leaves at a learning rate of 0.05, half of the columns open at each split.
-
-    The strongest plain model on these data; trees do not need normalised columns. About a minute on two free cores for
-    14,000 genes by 600 columns, several where other work shares them.
-
-    Parameters
-    ----------
-    rng
-        Seed or generator for the choice of columns.
-
-    Returns
-    -------
-    Baseline
-        For :func:`fit_baseline`.
-    """
-    settings = {
-        "learning_rate": 0.05,
-        "max_iter": 300,
-        "max_leaf_nodes": 15,
-        "l2_regularization": 1.0,
-        "max_features": 0.5,
-        "early_stopping": False,
-        "random_state": int(np.random.default_rng(rng).integers(2**31)),
-    }
-    return Baseline(HistGradientBoostingClassifier(**settings), HistGradientBoostingRegressor(**settings))
+    @property
+    def task(self) -> Task:
+        """What is learnt and predicted."""
+        return "classification" if self.regressor is None else "both"
 
 
 def fit_baseline(
     adata: ad.AnnData,
-    baseline: Baseline,
+    baseline: Baseline | NetworkBaseline,
     *,
     use_rep: str | None = None,
     label_key: str = k.LABEL,
     expression_key: str = k.EXPRESSION,
     split_key: str = k.SPLIT,
+    device: str | torch.device | None = None,
 ) -> pd.DataFrame:
-    """Fit a plain model on the training genes and predict every gene.
+    """Fit another model on the training genes and predict every gene.
 
     Parameters
     ----------
     adata
         Genes with ``obs[split_key]``, labels and expression; training genes without them are left out and counted in
-        the log.
+        the log. For a network on ``X``, normalised (:func:`simplechrome_tk.pp.normalize`).
     baseline
-        :func:`logistic_regression`, :func:`gradient_boosting`, or scikit-learn estimators of your own in a
-        :class:`Baseline`. They are copied, not fitted themselves.
+        :func:`logistic_regression`, :func:`gradient_boosting`, :func:`pca_head`, :func:`mlp`, :func:`deepchrome`,
+        :func:`attentivechrome`; scikit-learn estimators of your own in a :class:`Baseline` (they are copied, not fitted
+        themselves), or a network of your own in a :class:`NetworkBaseline`.
     use_rep
-        Key of ``obsm`` to predict from, such as ``X_simplechrome`` or ``X_pca``, instead of ``X``.
+        Key of ``obsm`` to predict from, such as ``X_simplechrome`` or ``X_pca``, instead of ``X``. A network reads its
+        columns as marks of one bin each, brought to mean 0 and variance 1 over the training genes.
     label_key
         Column of ``obs`` with ``low`` and ``high``.
     expression_key
-        Column of ``obs`` with expression in linear units; read only when there is a regressor.
+        Column of ``obs`` with expression in linear units; read only when the baseline predicts it.
     split_key
-        Column of ``obs`` with ``train``, ``valid`` and ``test``.
+        Column of ``obs`` with ``train``, ``valid`` and ``test``. Validation genes choose the epoch of a network;
+        nothing else looks at what was measured for them.
+    device
+        Where a network computes; ``None`` takes CUDA, MPS or CPU, the first there is. scikit-learn takes the CPU.
 
     Returns
     -------
     pandas.DataFrame
-        Indexed by ``obs_names``: ``probability`` of a high label and, with a regressor, ``expression``, on the scale of
-        :func:`simplechrome_tk.pp.log_expression`. :func:`evaluate` scores it.
+        Indexed by ``obs_names``: ``probability`` of a high label and ``expression``, on the scale of
+        :func:`simplechrome_tk.pp.log_expression`; those that the baseline predicts. :func:`evaluate` scores it.
 
     Raises
     ------
     ValueError
-        When no training gene has a label or expression, all are of one class, or ``use_rep`` is not there.
+        When no training gene has a label or expression, all are of one class, columns are missing or infinite, or
+        ``use_rep`` is not there; for a network also when that holds for the validation genes, ``X`` is not normalised
+        or its regions are not ones that it can read.
     TypeError
         When the classifier has no ``predict_proba``.
 
     Examples
     --------
-    >>> prediction = sct.tl.fit_baseline(adata, sct.tl.logistic_regression())  # doctest: +SKIP
-    >>> sct.tl.evaluate(adata, prediction, splits=["valid"])  # doctest: +SKIP
+    >>> import simplechrome_tk as sct
+    >>> adata = sct.datasets.simulate(400)
+    >>> sct.pp.split_by_chromosome(adata)
+    >>> sct.pp.normalize(adata)
+    >>> prediction = sct.tl.fit_baseline(adata, sct.tl.logistic_regression())
+    >>> sct.tl.evaluate(adata, prediction, splits=["test"], n_bootstrap=0)["metric"].tolist()
+    ['AUROC', 'AUPRC', 'accuracy', 'Pearson', 'Spearman']
     """
+    if isinstance(baseline, Baseline):
+        _require_probabilities(baseline)
+    features = _features(adata, use_rep)
+    split = split_of(adata, split_key)
+    observed = observe(adata, task=baseline.task, label_key=label_key, expression_key=expression_key)
+    rows = _training_rows(observed, split == "train", baseline.task)
+    if isinstance(baseline, Baseline):
+        predicted = _predict_with_estimators(baseline, features, observed, rows)
+    else:
+        regions, features = read_regions(adata, features, split == "train", from_rep=use_rep is not None)
+        predicted = predict_with_network(baseline, features, regions, observed, observed.rows(split), device)
+    return pd.DataFrame(predicted, index=adata.obs_names)
+
+
+def _predict_with_estimators(
+    baseline: Baseline, features: np.ndarray, observed: Observed, rows: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    known = rows[PROBABILITY]
+    classifier = clone(baseline.classifier).fit(features[known], observed.label[known].astype(int))
+    predicted = {PROBABILITY: classifier.predict_proba(features)[:, 1]}
+    if baseline.regressor is not None:
+        known = rows[k.EXPRESSION]
+        regressor = clone(baseline.regressor).fit(features[known], observed.expression[known])
+        predicted[k.EXPRESSION] = regressor.predict(features)
+    return predicted
+
+
+def _require_probabilities(baseline: Baseline) -> None:
     if not hasattr(baseline.classifier, "predict_proba"):
         msg = (
             f"{type(baseline.classifier).__name__} has no predict_proba; expected a classifier that gives "
             "probabilities. Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
         raise TypeError(msg)
-    features = _features(adata, use_rep)
-    train = split_of(adata, split_key) == "train"
-    truth = label_truth(adata, label_key)
-    rows = _training_rows(train, truth, what="label")
-    if len(np.unique(truth[rows])) < len(k.LABELS):
-        msg = f"all {len(rows)} labelled training genes are {k.LABELS[int(truth[rows[0]])]}; expected both classes."
-        raise ValueError(msg)
-    classifier = clone(baseline.classifier).fit(features[rows], truth[rows].astype(int))
-    prediction = pd.DataFrame({PROBABILITY: classifier.predict_proba(features)[:, 1]}, index=adata.obs_names)
-    if baseline.regressor is not None:
-        target = expression_truth(adata, expression_key)
-        rows = _training_rows(train, target, what="expression")
-        prediction[k.EXPRESSION] = clone(baseline.regressor).fit(features[rows], target[rows]).predict(features)
-    return prediction
 
 
 def _features(adata: ad.AnnData, use_rep: str | None) -> np.ndarray:
-    """Columns to predict from, shape ``(n_genes, n_features)``."""
-    if use_rep is None:
-        return np.asarray(adata.X)
-    if use_rep not in adata.obsm:
+    """Columns to predict from, shape ``(n_genes, n_features)``, all finite."""
+    if use_rep is not None and use_rep not in adata.obsm:
         msg = f"obsm has no {use_rep!r} (found: {', '.join(adata.obsm) or 'none'}); use_rep=None predicts from X."
         raise ValueError(msg)
-    return np.asarray(adata.obsm[use_rep])
-
-
-def _training_rows(train: np.ndarray, truth: np.ndarray, *, what: str) -> np.ndarray:
-    rows = np.flatnonzero(train & ~np.isnan(truth))
-    if not len(rows):
-        msg = f"no {what} is known for any of the {int(train.sum())} training genes; expected some to learn from."
-        raise ValueError(msg)
-    if len(rows) < train.sum():
-        logger.info(
-            "Learning %s from %d of %d training genes; it is unknown for the others.", what, len(rows), train.sum()
+    features = np.asarray(adata.X if use_rep is None else adata.obsm[use_rep])
+    bad = ~np.isfinite(features)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        where = "X" if use_rep is None else f"obsm[{use_rep!r}]"
+        name = repr(adata.var_names[column]) if use_rep is None else f"column {column}"
+        msg = (
+            f"{where} holds {int(bad.sum())} missing or infinite values, the first for gene {adata.obs_names[row]!r} "
+            f"in {name}; expected numbers. Mend them at their source or leave out the genes."
         )
+        raise ValueError(msg)
+    return features
+
+
+def _training_rows(observed: Observed, train: np.ndarray, task: Task) -> dict[str, np.ndarray]:
+    """Row numbers of the training genes of which the label, the expression is known, by what is predicted."""
+    rows = {}
+    for column, what, truth, unwanted in (
+        (PROBABILITY, "label", observed.label, "regression"),
+        (k.EXPRESSION, "expression", observed.expression, "classification"),
+    ):
+        if task == unwanted:
+            continue
+        known = np.flatnonzero(train & ~np.isnan(truth))
+        if not len(known):
+            msg = f"no {what} is known for any of the {int(train.sum())} training genes; expected some to learn from."
+            raise ValueError(msg)
+        if len(known) < train.sum():
+            logger.info(
+                "Learning %s from %d of %d training genes; it is unknown for the others.", what, len(known), train.sum()
+            )
+        if what == "label" and len(np.unique(truth[known])) < len(k.LABELS):
+            only = k.LABELS[int(truth[known[0]])]
+            msg = f"all {len(known)} labelled training genes are {only}; expected both classes."
+            raise ValueError(msg)
+        rows[column] = known
     return rows

@@ -1,0 +1,222 @@
+"""Networks to compare with: a plain MLP, DeepChrome and AttentiveChrome, each from marks to label and expression.
+
+Each takes the shape of its regions, reads ``(batch, n_columns)`` and returns :class:`simplechrome_tk.nn.Output`. What
+was published predicts the label alone; the second output, expression, is ours.
+:func:`simplechrome_tk.tl.fit_baseline` trains them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from simplechrome_tk.nn._network import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from simplechrome_tk.nn._vae import RegionShape
+
+__all__ = ["MLP", "AttentiveChrome", "DeepChrome"]
+
+_FILTERS, _FILTER_WIDTH, _POOL = 50, 10, 5
+_DEEPCHROME_HIDDEN = (625, 125)
+_DEEPCHROME_DROPOUT = 0.5
+_BIN_HIDDEN, _MARK_HIDDEN = 32, 16
+_START = 0.1
+
+
+class MLP(nn.Module):
+    """Two hidden layers on all columns at once, blind to which bins lie side by side.
+
+    Parameters
+    ----------
+    regions
+        Shape of each region, in column order.
+    n_hidden
+        Width of the first hidden layer; the second has half of it.
+    dropout
+        Fraction of units dropped after each hidden layer, in training.
+
+    Examples
+    --------
+    >>> import torch, simplechrome_tk as sct
+    >>> net = sct.nn.baselines.MLP([sct.nn.RegionShape(5, 100), sct.nn.RegionShape(5, 20)])
+    >>> net(torch.zeros(3, 600)).logit.shape
+    torch.Size([3])
+    """
+
+    def __init__(self, regions: Sequence[RegionShape], *, n_hidden: int = 256, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(sum(_widths(regions)), n_hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(n_hidden, n_hidden // 2),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(n_hidden // 2, 2),
+        )
+
+    def forward(self, x: torch.Tensor) -> Output:
+        """Predict from marks ``(batch, n_columns)``."""
+        return Output(*self.layers(x).unbind(dim=1))
+
+
+class DeepChrome(nn.Module):
+    """DeepChrome: one convolution over the bins, max-pooling, two hidden layers (Singh et al. 2016).
+
+    50 filters over 10 bins of all marks, ReLU, maxima of 5, dropout of a half, then 625 and 125 units.
+
+    Parameters
+    ----------
+    regions
+        Shape of each region, in column order, of 14 bins or more each.
+
+    Raises
+    ------
+    ValueError
+        When a region has too few bins for one filter and one maximum.
+
+    Notes
+    -----
+    Bioinformatics 32:i639-i648, doi:10.1093/bioinformatics/btw427; sizes as in ``code/2_model.lua`` of
+    https://github.com/QData/DeepChrome. Published for one region of 100 bins, the last of which no complete maximum
+    covers, so that it is not read. Deviations: a logit where two log-probabilities were, which is the same model; an
+    output for expression; with several regions, a convolution for each, joined before the dropout: our extension, to
+    read the same inputs as other models. The published training is plain gradient descent, one gene at a time, 100
+    epochs at a rate of 0.001, on read counts; :func:`simplechrome_tk.tl.deepchrome` says what is used here.
+
+    Examples
+    --------
+    >>> import torch, simplechrome_tk as sct
+    >>> net = sct.nn.baselines.DeepChrome([sct.nn.RegionShape(5, 100)])
+    >>> net(torch.zeros(3, 500)).expression.shape
+    torch.Size([3])
+    """
+
+    def __init__(self, regions: Sequence[RegionShape]) -> None:
+        super().__init__()
+        _require_bins(regions, _FILTER_WIDTH + _POOL - 1, "DeepChrome")
+        self.shapes, self.widths = list(regions), _widths(regions)
+        self.convolutions = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(shape.n_marks, _FILTERS, _FILTER_WIDTH), nn.ReLU(), nn.MaxPool1d(_POOL), nn.Flatten()
+            )
+            for shape in regions
+        )
+        n_features = _FILTERS * sum((shape.n_bins - _FILTER_WIDTH + 1) // _POOL for shape in regions)
+        first, second = _DEEPCHROME_HIDDEN
+        self.head = nn.Sequential(
+            nn.Dropout(_DEEPCHROME_DROPOUT),
+            nn.Linear(n_features, first),
+            nn.ReLU(),
+            nn.Linear(first, second),
+            nn.ReLU(),
+            nn.Linear(second, 2),
+        )
+
+    def forward(self, x: torch.Tensor) -> Output:
+        """Predict from marks ``(batch, n_columns)``."""
+        parts = zip(self.convolutions, _regions(x, self.shapes, self.widths), strict=True)
+        features = torch.cat([convolve(region) for convolve, region in parts], dim=1)
+        return Output(*self.head(features).unbind(dim=1))
+
+
+class AttentiveChrome(nn.Module):
+    """AttentiveChrome: an LSTM along the bins of each mark, another across the marks, attention in both (Singh 2017).
+
+    Every mark has its own bidirectional LSTM of 32 units a direction; attention sums its bins to one vector. A
+    bidirectional LSTM of 16 units a direction reads the marks in their order; attention sums them.
+
+    Parameters
+    ----------
+    regions
+        Shape of each region, in column order, of 2 bins or more each.
+
+    Raises
+    ------
+    ValueError
+        When a region has one bin.
+
+    Notes
+    -----
+    Singh, Lanchantin, Sekhon and Qi, NIPS 2017, arXiv:1708.00339; sizes and first weights (uniform within 0.1) as in
+    ``v2PyTorch`` of https://github.com/QData/AttentiveChrome. Published for one region of 100 bins. Deviations: the
+    published code takes a sigmoid in the network and another in its loss, here there is one; its dropout acts between
+    layers of an LSTM, of which there is one, and so never; an output for expression; with several regions, all of this
+    for each, joined before the last layer: our extension, to read the same inputs as other models. The published
+    training is Adam at a rate of 0.0001, batches of 10, 90 epochs, gradients cut to a norm of 1;
+    :func:`simplechrome_tk.tl.attentivechrome` says what is used here.
+
+    Examples
+    --------
+    >>> import torch, simplechrome_tk as sct
+    >>> net = sct.nn.baselines.AttentiveChrome([sct.nn.RegionShape(5, 100)])
+    >>> net(torch.zeros(3, 500)).logit.shape
+    torch.Size([3])
+    """
+
+    def __init__(self, regions: Sequence[RegionShape]) -> None:
+        super().__init__()
+        _require_bins(regions, 2, "AttentiveChrome")
+        self.shapes, self.widths = list(regions), _widths(regions)
+        self.regions = nn.ModuleList(_AttentiveRegion(shape) for shape in regions)
+        self.head = nn.Linear(2 * _MARK_HIDDEN * len(regions), 2)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -_START, _START)
+
+    def forward(self, x: torch.Tensor) -> Output:
+        """Predict from marks ``(batch, n_columns)``."""
+        parts = zip(self.regions, _regions(x, self.shapes, self.widths), strict=True)
+        features = torch.cat([read(region) for read, region in parts], dim=1)
+        return Output(*self.head(features).unbind(dim=1))
+
+
+class _AttentiveRegion(nn.Module):
+    """Marks of one region ``(batch, n_marks, n_bins)`` to ``(batch, 2 * 16)``."""
+
+    def __init__(self, shape: RegionShape) -> None:
+        super().__init__()
+        self.marks = nn.ModuleList(_AttentiveLSTM(1, _BIN_HIDDEN) for _ in range(shape.n_marks))
+        self.across = _AttentiveLSTM(2 * _BIN_HIDDEN, _MARK_HIDDEN)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bins = x.permute(1, 2, 0).unsqueeze(-1)
+        return self.across(torch.stack([read(mark) for read, mark in zip(self.marks, bins, strict=True)]))
+
+
+class _AttentiveLSTM(nn.Module):
+    """A bidirectional LSTM over ``(steps, batch, n_inputs)``; attention sums steps to ``(batch, 2 * n_hidden)``."""
+
+    def __init__(self, n_inputs: int, n_hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(n_inputs, n_hidden, bidirectional=True)
+        self.context = nn.Parameter(torch.zeros(2 * n_hidden))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states, _ = self.lstm(x)
+        weights = torch.softmax(states @ self.context, dim=0)
+        return torch.einsum("sb,sbh->bh", weights, states)
+
+
+def _widths(regions: Sequence[RegionShape]) -> list[int]:
+    return [shape.n_marks * shape.n_bins for shape in regions]
+
+
+def _regions(x: torch.Tensor, shapes: Sequence[RegionShape], widths: list[int]) -> Iterator[torch.Tensor]:
+    """View columns as regions, ``(batch, n_marks, n_bins)`` each."""
+    for columns, shape in zip(x.split(widths, dim=1), shapes, strict=True):
+        yield columns.unflatten(1, shape)
+
+
+def _require_bins(regions: Sequence[RegionShape], fewest: int, name: str) -> None:
+    found = [shape.n_bins for shape in regions]
+    if min(found) < fewest:
+        msg = (
+            f"{name} reads regions of at least {fewest} bins, found {min(found)}: bin with more, for example "
+            "windows=[sct.pp.TSS_WINDOW], or take an MLP for columns that are not bins (use_rep)."
+        )
+        raise ValueError(msg)
