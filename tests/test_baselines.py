@@ -311,3 +311,17 @@ def test_too_many_components_are_refused(simulated: ad.AnnData):
     assert "n_components=400 must be between 0 and min(n_samples, n_features)=170" in refused(
         simulated, tl.pca_head(400)
     )
+
+
+def test_gene_length_is_read_where_simplechrome_reads_it():
+    adata = sct.datasets.simulate(600)
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata)
+    longer = adata.copy()
+    test = np.flatnonzero(adata.obs["split"] == "test")
+    longer.obs.iloc[test, longer.obs.columns.get_loc("end")] += 1_000_000
+    for make, reads in ((sct.tl.logistic_regression, True), (sct.tl.mlp, True), (sct.tl.deepchrome, False)):
+        first, second = (sct.tl.fit_baseline(data, make()) for data in (adata, longer))
+        assert np.allclose(first.iloc[test], second.iloc[test]) != reads, make
+        blind = [sct.tl.fit_baseline(data, make(), gene_length=False) for data in (adata, longer)]
+        pd.testing.assert_frame_equal(*blind, check_exact=True)

@@ -10,8 +10,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._inputs import Observed, observe
+from simplechrome_tk._inputs import Observed, observe, reads_body
+from simplechrome_tk._inputs import gene_length as length_of
 from simplechrome_tk._require import split_of
+from simplechrome_tk.nn import RegionShape
 from simplechrome_tk.tl._evaluate import PROBABILITY
 from simplechrome_tk.tl._network_baseline import NetworkBaseline, predict_with_network, read_regions
 
@@ -34,6 +36,11 @@ class Baseline(NamedTuple):
     """Any regressor; ``None`` leaves expression out."""
 
     @property
+    def reads_covariates(self) -> bool:
+        """Whether columns that are no bins may stand beside the marks: always."""
+        return True
+
+    @property
     def task(self) -> Task:
         """What is learnt and predicted."""
         return "classification" if self.regressor is None else "both"
@@ -44,6 +51,7 @@ def fit_baseline(
     baseline: Baseline | NetworkBaseline,
     *,
     use_rep: str | None = None,
+    gene_length: bool | None = None,
     label_key: str = k.LABEL,
     expression_key: str = k.EXPRESSION,
     split_key: str = k.SPLIT,
@@ -63,6 +71,9 @@ def fit_baseline(
     use_rep
         Key of ``obsm`` to predict from, such as ``X_simplechrome`` or ``X_pca``, instead of ``X``. A network reads its
         columns as marks of one bin each, brought to mean 0 and variance 1 over the training genes.
+    gene_length
+        Whether the length of the gene is one more column; ``None`` takes it where :class:`simplechrome_tk.SimpleChrome`
+        does (a window reads the gene's body), for baselines that can read it.
     label_key
         Column of ``obs`` with ``low`` and ``high``.
     expression_key
@@ -101,6 +112,10 @@ def fit_baseline(
     if isinstance(baseline, Baseline):
         _require_probabilities(baseline)
     features = _features(adata, use_rep)
+    if gene_length is None:
+        gene_length = use_rep is None and baseline.reads_covariates and reads_body(adata)
+    if gene_length:
+        features = np.column_stack([features, length_of(adata)])
     split = split_of(adata, split_key)
     observed = observe(adata, task=baseline.task, label_key=label_key, expression_key=expression_key)
     rows = _training_rows(observed, split == "train", baseline.task)
@@ -108,6 +123,8 @@ def fit_baseline(
         predicted = _predict_with_estimators(baseline, features, observed, rows)
     else:
         regions, features = read_regions(adata, features, split == "train", from_rep=use_rep is not None)
+        if gene_length:
+            regions.append(RegionShape(1, 1))
         predicted = predict_with_network(baseline, features, regions, observed, observed.rows(split), device)
     return pd.DataFrame(predicted, index=adata.obs_names)
 

@@ -119,7 +119,7 @@ def mlp(*, rng: np.random.Generator | int | None = 0) -> NetworkBaseline:
         For :func:`fit_baseline`.
     """
     phase = nn.Phase(15, 256, 3e-3, weight_decay=0.01, one_cycle=True, average=0.99)
-    return NetworkBaseline(nn.baselines.MLP, phase, seed=_seed(rng))
+    return NetworkBaseline(nn.baselines.MLP, phase, seed=_seed(rng), reads_covariates=True)
 
 
 def deepchrome(*, rng: np.random.Generator | int | None = 0) -> NetworkBaseline:

@@ -30,6 +30,7 @@ class NetworkBaseline:
     ``build`` makes the network, ``(batch, n_columns)`` to :class:`simplechrome_tk.nn.Output`, from the shapes of its
     regions. ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy
     of the label. ``task`` says which of them it learns and predicts. ``seed`` decides weights, batches and dropout.
+    ``reads_covariates``: it reads a last region of one bin, such as the gene's length.
     """
 
     build: Callable[[Sequence[nn.RegionShape]], torch.nn.Module]
@@ -37,6 +38,7 @@ class NetworkBaseline:
     regression_weight: float = 0.5
     task: Task = "both"
     seed: int = 0
+    reads_covariates: bool = False
 
 
 def read_regions(
