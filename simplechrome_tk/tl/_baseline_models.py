@@ -48,7 +48,8 @@ def gradient_boosting(
     The strongest plain model on these data; trees do not need normalised columns. The classifier has 31 leaves a tree,
     the regressor 15. On the validation chromosomes of E116 (TSS window, with and without body) AUROC is highest at 75
     (31 leaves) or 100 rounds (15 leaves), and with 15 leaves falls by 0.001 to 0.003 until 300; Pearson is flat from
-    200 to 400. Averaging seeds adds up to 0.0008; 10 or 50 % of the columns and a rate of 0.03 come within 0.001.
+    200 to 400. Averaging seeds adds up to 0.0008; 10 % of the columns, 50 % (tried with body) and a rate of 0.03
+    come within about 0.001.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def pca_head(n_components: int = 32, *, head: Baseline | None = None) -> Baselin
 def mlp(*, rng: np.random.Generator | int | None = 0) -> NetworkBaseline:
     """:class:`simplechrome_tk.nn.baselines.MLP`, 256 and 128 units, at most 15 epochs of AdamW in batches of 256.
 
-    Six settings (128 to 512 units, dropout, learning rate, averaged weights) came within 0.001 of each other.
+    Five settings (256 or 512 units, dropout, learning rate, averaged weights) came within 0.001 of each other.
     Reads any columns, so that it also serves as a head on a representation (``use_rep``).
 
     Parameters
@@ -145,7 +146,7 @@ def deepchrome(*, rng: np.random.Generator | int | None = 0) -> NetworkBaseline:
 def attentivechrome(*, rng: np.random.Generator | int | None = 0) -> NetworkBaseline:
     """:class:`simplechrome_tk.nn.baselines.AttentiveChrome` as published, at most 8 epochs of Adam in batches of 32.
 
-    The published training (batches of 10, 90 epochs at a rate of 0.0001) would take hours on a CPU; here the learning
+    The published training (batches of 10, 90 epochs at a rate of 0.0001) takes far longer; here the learning
     rate follows one cycle up to 0.005, gradients are cut to a norm of 1 as published, and the best validation epoch is
     kept. Slow all the same: 100 steps one after the other for every mark.
 
