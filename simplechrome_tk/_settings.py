@@ -6,13 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 import torch
 
 from simplechrome_tk import nn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
 
 Task = Literal["classification", "regression", "both"]
 Preset = Literal["default", "paper"]
@@ -83,6 +84,7 @@ class Settings:
             Of the weights.
         """
         neighbors = self.neighbors_key is not None
+        center, scale = (torch.as_tensor(constants[name], dtype=torch.float32) for name in ("center", "scale"))
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             if self.preset == "paper":
@@ -95,21 +97,20 @@ class Settings:
                     dropout=self.dropout,
                     neighbors=neighbors,
                     n_covariates=int(self.gene_length),
-                    likelihood=self._noise(regions, constants),
+                    center=center,
+                    scale=scale,
+                    likelihood=self._noise(regions, center, scale),
                 )
         net.correction = nn.Correction(self.n_latent) if self.adapted else None
         return net
 
     def _noise(
-        self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray]
+        self, regions: Sequence[nn.RegionShape], center: torch.Tensor, scale: torch.Tensor
     ) -> nn.NegativeBinomialLikelihood | None:
         if self.likelihood == "gaussian":
             return None
-        widths = np.repeat([shape.n_bins for shape in regions], [shape.n_marks for shape in regions])
-        center, scale = (
-            torch.as_tensor(np.repeat(constants[name], widths), dtype=torch.float32) for name in ("center", "scale")
-        )
-        return nn.NegativeBinomialLikelihood(center, scale)
+        widths = torch.tensor([shape.n_bins for shape in regions for _ in range(shape.n_marks)])
+        return nn.NegativeBinomialLikelihood(center.repeat_interleave(widths), scale.repeat_interleave(widths))
 
     def recipe(self, *, latent: dict[str, Any], expression: dict[str, Any]) -> nn.Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""

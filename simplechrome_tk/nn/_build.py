@@ -16,6 +16,8 @@ from simplechrome_tk.nn._vae import Decoder, Encoder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
     from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import RegionShape
 
@@ -39,6 +41,8 @@ def build_network(
     dropout: float,
     neighbors: bool,
     n_covariates: int = 0,
+    center: torch.Tensor | None = None,
+    scale: torch.Tensor | None = None,
     likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
 ) -> SimpleChromeNet:
     """Build the default network: strided convolutions per region, attention over neighbours, a small head.
@@ -57,6 +61,8 @@ def build_network(
         Whether to attend to neighbouring genes.
     n_covariates
         Columns behind those of the regions.
+    center, scale
+        Constants of the normalisation, one for each mark of each region, in column order; 0 and 1 when not given.
     likelihood
         Of the signal; ``None`` is Gaussian.
     """
@@ -68,7 +74,15 @@ def build_network(
         nn.Linear(n_hidden // 2, 2),
     )
     return SimpleChromeNet(
-        encoder=Encoder(regions, n_latent=n_latent, n_hidden=n_hidden, dropout=dropout, n_covariates=n_covariates),
+        encoder=Encoder(
+            regions,
+            n_latent=n_latent,
+            n_hidden=n_hidden,
+            dropout=dropout,
+            n_covariates=n_covariates,
+            center=center,
+            scale=scale,
+        ),
         decoder=Decoder(
             n_latent=n_latent, n_hidden=2 * n_hidden, n_columns=sum(shape.n_marks * shape.n_bins for shape in regions)
         ),
