@@ -47,7 +47,7 @@ def main() -> None:
     graphs = GRAPHS if everything else {"none": None, "nearest": "tss"}
     rows = []
     for cell in sct.datasets.CELL_TYPES if everything else ["E116"]:
-        for inputs in ("TSS + body", "TSS") if everything else ("TSS + body",):
+        for inputs in ("TSS + body", "TSS") if everything and cell != "E117" else ("TSS + body",):
             adata = load((cell,), inputs)
             connect(adata, cell)
             linked = adata[adata.obsp["hic_connectivities"].getnnz(axis=1) > 0]

@@ -294,3 +294,15 @@ def test_covariates_reach_the_latent_and_are_not_reconstructed():
     loss = nn.latent_loss(net, x, latent, kl_weight=None)
     torch.manual_seed(0)
     torch.testing.assert_close(nn.latent_loss(net, other, latent, kl_weight=None), loss)
+
+
+def test_region_encoder_tells_no_signal_from_little():
+    center, scale = torch.tensor([1.0, 2.0]), torch.tensor([0.5, 4.0])
+    encoder = nn.RegionEncoder(nn.RegionShape(2, 8), center=center, scale=scale)
+    log_signal = torch.zeros(1, 2, 8)
+    log_signal[0, 1, 3] = 0.5
+    features = encoder((log_signal - center[:, None]) / scale[:, None])
+    there = features[0, encoder.convolutions(torch.zeros(1, 4, 8)).shape[1] :][:16].reshape(4, 4)[2:]
+    expected = torch.zeros(2, 4)
+    expected[1, 1] = 0.25  # half there in one of the stretch's two bins
+    torch.testing.assert_close(there, expected)
