@@ -62,7 +62,7 @@ def test_what_it_cannot_serve_is_refused_by_name(model: sct.SimpleChrome):
     promoter = sct.datasets.simulate(1_000, windows=[sct.pp.TSS_WINDOW])
     sct.pp.split_by_chromosome(promoter)
     sct.pp.normalize(promoter)
-    with pytest.raises(ValueError, match=r"columns differ .*100 missing \(H3K27me3:body"):
+    with pytest.raises(ValueError, match=r"columns differ .*100 missing \(H3K4me3:body"):
         model.predict(promoter)
     own = sct.datasets.simulate(1_000)
     sct.pp.split_by_chromosome(own)
