@@ -135,6 +135,7 @@ def with_labels(cell: str, size: int | None, draw: int) -> dict[str, Callable[[]
         return pretrained(cell).fine_tune(labelled(unseen(cell), size, draw), progress=False).predict()
 
     ways = {
+        "raw + regression": partial(plain, sct.tl.logistic_regression),
         "raw + gradient boosting": partial(plain, sct.tl.gradient_boosting),
         "PCA + regression": partial(plain, sct.tl.pca_head),
         "latent, frozen + regression": partial(plain, sct.tl.logistic_regression, "X_latent"),

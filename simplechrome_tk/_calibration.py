@@ -117,7 +117,7 @@ class Readout:
         ]
         if few:
             logger.warning(
-                "Too few validation genes have a %s to calibrate; at least %d are needed. There will be no intervals.",
+                "Too few genes to calibrate by have a %s; at least %d are needed. There will be no intervals.",
                 " or ".join(few),
                 _MIN_GENES,
             )

@@ -69,7 +69,7 @@ def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixtu
     label, measured = (np.arange(20) % 2).astype(float), np.full(20, np.nan)
     with caplog.at_level(logging.WARNING):
         readout = Readout.fit(output, label, measured, center=1.0, scale=2.0)
-    assert "Too few validation genes have a label (20) to calibrate; at least 50" in caplog.text
+    assert "Too few genes to calibrate by have a label (20); at least 50" in caplog.text
     columns = readout.read(output)
     np.testing.assert_allclose(columns["probability"], torch.sigmoid(output.logit), rtol=1e-6)
     np.testing.assert_allclose(columns["expression"], output.expression * 2 + 1, rtol=1e-6)
