@@ -2,8 +2,8 @@
 
 A cell type is left out; models are pre-trained on the two others. Nobody sees the test chromosomes' labels of any cell
 type. By default a subset of some minutes: E116, one network (seed 0), no label and 100 labels, one draw. ``--all`` runs
-everything with three networks (seeds 0 to 2), goes on where it was stopped, and writes ``benchmarks/results/unseen.csv``
-and ``few_labels.csv``.
+everything with three networks (seeds 0 to 2), goes on where it was stopped, and writes to ``benchmarks/results``:
+``unseen.csv`` and ``few_labels.csv``.
 """
 
 from __future__ import annotations
