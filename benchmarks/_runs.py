@@ -43,12 +43,17 @@ def load(cells: tuple[str, ...], inputs: str, *, method: str = "log1p", nine_mar
     return adata
 
 
+def is_kept(name: Sequence[str]) -> bool:
+    """Whether an earlier run has kept the prediction of that name."""
+    return _path(name).exists()
+
+
 def kept(name: Sequence[str], predict: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """Return the prediction of that name, made now unless an earlier run has kept it; ``attrs`` tell the seconds.
 
     Predictions lie in ``build/benchmark``; remove that folder after a change of the models.
     """
-    path = KEPT.joinpath(*(part.replace(" ", "_").replace("/", "-") for part in name)).with_suffix(".csv.gz")
+    path = _path(name)
     if not path.exists():
         start = time.perf_counter()
         table = predict()
@@ -62,3 +67,8 @@ def kept(name: Sequence[str], predict: Callable[[], pd.DataFrame]) -> pd.DataFra
     table.attrs["seconds"] = seconds
     print(" / ".join(name), f"{seconds:.0f} s", flush=True)
     return table
+
+
+def _path(name: Sequence[str]) -> Path:
+    folder = KEPT.joinpath(*(part.replace(" ", "_").replace("/", "-") for part in name))
+    return folder.with_name(f"{folder.name}.csv.gz")

@@ -13,7 +13,7 @@ import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from _runs import RESULTS, kept, load, simplechrome
+from _runs import RESULTS, is_kept, kept, load, simplechrome
 
 import simplechrome_tk as sct
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-Model = "Callable[[ad.AnnData], pd.DataFrame]"
 REFERENCE = "gradient boosting"
 ENSEMBLE = "SimpleChrome, 3 models"
+BOTH = "SimpleChrome, mean of both"
 
 
 def baseline(make: Callable[[], object]) -> Callable[[ad.AnnData], pd.DataFrame]:
@@ -106,6 +106,10 @@ def settings(*, everything: bool) -> Iterator[tuple[Setting, dict[str, Callable[
     yield Setting("E116", "TSS", "DeepChrome's split"), PLAIN | {"SimpleChrome": OURS["SimpleChrome"]}
 
 
+def name(setting: Setting, model: str) -> tuple[str, ...]:
+    return setting.fold, "three cell types" if model in JOINT else setting.cell, setting.inputs, model
+
+
 def predict(setting: Setting, model: str, fit: Callable[[ad.AnnData], pd.DataFrame]) -> pd.DataFrame:
     def fitted() -> pd.DataFrame:
         if model in PUBLISHED:
@@ -114,8 +118,7 @@ def predict(setting: Setting, model: str, fit: Callable[[ad.AnnData], pd.DataFra
             return fit(load(tuple(sct.datasets.CELL_TYPES), setting.inputs, method="quantile"))
         return fit(setting.data())
 
-    cell = "three cell types" if model in JOINT else setting.cell
-    prediction = kept((setting.fold, cell, setting.inputs, model), fitted)
+    prediction = kept(name(setting, model), fitted)
     if model in JOINT:
         own = prediction.index.str.endswith(f":{setting.cell}")
         seconds = prediction.attrs["seconds"]
@@ -127,27 +130,54 @@ def predict(setting: Setting, model: str, fit: Callable[[ad.AnnData], pd.DataFra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every cell type, input and split; hours")
+    parser.add_argument("--kept", action="store_true", help="tables of what earlier runs have kept; run nothing")
     parser.add_argument("--models", nargs="+", help="run these only, and print nothing: to share the work")
     options = parser.parse_args()
     scores, differences = [], []
+    by_cell: dict[tuple[str, str], dict[str, dict[str, pd.DataFrame]]] = {}
     for setting, models in settings(everything=options.all):
         if options.models:
             for model in set(models) & set(options.models):
                 predict(setting, model, models[model])
             continue
+        if options.kept:
+            models = {model: fit for model, fit in models.items() if is_kept(name(setting, model))}
+            if not models:
+                continue
         adata = setting.data()
         predictions = {model: predict(setting, model, fit) for model, fit in models.items()}
+        if set(JOINT) <= set(predictions):
+            predictions[BOTH] = (predictions[ENSEMBLE] + predictions[f"{ENSEMBLE}, three cell types"]) / 2
+            predictions[BOTH].attrs["seconds"] = sum(
+                predictions[model].attrs["seconds"] for model in (ENSEMBLE, f"{ENSEMBLE}, three cell types")
+            )
+        by_cell.setdefault((setting.inputs, setting.fold), {})[setting.cell] = predictions
         for model, prediction in predictions.items():
             table = sct.tl.evaluate(adata, prediction, splits=["test"])
             scores.append(table.assign(**setting._asdict(), model=model, seconds=prediction.attrs["seconds"]))
-        if REFERENCE in predictions:
+        if REFERENCE in predictions and len(predictions) > 1:
             table = sct.tl.compare(adata, predictions, reference=REFERENCE)
             differences.append(table.assign(**setting._asdict()))
         show(scores[-len(predictions) :])
+    differences += [over_cells(*key, cells) for key, cells in by_cell.items() if len(cells) > 1]
     if options.all and not options.models:
         RESULTS.mkdir(exist_ok=True)
         for name, tables in (("accuracy", scores), ("differences", differences)):
             pd.concat(tables).to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4f")
+
+
+def over_cells(inputs: str, fold: str, cells: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Compare the mean over cell types; the same genes are drawn in each."""
+    adata = load(tuple(sct.datasets.CELL_TYPES), inputs.removesuffix(", nine marks"), method="quantile")
+    models = [model for model in next(iter(cells.values())) if all(model in made for made in cells.values())]
+    stacked = {
+        model: pd.concat(
+            [made[model].rename(index=lambda gene, cell=cell: f"{gene}:{cell}") for cell, made in cells.items()]
+        )
+        for model in models
+    }
+    table = sct.tl.compare(adata, stacked, reference=REFERENCE)
+    return table[table["cell_type"] == "mean"].assign(cell="mean", inputs=inputs, fold=fold)
 
 
 def show(tables: Sequence[pd.DataFrame]) -> None:

@@ -12,7 +12,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from _runs import RESULTS, kept, load, simplechrome
+from _runs import RESULTS, is_kept, kept, load, simplechrome
 
 import simplechrome_tk as sct
 
@@ -43,7 +43,9 @@ def calls(adata: ad.AnnData, without: pd.DataFrame, neighbors: pd.DataFrame) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every cell type, input and graph; hours")
-    everything = parser.parse_args().all
+    parser.add_argument("--kept", action="store_true", help="tables of what earlier runs have kept; run nothing")
+    options = parser.parse_args()
+    everything = options.all
     graphs = GRAPHS if everything else {"none": None, "nearest": "tss"}
     rows = []
     for cell in sct.datasets.CELL_TYPES if everything else ["E116"]:
@@ -53,14 +55,19 @@ def main() -> None:
             linked = adata[adata.obsp["hic_connectivities"].getnnz(axis=1) > 0]
             predictions = {}
             for name, key in graphs.items():
+                run = ("neighbors", cell, inputs, name)
+                if options.kept and not is_kept(run):
+                    continue
                 predictions[name] = kept(
-                    ("neighbors", cell, inputs, name),
+                    run,
                     lambda adata=adata, key=key: simplechrome(adata, neighbors_key=key),
                 )
+            if "none" not in predictions or len(predictions) == 1:
+                continue
             for genes, part in (("all", adata), ("with a Hi-C neighbour", linked)):
                 table = sct.tl.compare(part, predictions, reference="none", unit="block")
                 rows.append(table.assign(cell=cell, inputs=inputs, genes=genes))
-            for name in list(graphs)[1:]:
+            for name in list(predictions)[1:]:
                 print(cell, inputs, name, calls(adata, predictions["none"], predictions[name]), flush=True)
     result = pd.concat(rows)
     shown = result[result["metric"].isin(["AUROC", "Pearson"])]

@@ -16,7 +16,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
-from _runs import KEPT, RESULTS, WINDOWS, kept
+from _runs import KEPT, RESULTS, WINDOWS, is_kept, kept
 
 import simplechrome_tk as sct
 
@@ -155,12 +155,16 @@ def score(cell: str, prediction: pd.DataFrame, *, n_bootstrap: int) -> pd.DataFr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every cell type, size and draw; hours")
-    everything = parser.parse_args().all
+    parser.add_argument("--kept", action="store_true", help="tables of what earlier runs have kept; run nothing")
+    options = parser.parse_args()
+    everything = options.all
     cells = list(sct.datasets.CELL_TYPES) if everything else ["E116"]
     n_models = 3 if everything else 1
     rows = []
     for cell in cells:
         for model, predict in without_labels(cell, n_models).items():
+            if options.kept and not is_kept(("unseen", cell, model)):
+                continue
             prediction = kept(("unseen", cell, model), predict)
             rows.append(score(cell, prediction, n_bootstrap=1_000).assign(cell=cell, model=model))
     unseen_table = pd.concat(rows)
@@ -169,7 +173,10 @@ def main() -> None:
     for size in SIZES if everything else (100,):
         for draw in range(N_DRAWS if everything and size is not None else 1):
             for way, predict in with_labels("E116", size, draw, n_models).items():
-                prediction = kept(("few labels", "E116", str(size or "all"), str(draw), way), predict)
+                name = ("few labels", "E116", str(size or "all"), str(draw), way)
+                if options.kept and not is_kept(name):
+                    continue
+                prediction = kept(name, predict)
                 table = score("E116", prediction, n_bootstrap=0)
                 rows.append(table.assign(cell="E116", labels=size or "all", draw=draw, model=way))
     few = pd.concat(rows)
