@@ -49,28 +49,11 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], d
         msg = f"{path} holds no {' and no '.join(missing)}; expected a folder written by SimpleChrome.save()."
         raise FileNotFoundError(msg)
     config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
-    weights = load_file(path / _WEIGHTS)
-    if config.get("format") == 1:
-        return _from_format_1(weights, config)
     if config.get("format") != FORMAT:
         written = config.get("versions", {}).get("simplechrome-tk", "unknown")
         msg = (
             f"{path} is in format {config.get('format')} (written by simplechrome-tk {written}); this version reads "
-            f"format {FORMAT}. Upgrade simplechrome-tk."
+            f"format {FORMAT}. Upgrade simplechrome-tk, or train again if the model is of before 0.1.0."
         )
         raise ValueError(msg)
-    return weights, config
-
-
-def _from_format_1(
-    weights: dict[str, torch.Tensor], config: dict[str, Any]
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read a model of the time before ensembles and calibration: one network, whose output stands as it is."""
-    center, scale = config["expression_scale"]
-    readout = {"center": center, "scale": scale, "probability": None, "expression": None}
-    history = [{"model": 0, **row} for row in config["history"]]
-    return {f"members.0.{name}": values for name, values in weights.items()}, {
-        **config,
-        "readout": readout,
-        "history": history,
-    }
+    return load_file(path / _WEIGHTS), config

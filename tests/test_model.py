@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 import simplechrome_tk as sct
 
@@ -358,23 +357,3 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
 )
 def test_settings_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict, message: str):
     assert message in refused(simulated, **wrong)
-
-
-def test_models_of_the_first_format_still_load(simulated: ad.AnnData, tmp_path: Path):
-    model = sct.SimpleChrome(simulated, n_latent=4, gene_length=False)
-    model.train(**QUICK)
-    model.save(tmp_path / "model")
-    weights = load_file(tmp_path / "model" / "model.safetensors")
-    save_file({name.removeprefix("members.0."): w for name, w in weights.items()}, tmp_path / "model/model.safetensors")
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    readout = config.pop("readout")
-    config |= {"format": 1, "expression_scale": [readout["center"], readout["scale"]]}
-    for name in ("gene_length", "n_models", "likelihood", "adapted"):
-        del config["arguments"][name]
-    for row in config["history"]:
-        del row["model"]
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    loaded = sct.SimpleChrome.load(tmp_path / "model", simulated)
-    pd.testing.assert_series_equal(loaded.predict()["expression"], model.predict()["expression"], check_exact=True)
-    pd.testing.assert_frame_equal(loaded.history, model.history, check_exact=True)
-    assert loaded.predict()["probability_low"].isna().all(), "there was no calibration"
