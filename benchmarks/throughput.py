@@ -25,7 +25,7 @@ def trained(model: sct.SimpleChrome) -> float:
 
 
 def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, train: torch.Tensor) -> float:
-    net, recipe = model.module, sct.nn.Recipe()
+    net, recipe = model.module.first, sct.nn.Recipe()
     net.train()
     start = time.perf_counter()
     for genes_of_phase, supervised in ((torch.arange(len(x)), False), (train, True)):
@@ -37,7 +37,7 @@ def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, trai
                 loss = sct.nn.latent_loss(net, x[genes], latent, kl_weight=None).total
                 if supervised:
                     known = sct.nn.Targets(targets.label[genes], targets.expression[genes])
-                    loss = loss + sct.nn.expression_loss(net.express(latent.mean), known, regression_weight=0.5)
+                    loss = loss + sct.nn.expression_loss(net.express(latent.mean), known, regression_weight=1.5)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
