@@ -176,3 +176,19 @@ def test_quantiles_are_exchanged_in_each_cell_type_and_equal_values_stay_equal(c
     assert len(np.unique(mark.X[zero])) == 1
     means = [mark.X[(mark.obs["cell_type"] == cell).to_numpy()].mean(dtype=float) for cell in ("A", "B")]
     assert means[0] == pytest.approx(means[1], abs=0.02)
+
+
+def test_a_track_with_a_background_keeps_its_highest_bins(caplog: pytest.LogCaptureFixture):
+    peaks = sct.datasets.simulate(1_200)
+    dense = peaks.copy()
+    rng = np.random.default_rng(0)
+    dense.X = np.where(dense.X > 0, dense.X + 1, rng.uniform(0.01, 0.5, dense.shape)).astype(np.float32)
+    sct.pp.split_by_chromosome(peaks)
+    sct.pp.normalize(peaks, method="quantile")
+    with caplog.at_level("WARNING"):
+        sct.pp.normalize(dense, reference=peaks.uns["normalize"])
+    assert "10 of 10 marks and regions have a background instead of zeros, such as H3K4me3:tss" in caplog.text
+    for start in range(0, 500, 100):
+        was_zero = peaks.layers["signal"][:, start : start + 100] == 0
+        now_zero = dense.X[:, start : start + 100] == dense.X[:, start : start + 100].min()
+        assert (was_zero == now_zero).mean() > 0.98

@@ -22,6 +22,7 @@ Method = Literal["log1p", "quantile", "paper"]
 
 _LEVELS = np.linspace(0.0, 1.0, 257)
 _FEW_GENES = 1_000
+_DENSE = 0.9  # share of covered bins beyond which a track has a background instead of zeros
 
 
 def normalize(
@@ -43,9 +44,11 @@ def normalize(
         genes. ``"quantile"``: the same after the signal above 0 of each cell type has been given the distribution
         that the training genes have on average over their cell types, mark by mark and region by region, so that a
         model serves other cell types and pipelines. A cell type's own distribution is read from all its genes, so bring
-        them all at once. ``"paper"``: SimpleChrome's published scaling, each mark divided by its largest value and
-        mapped to [-1, 1]; ruled by outliers (the median lands near -0.9). The publication takes the maximum over all
-        genes; here it is taken over training genes, and larger values elsewhere exceed 1.
+        them all at once. A track with a background instead of zeros (a bigWig, where the training genes had peaks)
+        keeps its highest bins, as many as were covered there. ``"paper"``: SimpleChrome's published scaling, each mark
+        divided by its largest value and mapped to [-1, 1]; ruled by outliers (the median lands near -0.9). The
+        publication takes the maximum over all genes; here it is taken over training genes, and larger values elsewhere
+        exceed 1.
     reference
         Constants to apply instead of fitting them: ``uns["normalize"]`` of another AnnData, or
         :attr:`simplechrome_tk.SimpleChrome.normalization` of a trained model. Then no split is needed.
@@ -60,8 +63,8 @@ def normalize(
         The copy when ``copy=True``. Writes ``X`` (float32), ``layers["signal"]`` (what ``X`` was) and
         ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that
         ``X = (f(signal) - center) / scale`` with ``f`` the logarithm, after the exchange of quantiles, or the identity.
-        ``quantiles``, with ``method="quantile"``: signal above 0 of the training genes at 257 levels from 0 to 1, shape
-        ``(n_blocks, 257)``.
+        With ``method="quantile"`` also ``coverage``, the share of bins above 0 in the training genes, and
+        ``quantiles``, their signal at 257 levels from 0 to 1, shape ``(n_blocks, 257)``.
 
     Raises
     ------
@@ -93,11 +96,13 @@ def normalize(
             "mark": table["mark"].to_numpy(str),
         }
         if method == "quantile":
-            constants["quantiles"] = _mean_quantiles(signal[train], table, cell_types(adata)[train])
+            constants["quantiles"], constants["coverage"] = _mean_quantiles(
+                signal[train], table, cell_types(adata)[train]
+            )
         even = _exchange_quantiles(adata, signal, table, constants)
         constants["center"], constants["scale"] = _fit(even[train], table, method)
     else:
-        names = ("method", "region", "mark", "center", "scale", "quantiles")
+        names = ("method", "region", "mark", "center", "scale", "quantiles", "coverage")
         constants = {key: reference[key] for key in names if key in reference}
         expected = list(zip(table["region"], table["mark"], strict=True))
         found = list(zip(constants["region"], constants["mark"], strict=True))
@@ -134,17 +139,22 @@ def _fit(signal: np.ndarray, table: pd.DataFrame, method: Method) -> tuple[np.nd
     return center, np.where(scale > 0, scale, 1.0)
 
 
-def _mean_quantiles(signal: np.ndarray, table: pd.DataFrame, cells: pd.Series) -> np.ndarray:
-    """Quantiles of the signal above 0 in each block, mean over the cell types, shape ``(n_blocks, n_levels)``."""
+def _mean_quantiles(signal: np.ndarray, table: pd.DataFrame, cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of the signal above 0 and the share of bins that have it, in each block, means over the cell types.
+
+    Shapes ``(n_blocks, n_levels)`` and ``(n_blocks,)``.
+    """
     rows = list(cells.groupby(cells).indices.values())
     quantiles = np.zeros((len(table), len(rows), len(_LEVELS)))
+    coverage = np.zeros((len(table), len(rows)))
     for block, (start, stop) in enumerate(zip(table["start"], table["stop"], strict=True)):
         for cell, genes in enumerate(rows):
             values = signal[genes, start:stop]
             covered = values[values > 0]
+            coverage[block, cell] = len(covered) / values.size
             if len(covered):
                 quantiles[block, cell] = np.quantile(covered, _LEVELS)
-    return quantiles.mean(axis=1)
+    return quantiles.mean(axis=1), coverage.mean(axis=1)
 
 
 def _exchange_quantiles(
@@ -153,8 +163,10 @@ def _exchange_quantiles(
     """Give the signal above 0 in each block of each cell type the distribution that ``constants`` hold.
 
     Zeros stay: how much of the genome a mark covers is biology as well as pipeline. Giving them the reference's share,
-    too, cost an unseen E116 .003 of AUROC on the validation chromosomes. Equal values stay equal: they get the mean of
-    the reference over the levels that they span. Without quantiles in ``constants`` the signal is returned as it is.
+    too, cost an unseen E116 .003 of AUROC on the validation chromosomes. A track that has a background instead of zeros
+    keeps its highest bins, as many as the reference has covered; the others become 0. Equal values stay equal: they get
+    the mean of the reference over the levels that they span. Without quantiles in ``constants`` the signal is returned
+    as it is.
     """
     if "quantiles" not in constants:
         return signal
@@ -162,11 +174,15 @@ def _exchange_quantiles(
     for cell, genes in cell_types(adata).groupby(cell_types(adata)).indices.items():
         if len(genes) < _FEW_GENES:
             logger.warning("%s: the distribution of each mark is read from %d genes only.", cell, len(genes))
-        for start, stop, quantiles in zip(
-            table["start"], table["stop"], np.asarray(constants["quantiles"]), strict=True
+        dense = []
+        for row, quantiles, share in zip(
+            table.itertuples(), np.asarray(constants["quantiles"]), np.asarray(constants["coverage"]), strict=True
         ):
-            values = signal[genes, start:stop]
+            values = signal[genes, row.start : row.stop]
             covered = values > 0
+            if covered.mean() > _DENSE > share:
+                dense.append(f"{row.mark}:{row.region}")
+                covered = values >= np.quantile(values, 1 - share)
             if not covered.any():
                 continue
             integral = np.append(0.0, np.cumsum((quantiles[1:] + quantiles[:-1]) / 2 * np.diff(_LEVELS)))
@@ -175,7 +191,16 @@ def _exchange_quantiles(
             mean = np.diff(np.interp(level, _LEVELS, integral)) / np.diff(level)
             new = np.zeros_like(values)
             new[covered] = mean[place]
-            exchanged[genes, start:stop] = new
+            exchanged[genes, row.start : row.stop] = new
+        if dense:
+            logger.warning(
+                "%s: %d of %d marks and regions have a background instead of zeros, such as %s; their highest bins "
+                "count as covered, as many as in the training genes.",
+                cell,
+                len(dense),
+                len(table),
+                dense[0],
+            )
     return exchanged
 
 
