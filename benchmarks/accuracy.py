@@ -106,7 +106,7 @@ def settings(*, everything: bool) -> Iterator[tuple[Setting, dict[str, Callable[
     yield Setting("E116", "TSS", "DeepChrome's split"), PLAIN | {"SimpleChrome": OURS["SimpleChrome"]}
 
 
-def name(setting: Setting, model: str) -> tuple[str, ...]:
+def run_name(setting: Setting, model: str) -> tuple[str, ...]:
     return setting.fold, "three cell types" if model in JOINT else setting.cell, setting.inputs, model
 
 
@@ -118,7 +118,7 @@ def predict(setting: Setting, model: str, fit: Callable[[ad.AnnData], pd.DataFra
             return fit(load(tuple(sct.datasets.CELL_TYPES), setting.inputs, method="quantile"))
         return fit(setting.data())
 
-    prediction = kept(name(setting, model), fitted)
+    prediction = kept(run_name(setting, model), fitted)
     if model in JOINT:
         own = prediction.index.str.endswith(f":{setting.cell}")
         seconds = prediction.attrs["seconds"]
@@ -141,16 +141,15 @@ def main() -> None:
                 predict(setting, model, models[model])
             continue
         if options.kept:
-            models = {model: fit for model, fit in models.items() if is_kept(name(setting, model))}
+            models = {model: fit for model, fit in models.items() if is_kept(run_name(setting, model))}
             if not models:
                 continue
         adata = setting.data()
         predictions = {model: predict(setting, model, fit) for model, fit in models.items()}
-        if set(JOINT) <= set(predictions):
-            predictions[BOTH] = (predictions[ENSEMBLE] + predictions[f"{ENSEMBLE}, three cell types"]) / 2
-            predictions[BOTH].attrs["seconds"] = sum(
-                predictions[model].attrs["seconds"] for model in (ENSEMBLE, f"{ENSEMBLE}, three cell types")
-            )
+        both = [predictions[model] for model in (ENSEMBLE, f"{ENSEMBLE}, three cell types") if model in predictions]
+        if len(both) == 2:
+            predictions[BOTH] = (both[0] + both[1]) / 2
+            predictions[BOTH].attrs["seconds"] = sum(prediction.attrs["seconds"] for prediction in both)
         by_cell.setdefault((setting.inputs, setting.fold), {})[setting.cell] = predictions
         for model, prediction in predictions.items():
             table = sct.tl.evaluate(adata, prediction, splits=["test"])
