@@ -308,7 +308,7 @@ def test_networks_name_regions_that_they_cannot_read(simulated: ad.AnnData):
 
 
 def test_too_many_components_are_refused(simulated: ad.AnnData):
-    assert "n_components=400 must be between 0 and min(n_samples, n_features)=170" in refused(
+    assert "n_components=400 must be between 0 and min(n_samples, n_features)=171" in refused(
         simulated, tl.pca_head(400)
     )
 

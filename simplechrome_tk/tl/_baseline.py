@@ -107,7 +107,7 @@ def fit_baseline(
     >>> sct.pp.normalize(adata)
     >>> prediction = sct.tl.fit_baseline(adata, sct.tl.logistic_regression())
     >>> sct.tl.evaluate(adata, prediction, splits=["test"], n_bootstrap=0)["metric"].tolist()
-    ['AUROC', 'AUPRC', 'accuracy', 'Pearson', 'Spearman']
+    ['AUROC', 'AUPRC', 'accuracy', 'ECE', 'Pearson', 'Spearman']
     """
     if isinstance(baseline, Baseline):
         _require_probabilities(baseline)
