@@ -34,6 +34,12 @@ class Observed(NamedTuple):
     label: np.ndarray
     expression: np.ndarray
 
+    def expression_units(self, rows: np.ndarray) -> tuple[float, float]:
+        """Return mean and standard deviation of the expression known of ``rows``; 0 and 1 where none is."""
+        measured = self.expression[rows]
+        known = measured[~np.isnan(measured)]
+        return (float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
+
     def known(self, split: np.ndarray) -> np.ndarray:
         """Return row numbers of the genes outside the test split of which something is known.
 

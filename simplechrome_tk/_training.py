@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -14,6 +13,8 @@ from simplechrome_tk._calibration import Readout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
     from simplechrome_tk._inputs import Observed
 
@@ -63,9 +64,7 @@ def train(
     The caller's random state is left as it was.
     """
     rows = genes.observed.rows(genes.split)
-    measured = genes.observed.expression[rows["train"]]
-    known = measured[~np.isnan(measured)]
-    center, scale = (float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
+    center, scale = genes.observed.expression_units(rows["train"])
     targets = genes.targets(center, scale)
     learnt, held_out = (torch.as_tensor(rows[name], device=genes.x.device) for name in ("train", "valid"))
     history: list[dict[str, Any]] = []

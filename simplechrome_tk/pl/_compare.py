@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from simplechrome_tk.pl._style import GREY, colors
+from simplechrome_tk.pl._style import GREY, colors, rows_of_split
 from simplechrome_tk.tl._compare import MEAN
 from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
 
@@ -48,7 +48,7 @@ def compare(table: pd.DataFrame, *, split: str = "test", metrics: Sequence[str] 
     ValueError
         When the table lacks a column, or has no row of the split or of a metric.
     """
-    rows = _rows(table, split)
+    rows = rows_of_split(table, split, columns=_COLUMNS, what="table", source="sct.tl.compare")
     names = _choose(metrics, list(dict.fromkeys(rows["metric"])))
     contrasts = list(dict.fromkeys(zip(rows["model"], rows["reference"], strict=True)))
     cells = list(dict.fromkeys(rows["cell_type"]))
@@ -87,19 +87,6 @@ def _choose(metrics: Sequence[str] | None, found: list[str]) -> list[str]:
         msg = f"metrics asked for: {', '.join(chosen) or 'none'}; choose from {', '.join(found)}."
         raise ValueError(msg)
     return chosen
-
-
-def _rows(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    missing = [column for column in _COLUMNS if column not in table]
-    if missing:
-        msg = f"table has no column {', '.join(missing)}; expected what sct.tl.compare returns."
-        raise ValueError(msg)
-    rows = table[table["split"] == split]
-    if not len(rows):
-        found = ", ".join(map(str, table["split"].unique())) or "none"
-        msg = f"table has no split {split!r} (found: {found}); name one of them with split."
-        raise ValueError(msg)
-    return rows
 
 
 def _dress(ax: Axes, metric: str) -> None:

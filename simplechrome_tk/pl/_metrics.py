@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from simplechrome_tk.pl._style import colors
+from simplechrome_tk.pl._style import colors, rows_of_split
 from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -77,15 +77,7 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
 def _rows(table: pd.DataFrame, name: str, split: str) -> pd.DataFrame:
     """Rows of one split, indexed by metric."""
     what = f"table {name!r}" if name else "table"
-    missing = [column for column in _COLUMNS if column not in table]
-    if missing:
-        msg = f"{what} has no column {', '.join(missing)}; expected what sct.tl.evaluate returns."
-        raise ValueError(msg)
-    rows = table[table["split"] == split]
-    if not len(rows):
-        found = ", ".join(map(str, table["split"].unique())) or "none"
-        msg = f"{what} has no split {split!r} (found: {found}); name one of them with split."
-        raise ValueError(msg)
+    rows = rows_of_split(table, split, columns=_COLUMNS, what=what, source="sct.tl.evaluate")
     return rows.set_index("metric")
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import anndata as ad
+    import pandas as pd
 
 GREY = "0.55"
 LABEL_COLORS = {"low": "#0072B2", "high": "#D55E00"}
@@ -57,6 +58,20 @@ def bounds(adata: ad.AnnData, region: str) -> np.ndarray:
     first = bins[bins[k.MARK] == bins[k.MARK].iloc[0]]
     edges = [*first[k.START_BP].tolist(), first[k.END_BP].iloc[-1]]
     return along(adata, region).scale * np.asarray(edges, dtype=float)
+
+
+def rows_of_split(table: pd.DataFrame, split: str, *, columns: Sequence[str], what: str, source: str) -> pd.DataFrame:
+    """Return the rows of one split of a table that ``source`` made; what it lacks is named."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        msg = f"{what} has no column {', '.join(missing)}; expected what {source} returns."
+        raise ValueError(msg)
+    rows = table[table["split"] == split]
+    if not len(rows):
+        found = ", ".join(map(str, table["split"].unique())) or "none"
+        msg = f"{what} has no split {split!r} (found: {found}); name one of them with split."
+        raise ValueError(msg)
+    return rows
 
 
 def unit(adata: ad.AnnData, of: str) -> str:

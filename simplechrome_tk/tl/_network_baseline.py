@@ -68,10 +68,7 @@ def predict_with_network(
     state is left as it was.
     """
     place = resolve_device(device)
-    center, scale = 0.0, 1.0
-    if baseline.task != "classification":
-        measured = observed.expression[rows["train"]]
-        center, scale = float(np.nanmean(measured)), float(np.nanstd(measured)) or 1.0
+    center, scale = observed.expression_units(rows["train"])
     x, label, expression = (
         torch.as_tensor(np.asarray(values, dtype=np.float32), device=place)
         for values in (features, observed.label, (observed.expression - center) / scale)
