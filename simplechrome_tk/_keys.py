@@ -37,6 +37,13 @@ LATENT = "X_simplechrome"
 CONNECTIVITIES = "{}_connectivities"
 DISTANCES = "{}_distances"
 
+# attributions `name`: `layers[name]`, `uns[name]`, and these
+ATTRIBUTION = "attribution"
+NEIGHBOR_EFFECTS = "{}_neighbors"  # obsp: row gene, column neighbour
+TOTAL_EFFECT = "{}_total"  # obs: prediction less that of the baseline
+COMPLETENESS_ERROR = "{}_error"  # obs: what the effects miss of it, as a fraction
+INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
+
 # values
 SPLITS = ("train", "valid", "test")
 LABELS = ("low", "high")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
 
 
@@ -48,6 +51,65 @@ def cell_types(adata: ad.AnnData) -> pd.Series:
     if k.CELL_TYPE in adata.obs:
         return adata.obs[k.CELL_TYPE].astype(str)
     return pd.Series("all", index=adata.obs_names)
+
+
+def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Series | None) -> np.ndarray:
+    """Return row numbers of ``genes``: names in ``obs_names`` or symbols, a mask ``(n_genes,)``, ``None`` for all.
+
+    A symbol stands for all its rows, one in each cell type. Rows come in the order asked for, each once.
+
+    Raises
+    ------
+    ValueError
+        When a name is unknown (the closest are offered), a mask has another length, or nothing is selected.
+    """
+    if genes is None:
+        return np.arange(adata.n_obs)
+    asked = np.atleast_1d(np.asarray(genes))
+    if asked.dtype == bool:
+        if asked.shape != (adata.n_obs,):
+            msg = f"the mask of genes has shape {asked.shape}; expected ({adata.n_obs},)."
+            raise ValueError(msg)
+        rows = np.flatnonzero(asked)
+    else:
+        names = asked.astype(str).tolist()
+        ids, symbols = (pd.Series(column).groupby(column).indices for column in (adata.obs_names, _symbols(adata)))
+        found = {name: ids.get(name, symbols.get(name)) for name in names}
+        unknown = [name for name, match in found.items() if match is None]
+        if unknown:
+            raise ValueError(_no_gene(adata, unknown))
+        rows = np.array(list(dict.fromkeys(row for match in found.values() for row in match)), dtype=int)
+    if not len(rows):
+        msg = f"no gene is selected of {adata.n_obs}; expected one at least, or genes=None for all."
+        raise ValueError(msg)
+    return rows
+
+
+def gene_row(adata: ad.AnnData, gene: str) -> int:
+    """Return the row of the one gene with this name in ``obs_names`` or, else, this symbol."""
+    rows = gene_rows(adata, gene)
+    if len(rows) > 1:
+        found = ", ".join(adata.obs_names[rows][:4]) + (", ..." if len(rows) > 4 else "")
+        msg = f"{gene!r} names {len(rows)} rows: {found}; name one of them by its id."
+        raise ValueError(msg)
+    return int(rows[0])
+
+
+def _symbols(adata: ad.AnnData) -> np.ndarray:
+    return (adata.obs[k.SYMBOL] if k.SYMBOL in adata.obs else adata.obs_names).to_numpy(str)
+
+
+def _no_gene(adata: ad.AnnData, unknown: Sequence[str]) -> str:
+    symbols = _symbols(adata)
+    known = {name.upper(): name for name in (*adata.obs_names, *symbols)}
+    close = [known[name] for name in difflib.get_close_matches(unknown[0].upper(), known, n=5)]
+    hint = (
+        f"did you mean {', '.join(close)}?"
+        if close
+        else f"expected a name such as {symbols[0]} or {adata.obs_names[0]}."
+    )
+    others = f" (nor {len(unknown) - 1} others asked for)" if len(unknown) > 1 else ""
+    return f"no gene {unknown[0]!r} among {adata.n_obs}{others}: {hint}"
 
 
 def blocks(adata: ad.AnnData) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -11,7 +10,7 @@ import pandas as pd
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks
+from simplechrome_tk._require import blocks, gene_row
 from simplechrome_tk.get._region import region as get_region
 from simplechrome_tk.pl._style import along, bounds, measure, unit
 
@@ -80,26 +79,6 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
         _title(adata.obs.iloc[row], str(adata.obs_names[row]), unit(adata, k.EXPRESSION)), fontsize="medium"
     )
     return axes[0]
-
-
-def gene_row(adata: ad.AnnData, gene: str) -> int:
-    """Row of the gene with this name in ``obs_names`` or, else, this symbol."""
-    names = adata.obs_names.to_numpy(str)
-    symbols = adata.obs[k.SYMBOL].astype(str).to_numpy(str) if k.SYMBOL in adata.obs else names
-    rows = np.flatnonzero(names == gene)
-    if not len(rows):
-        rows = np.flatnonzero(symbols == gene)
-    if len(rows) == 1:
-        return int(rows[0])
-    if len(rows) > 1:
-        found = ", ".join(names[rows][:4]) + (", ..." if len(rows) > 4 else "")
-        msg = f"{gene!r} names {len(rows)} rows: {found}; name one of them by its id."
-        raise ValueError(msg)
-    known = {name.upper(): name for name in (*names, *symbols)}
-    close = [known[name] for name in difflib.get_close_matches(gene.upper(), known, n=5)]
-    hint = f"did you mean {', '.join(close)}?" if close else f"expected a name such as {symbols[0]} or {names[0]}."
-    msg = f"no gene {gene!r} among {adata.n_obs}: {hint}"
-    raise ValueError(msg)
 
 
 def _title(row: pd.Series, name: str, unit: str) -> str:
