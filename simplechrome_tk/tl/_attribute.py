@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ROUNDING = 1e-6  # of float32 sums: less is nothing
 _MEDIAN_ERROR, _TAIL_ERROR = 0.01, 0.05  # of the median gene, of 99 % of genes: beyond, a warning
 
 
@@ -207,11 +208,10 @@ class _Result:
     def write(self, adata: ad.AnnData, key: str, record: dict[str, Any]) -> None:
         """Put all that has been computed into ``adata``."""
         missed = np.abs(np.nansum(self.own, axis=1) + self.neighbors.sum(axis=1) - self.total)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.where(missed == 0, 0.0, missed / np.abs(self.total))
+        missed[missed < _ROUNDING] = 0
         adata.layers[key] = self.own
         adata.obs[k.TOTAL_EFFECT.format(key)] = self.total
-        adata.obs[k.COMPLETENESS_ERROR.format(key)] = np.where(np.isnan(self.total), np.nan, error)
+        adata.obs[k.COMPLETENESS_ERROR.format(key)] = missed / np.maximum(np.abs(self.total), _ROUNDING)
         adata.uns[key] = record
         slot = k.NEIGHBOR_EFFECTS.format(key)
         if self.graph is None:
