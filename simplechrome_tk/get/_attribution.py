@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 
 
 def record(adata: ad.AnnData, key: str) -> Mapping[str, object]:
@@ -138,7 +138,7 @@ def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = values.mean(axis=0, dtype=float)
     half = np.full_like(mean, np.nan)
     if len(values) > 1:
-        half = _Z95 * values.std(axis=0, ddof=1, dtype=float) / np.sqrt(len(values))
+        half = Z95 * values.std(axis=0, ddof=1, dtype=float) / np.sqrt(len(values))
     return mean, half
 
 

@@ -75,13 +75,11 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
     axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, marks)
     axes[0, 0].invert_yaxis()
     figure.colorbar(mesh, ax=axes[0], label=measure(adata, layer), pad=0.02)
-    figure.suptitle(
-        _title(adata.obs.iloc[row], str(adata.obs_names[row]), unit(adata, k.EXPRESSION)), fontsize="medium"
-    )
+    figure.suptitle(title(adata.obs.iloc[row], str(adata.obs_names[row]), unit(adata, k.EXPRESSION)), fontsize="medium")
     return axes[0]
 
 
-def _title(row: pd.Series, name: str, unit: str) -> str:
+def title(row: pd.Series, name: str, unit: str) -> str:
     """Symbol, cell type, position, expression and label, as far as they are known."""
     parts = [f"{row[k.SYMBOL]}" if k.SYMBOL in row else name]
     if k.CELL_TYPE in row:

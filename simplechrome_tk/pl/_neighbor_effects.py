@@ -1,0 +1,135 @@
+"""Which neighbouring genes act on a gene, and from where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.cm import ScalarMappable
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import gene_row
+from simplechrome_tk.get._attribution import record
+from simplechrome_tk.pl._lane import draw_lane, lane, limits, mapped, remarks, tiers
+from simplechrome_tk.pl._style import EFFECTS, effect_norm, signed
+
+if TYPE_CHECKING:
+    import anndata as ad
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+
+_LINEAR = 5_000.0  # bp around the gene that are drawn to scale; further out, logarithmic
+_WIDTH = 8.5  # inches
+_TIER, _GAP, _ARCS, _NAMES = 0.16, 0.35, 1.7, 1.5  # inches
+_TICKS_APART = 0.5  # inches
+_TICKS = np.array([1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000])
+
+
+def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, ax: Axes | None = None) -> Axes:
+    """Draw an arc from each neighbour's TSS to the gene's, thick and dark where it acts strongly.
+
+    The gene reads from left to right, whatever its strand: upstream is left, and an arrow to the left is a gene on the
+    other strand. Distances are to scale within 5 kb or so and logarithmic beyond, so that a neighbour 1 kb away and one
+    1 Mb away can both be seen; :func:`browser` shows them to scale.
+
+    Parameters
+    ----------
+    adata
+        As for :func:`simplechrome_tk.get.neighbor_effects`, whose table is drawn.
+    gene
+        Name in ``obs_names``, or a symbol that names one row.
+    key
+        Name of the attributions.
+    ax
+        Axes to draw on; ``None`` makes new ones.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Arcs over the genes. Vermilion raises the prediction, blue lowers it. Names say distance and effect; where not
+        all fit, those of the strongest neighbours. Neighbours on other chromosomes are counted in the title.
+
+    Raises
+    ------
+    ValueError
+        When no gene has this name or several do, or as :func:`simplechrome_tk.get.neighbor_effects`.
+    """
+    row = gene_row(adata, gene)
+    unit = record(adata, key)["unit"]
+    shown = lane(adata, row, key)
+    own = shown.genes[0]
+    minus = own.direction < 0
+    genes = [mapped(one, lambda bp: _place((bp - own.tss) * (-1 if minus else 1)), flip=minus) for one in shown.genes]
+    low, high = limits(genes)
+    if ax is None:
+        levels = max(tiers(genes, (high - low) / _WIDTH)) + 1
+        height = _ARCS + _TIER * levels + _GAP + _NAMES + 0.8
+        _, ax = plt.subplots(figsize=(_WIDTH + 1.3, height), layout="constrained")
+    width = ax.get_window_extent().width / ax.figure.dpi
+    ax.set_xlim(low, high)
+    norm = effect_norm(np.array([one.effect for one in genes]))
+    furthest = max((abs(one.tss) for one in genes[1:]), default=1.0) or 1.0
+    for one in genes[1:]:
+        _arc(ax, one.tss, _ARCS * abs(one.tss) / furthest, norm, one.effect)
+    names = [own.symbol, *(f"{one.symbol} ({_distance(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
+    floor = draw_lane(ax, genes, names, width=width, top=-0.1, tier=_TIER, gap=_GAP)
+    ax.set_ylim(floor - _NAMES, 1.05 * _ARCS)
+    _dress(ax, (high - low) / width, own.symbol)
+    total = f": {len(shown.table)} neighbours, {signed(float(shown.table['effect'].sum()))} in all"
+    ax.set_title(
+        "\n".join([own.symbol + (total if len(shown.table) else ""), *remarks(shown, width)]),
+        fontsize="medium",
+        loc="left",
+    )
+    if len(genes) > 1:
+        mappable = ScalarMappable(norm, EFFECTS)
+        ax.figure.colorbar(mappable, ax=ax, label=f"effect of neighbour ({unit})", shrink=0.7, pad=0.02, aspect=25)
+    return ax
+
+
+def _place(bp: float) -> float:
+    """Where a distance is drawn."""
+    return float(np.arcsinh(bp / _LINEAR))
+
+
+def _arc(ax: Axes, start: float, height: float, norm: Normalize, effect: float) -> None:
+    """Draw half an ellipse from a neighbour to the gene, at 0."""
+    angle = np.linspace(0, np.pi, 60)
+    x, y = start / 2 * (1 + np.cos(angle)), height * np.sin(angle)
+    thick = 1.0 + 4.0 * abs(2 * float(norm(effect)) - 1)
+    outline = [patheffects.withStroke(linewidth=thick + 1, foreground="0.6")]
+    ax.plot(
+        x,
+        y,
+        color=EFFECTS(norm(effect)),
+        linewidth=thick,
+        solid_capstyle="butt",
+        path_effects=outline,
+        zorder=2 + abs(2 * float(norm(effect)) - 1),
+    )
+
+
+def _dress(ax: Axes, inch: float, symbol: str) -> None:
+    """Draw all but arcs and genes; ``inch`` is the length of one on the axis."""
+    apart = np.arcsinh(_TICKS / _LINEAR) > _TICKS_APART * inch
+    ticks = np.concatenate([-_TICKS[apart][::-1], [0], _TICKS[apart]])
+    low, high = ax.get_xlim()
+    ticks = ticks[(np.arcsinh(ticks / _LINEAR) >= low) & (np.arcsinh(ticks / _LINEAR) <= high)]
+    ax.set_xticks(np.arcsinh(ticks / _LINEAR), ["0" if bp == 0 else _distance(bp) for bp in ticks])
+    ax.set_xlabel(f"distance from the TSS of {symbol}, upstream left (logarithmic beyond 5 kb)")
+    ax.vlines(ax.get_xticks(), 0, _ARCS, color="0.93", linewidth=0.8, zorder=0)
+    ax.axhline(0, color="0.7", linewidth=0.8, zorder=1)
+    ax.set_yticks([])
+    ax.spines[["left", "right", "top"]].set_visible(False)
+
+
+def _distance(bp: float) -> str:
+    """Write a signed distance in bp, kb or Mb."""
+    size = abs(bp)
+    for limit, scale, name in ((999.5, 1, "bp"), (999_500, 1e3, "kb"), (np.inf, 1e6, "Mb")):
+        if size < limit:
+            text = f"{size / scale:.{0 if size / scale >= 9.95 or scale == 1 else 1}f}".removesuffix(".0")
+            return f"{'−' if bp < 0 else '+'}{text} {name}"
+    raise AssertionError
