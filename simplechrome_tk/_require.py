@@ -96,8 +96,12 @@ def gene_row(adata: ad.AnnData, gene: str) -> int:
 
 
 def symbols(adata: ad.AnnData) -> np.ndarray:
-    """Return the symbol of each gene, its id where there are none, shape ``(n_genes,)``."""
-    return (adata.obs[k.SYMBOL] if k.SYMBOL in adata.obs else adata.obs_names).to_numpy(str)
+    """Return the symbol of each gene, its id where that is missing or ``"NA"``, shape ``(n_genes,)``."""
+    if k.SYMBOL not in adata.obs:
+        return adata.obs_names.to_numpy(str)
+    symbol = adata.obs[k.SYMBOL].astype(object)
+    missing = symbol.isna() | (symbol == "NA")
+    return np.where(missing, adata.obs_names, symbol).astype(str)
 
 
 def _no_gene(adata: ad.AnnData, unknown: Sequence[str]) -> str:

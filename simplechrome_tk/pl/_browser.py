@@ -15,7 +15,7 @@ from simplechrome_tk.get._region import region as get_region
 from simplechrome_tk.pl._browser_page import Page
 from simplechrome_tk.pl._gene import title
 from simplechrome_tk.pl._lane import Lane, lane
-from simplechrome_tk.pl._style import DOWN, UP, along, bounds, measure, signed, unit
+from simplechrome_tk.pl._style import DOWN, UP, along, bounds, measure, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,8 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
     Tracks read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks and
     regions, vermilion where a bin raises the prediction and blue where it lowers it; sums are written on the right. The
     genome below is to scale and reads from left to right of the chromosome, arrows show strands, and neighbours are
-    coloured by their effect, the strongest of them in full colour. Without attributions the tracks are drawn alone.
+    coloured by their effect, the strongest in full colour; where there is no room for all names, the strongest are
+    drawn and the others counted. Without attributions the tracks are drawn alone.
 
     Parameters
     ----------
@@ -95,13 +96,13 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
     for i, mark in enumerate(marks):
         page.name(i, mark)
         lowest, highest = _range([tracks[region][i] for region in regions])
-        _limit(signal_axes[i], lowest, highest if highest > lowest else lowest + 1, ticks=[highest])
-    heading = title(adata.obs.iloc[row], str(adata.obs_names[row]), unit(adata, k.EXPRESSION))
+        _limit(signal_axes[i], lowest, highest)
+    heading = title(adata, row)
     handles = [Patch(color=_SIGNAL, label=measure(adata, layer))]
     if effects:
         lowest, highest = _range(list(effects.values()))
         for axes in effect_axes:
-            _limit(axes, lowest, highest if highest > lowest else lowest + 1, ticks=[lowest, highest])
+            _limit(axes, lowest, highest)
         own = np.sum([panel.sum(axis=1, dtype=float) for panel in effects.values()], axis=0)
         page.sums(own)
         heading += "\n" + _account(record(adata, key), float(own.sum()), shown)
@@ -154,9 +155,10 @@ def _range(panels: list[np.ndarray]) -> tuple[float, float]:
     return min(0.0, *(float(panel.min()) for panel in panels)), max(0.0, *(float(panel.max()) for panel in panels))
 
 
-def _limit(axes: np.ndarray, lowest: float, highest: float, *, ticks: list[float]) -> None:
-    """Give panels one scale, with its ends as ticks."""
-    room = 0.06 * (highest - lowest)
+def _limit(axes: np.ndarray, lowest: float, highest: float) -> None:
+    """Give panels one scale, with its ends other than 0 as ticks."""
+    room = 0.06 * (highest - lowest) or 1.0
+    ticks = [tick for tick in (lowest, highest) if tick]
     for ax in axes:
         ax.set_ylim(lowest - room * (lowest < 0), highest + room)
         ax.set_yticks(ticks, [f"{tick:.2g}".replace("-", "−") for tick in ticks])

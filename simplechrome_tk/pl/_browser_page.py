@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from simplechrome_tk.pl._lane import Lane, draw_lane, limits, remarks, tiers
+from simplechrome_tk.pl._lane import Lane, draw_lane, limits, names_height, remarks, strongest, tiers
 from simplechrome_tk.pl._style import effect_color, signed
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 1.5, 0.75, 0.9, 0.55, 0.2
 _TRACK, _EFFECT, _SPACE = 0.36, 0.36, 0.13
-_TIER, _GAP, _NAMES, _HEAD = 0.16, 0.3, 0.95, 0.7
+_TIER, _GAP, _HEAD = 0.16, 0.3, 0.7
 _NARROWEST, _ALL_TRACKS = 3.2, 7.6
 
 
@@ -41,12 +41,13 @@ class Page:
         self._n_marks, self._n_regions = n_marks, n_regions
         self._tracks = (self._panel + _BETWEEN) * n_regions - _BETWEEN
         self._row = _TRACK + _EFFECT * effects + _SPACE
-        self._shown = shown
+        self._genes = [] if shown is None else strongest(shown.genes, self._tracks)
+        self._names = [gene.symbol + (f" {signed(gene.effect)}" if n else "") for n, gene in enumerate(self._genes)]
         self._lane = 0.0
         if shown is not None:
-            low, high = limits(shown.genes)
-            levels = max(tiers(shown.genes, (high - low) / self._tracks)) + 1
-            self._lane = _TIER * (levels + 0.5) + _GAP + _NAMES
+            low, high = limits(self._genes)
+            levels = max(tiers(self._genes, (high - low) / self._tracks)) + 1
+            self._lane = _TIER * (levels + 0.5) + _GAP + names_height(self._names)
         height = _TOP + self._row * n_marks + _BOTTOM + (_HEAD + self._lane - _BOTTOM / 2) * (shown is not None)
         self._size = (_LEFT + self._tracks + _RIGHT, height)
         self.figure = plt.figure(figsize=self._size)
@@ -100,15 +101,14 @@ class Page:
         """Add the lane of genes, to scale along the chromosome."""
         top = _TOP + self._n_marks * self._row + _BOTTOM / 2 + _HEAD
         ax = self._axes(_LEFT, top, self._tracks, self._lane)
-        ax.set_xlim(*limits(shown.genes))
+        ax.set_xlim(*limits(self._genes))
         ax.set_ylim(-self._lane, 0)
-        names = [gene.symbol + (f" {signed(gene.effect)}" if n else "") for n, gene in enumerate(shown.genes)]
-        draw_lane(ax, shown.genes, names, width=self._tracks, top=-_TIER / 2, tier=_TIER, gap=_GAP)
+        draw_lane(ax, self._genes, self._names, width=self._tracks, top=-_TIER / 2, tier=_TIER, gap=_GAP)
         ax.xaxis.tick_top()
         ax.xaxis.set_label_position("top")
         ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda bp, _: f"{bp / 1e6:,.6g}"))
-        ax.set_xlabel("\n".join([f"{chrom} (Mb)", *remarks(shown, self._tracks)]), fontsize=8)
+        ax.set_xlabel("\n".join([*remarks(shown, self._tracks), f"{chrom} (Mb)"]), fontsize=8)
         ax.tick_params(axis="x", labelsize=8, length=3)
         ax.set_yticks([])
         ax.spines[["left", "right", "bottom"]].set_visible(False)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import anndata as ad
     from matplotlib.colors import Normalize
 
-_FULL_COLOR = 99.0  # percentile
+_FULL_COLOR = 99.5  # percentile
 
 
 def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.LABEL) -> np.ndarray:
     """Draw the mean effect of each bin of each mark as heat maps, one for each group of genes and region.
 
-    All are on one scale: white is 0, vermilion raises the prediction, blue lowers it. The scale ends at the 99th
-    percentile of the sizes, so that a few strong bins do not bleach the others; its pointed ends stand for what is
+    All are on one scale: white is 0, vermilion raises the prediction, blue lowers it. The scale ends at percentile
+    99.5 of the sizes, so that a few strong bins do not bleach the others; its pointed ends stand for what is
     beyond.
 
     Parameters

@@ -112,11 +112,15 @@ def spread(wanted: np.ndarray, low: float, high: float, apart: float) -> np.ndar
     return np.clip(fitted, low, max(low, high - steps[-1])) + steps
 
 
-def chosen(genes: Sequence[LaneGene], width: float) -> list[int]:
-    """Numbers of the genes whose names fit on ``width`` inches: the gene itself, then the strongest."""
-    fit = max(int(width / _LABEL_EVERY), 1)
-    by_effect = sorted(range(1, len(genes)), key=lambda i: -abs(genes[i].effect))
-    return [0, *by_effect[: fit - 1]]
+def strongest(genes: Sequence[LaneGene], width: float) -> list[LaneGene]:
+    """Return the gene itself and as many of its strongest neighbours as have room for their names on some inches."""
+    room = max(int(width / _LABEL_EVERY), 1)
+    return [genes[0], *sorted(genes[1:], key=lambda gene: -abs(gene.effect))[: room - 1]]
+
+
+def names_height(names: Sequence[str]) -> float:
+    """Height that the names need, in inches."""
+    return 0.1 + 0.052 * max(map(len, names))
 
 
 def draw_lane(
@@ -129,7 +133,7 @@ def draw_lane(
     tier: float,
     gap: float,
 ) -> float:
-    """Draw bodies in tiers, and beneath them the names that fit, each at the end of a line from its TSS.
+    """Draw bodies in tiers, and beneath them the names, each at the end of a line from its TSS.
 
     Parameters
     ----------
@@ -152,9 +156,9 @@ def draw_lane(
     where = tiers(genes, inch)
     norm = effect_norm(np.array([gene.effect for gene in genes]))
     bottom = top - tier * (max(where) + 1)
-    labelled = sorted(chosen(genes, width), key=lambda i: genes[i].tss)
-    at = spread(np.array([genes[i].tss for i in labelled]), low, high, _LABEL_EVERY * inch)
-    for x, i in zip(at, labelled, strict=True):
+    order = sorted(range(len(genes)), key=lambda i: genes[i].tss)
+    at = spread(np.array([genes[i].tss for i in order]), low, high, _LABEL_EVERY * inch)
+    for x, i in zip(at, order, strict=True):
         gene = genes[i]
         ax.plot(
             [gene.tss, gene.tss, x, x],
@@ -202,7 +206,9 @@ def remarks(shown: Lane, width: float) -> list[str]:
     if len(shown.elsewhere):
         total = signed(float(shown.elsewhere["effect"].sum()))
         lines.append(f"not shown: {len(shown.elsewhere)} neighbours on other chromosomes, {total} in all")
-    named = len(chosen(shown.genes, width))
-    if named < len(shown.genes):
-        lines.append(f"names: the {named - 1} strongest of {len(shown.genes) - 1} neighbours")
+    drawn = strongest(shown.genes, width)
+    if len(drawn) < len(shown.genes):
+        rest = sum(gene.effect for gene in shown.genes[1:]) - sum(gene.effect for gene in drawn[1:])
+        of = f"{len(drawn) - 1} strongest of {len(shown.genes) - 1} neighbours"
+        lines.append(f"drawn: the {of}; the others {signed(rest)} in all")
     return lines

@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import gene_row
 from simplechrome_tk.get._attribution import record
-from simplechrome_tk.pl._lane import draw_lane, lane, limits, mapped, remarks, tiers
+from simplechrome_tk.pl._lane import draw_lane, lane, limits, mapped, names_height, remarks, strongest, tiers
 from simplechrome_tk.pl._style import EFFECTS, effect_norm, signed
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _LINEAR = 5_000.0  # bp around the gene that are drawn to scale; further out, logarithmic
 _WIDTH = 8.5  # inches
-_TIER, _GAP, _ARCS, _NAMES = 0.16, 0.35, 1.7, 1.5  # inches
+_TIER, _GAP, _ARCS = 0.16, 0.35, 1.8  # inches
 _TICKS_APART = 0.5  # inches
-_TICKS = np.array([1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000])
+_TICKS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 
 def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, ax: Axes | None = None) -> Axes:
@@ -48,8 +48,9 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     Returns
     -------
     matplotlib.axes.Axes
-        Arcs over the genes. Vermilion raises the prediction, blue lowers it. Names say distance and effect; where not
-        all fit, those of the strongest neighbours. Neighbours on other chromosomes are counted in the title.
+        Arcs over the genes. Vermilion raises the prediction, blue lowers it. Names say distance and effect. Where
+        there is no room for all neighbours, the strongest are drawn; the title counts the others, and those on other
+        chromosomes.
 
     Raises
     ------
@@ -61,31 +62,37 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     shown = lane(adata, row, key)
     own = shown.genes[0]
     minus = own.direction < 0
-    genes = [mapped(one, lambda bp: _place((bp - own.tss) * (-1 if minus else 1)), flip=minus) for one in shown.genes]
+    norm = effect_norm(np.array([one.effect for one in shown.genes]))
+    label = f"effect of neighbour ({unit})" if len(shown.genes) > 1 else ""
+    width = _WIDTH
+    if ax is not None:
+        _colorbar(ax, norm, label)
+        width = ax.get_window_extent().width / ax.figure.dpi
+    genes = [
+        mapped(one, lambda bp: _place((bp - own.tss) * (-1 if minus else 1)), flip=minus)
+        for one in strongest(shown.genes, width)
+    ]
+    names = [own.symbol, *(f"{one.symbol} ({_distance(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
     low, high = limits(genes)
+    levels = max(tiers(genes, (high - low) / width)) + 1
+    drawn, written = _ARCS + _TIER * levels + _GAP, names_height(names)
+    stretch = 1.0
     if ax is None:
-        levels = max(tiers(genes, (high - low) / _WIDTH)) + 1
-        height = _ARCS + _TIER * levels + _GAP + _NAMES + 0.8
-        _, ax = plt.subplots(figsize=(_WIDTH + 1.3, height), layout="constrained")
-    width = ax.get_window_extent().width / ax.figure.dpi
+        _, ax = plt.subplots(figsize=(_WIDTH + 1.3, drawn + written + 1.1), layout="constrained")
+        _colorbar(ax, norm, label)
+    else:
+        height = ax.get_window_extent().height / ax.figure.dpi
+        stretch = drawn / max(height - written, 0.3 * height)
     ax.set_xlim(low, high)
-    norm = effect_norm(np.array([one.effect for one in genes]))
     furthest = max((abs(one.tss) for one in genes[1:]), default=1.0) or 1.0
     for one in genes[1:]:
-        _arc(ax, one.tss, _ARCS * abs(one.tss) / furthest, norm, one.effect)
-    names = [own.symbol, *(f"{one.symbol} ({_distance(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
+        _arc(ax, one.tss, 0.95 * _ARCS * abs(one.tss) / furthest, norm, one.effect)
     floor = draw_lane(ax, genes, names, width=width, top=-0.1, tier=_TIER, gap=_GAP)
-    ax.set_ylim(floor - _NAMES, 1.05 * _ARCS)
+    ax.set_ylim(floor - stretch * written, _ARCS)
     _dress(ax, (high - low) / width, own.symbol)
     total = f": {len(shown.table)} neighbours, {signed(float(shown.table['effect'].sum()))} in all"
-    ax.set_title(
-        "\n".join([own.symbol + (total if len(shown.table) else ""), *remarks(shown, width)]),
-        fontsize="medium",
-        loc="left",
-    )
-    if len(genes) > 1:
-        mappable = ScalarMappable(norm, EFFECTS)
-        ax.figure.colorbar(mappable, ax=ax, label=f"effect of neighbour ({unit})", shrink=0.7, pad=0.02, aspect=25)
+    title = [own.symbol + (total if len(shown.table) else ""), *remarks(shown, width)]
+    ax.set_title("\n".join(title), fontsize="medium", loc="left")
     return ax
 
 
@@ -111,14 +118,22 @@ def _arc(ax: Axes, start: float, height: float, norm: Normalize, effect: float) 
     )
 
 
+def _colorbar(ax: Axes, norm: Normalize, label: str) -> None:
+    """Explain the colours, where there is something to explain."""
+    if label:
+        ax.figure.colorbar(ScalarMappable(norm, EFFECTS), ax=ax, label=label, shrink=0.7, pad=0.02, aspect=25)
+
+
 def _dress(ax: Axes, inch: float, symbol: str) -> None:
     """Draw all but arcs and genes; ``inch`` is the length of one on the axis."""
-    apart = np.arcsinh(_TICKS / _LINEAR) > _TICKS_APART * inch
-    ticks = np.concatenate([-_TICKS[apart][::-1], [0], _TICKS[apart]])
     low, high = ax.get_xlim()
-    ticks = ticks[(np.arcsinh(ticks / _LINEAR) >= low) & (np.arcsinh(ticks / _LINEAR) <= high)]
-    ax.set_xticks(np.arcsinh(ticks / _LINEAR), ["0" if bp == 0 else _distance(bp) for bp in ticks])
-    ax.set_xlabel(f"distance from the TSS of {symbol}, upstream left (logarithmic beyond 5 kb)")
+    ticks = [0.0]
+    for bp in _TICKS:
+        if np.arcsinh(bp / _LINEAR) - np.arcsinh(ticks[-1] / _LINEAR) > _TICKS_APART * inch:
+            ticks = [-bp, *ticks, bp]
+    ticks = [bp for bp in ticks if low <= np.arcsinh(bp / _LINEAR) <= high]
+    ax.set_xticks(np.arcsinh(np.array(ticks) / _LINEAR), [_distance(bp) if bp else "0" for bp in ticks])
+    ax.set_xlabel(f"distance from the TSS of {symbol}\n← upstream · downstream →, logarithmic beyond 5 kb")
     ax.vlines(ax.get_xticks(), 0, _ARCS, color="0.93", linewidth=0.8, zorder=0)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=1)
     ax.set_yticks([])

@@ -104,5 +104,7 @@ def effect_color(effect: float) -> str:
 
 
 def signed(effect: float) -> str:
-    """Write an effect with its sign: two decimals, three below 0.1."""
-    return f"{effect:+.{2 if abs(effect) >= 0.0995 else 3}f}".replace("-", "−")
+    """Write an effect with its sign and two decimals, three below 0.1, four below 0.0005."""
+    size = abs(effect)
+    digits = 2 if size >= 0.0995 else 3 if size >= 0.0005 else 4
+    return f"{effect:+.{digits}f}".replace("-", "−") if effect else "0"
