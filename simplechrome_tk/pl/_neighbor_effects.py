@@ -132,7 +132,7 @@ def _dress(ax: Axes, inch: float, symbol: str) -> None:
         if np.arcsinh(bp / _LINEAR) - np.arcsinh(ticks[-1] / _LINEAR) > _TICKS_APART * inch:
             ticks = [-bp, *ticks, bp]
     ticks = [bp for bp in ticks if low <= np.arcsinh(bp / _LINEAR) <= high]
-    ax.set_xticks(np.arcsinh(np.array(ticks) / _LINEAR), [_distance(bp) if bp else "0" for bp in ticks])
+    ax.set_xticks(np.arcsinh(np.array(ticks) / _LINEAR), ["0" if bp == 0 else _distance(bp) for bp in ticks])
     ax.set_xlabel(f"distance from the TSS of {symbol}\n← upstream · downstream →, logarithmic beyond 5 kb")
     ax.vlines(ax.get_xticks(), 0, _ARCS, color="0.93", linewidth=0.8, zorder=0)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=1)
@@ -143,8 +143,7 @@ def _dress(ax: Axes, inch: float, symbol: str) -> None:
 def _distance(bp: float) -> str:
     """Write a signed distance in bp, kb or Mb."""
     size = abs(bp)
-    for limit, scale, name in ((999.5, 1, "bp"), (999_500, 1e3, "kb"), (np.inf, 1e6, "Mb")):
-        if size < limit:
-            text = f"{size / scale:.{0 if size / scale >= 9.95 or scale == 1 else 1}f}".removesuffix(".0")
-            return f"{'−' if bp < 0 else '+'}{text} {name}"
-    raise AssertionError
+    scale, name = (1.0, "bp") if size < 999.5 else (1e3, "kb") if size < 999_500 else (1e6, "Mb")
+    digits = 1 if scale > 1 and size / scale < 9.95 else 0
+    text = f"{size / scale:.{digits}f}".removesuffix(".0")
+    return f"{'−' if bp < 0 else '+' if bp > 0 else ''}{text} {name}"

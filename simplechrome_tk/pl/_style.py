@@ -21,7 +21,7 @@ LABEL_COLORS = {"low": "#0072B2", "high": "#D55E00"}
 """Blue and vermilion of Okabe and Ito (2008), told apart under every common colour blindness."""
 UP, DOWN = LABEL_COLORS["high"], LABEL_COLORS["low"]
 """Of effects that raise and lower the prediction."""
-EFFECTS = LinearSegmentedColormap.from_list("effects", [DOWN, "white", UP])
+EFFECTS = LinearSegmentedColormap.from_list("effects", [DOWN, "white", UP], N=257)  # odd: 0 is white
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
