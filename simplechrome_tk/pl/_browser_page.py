@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 1.5, 0.75, 0.9, 0.55, 0.2
+_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 1.5, 0.75, 0.9, 0.55, 0.3
 _TRACK, _EFFECT, _SPACE = 0.36, 0.36, 0.13
 _TIER, _GAP, _HEAD = 0.16, 0.3, 0.7
 _NARROWEST, _ALL_TRACKS = 3.2, 7.6
