@@ -1,5 +1,6 @@
-"""Tools: evaluate and compare predictions, fit baselines, audit labels."""
+"""Tools: attribute and perturb, evaluate and compare predictions, fit baselines, audit labels."""
 
+from simplechrome_tk.tl._attribute import attribute
 from simplechrome_tk.tl._audit import LabelAudit, above_as_text, audit_labels, text_label_shares
 from simplechrome_tk.tl._baseline import Baseline, fit_baseline
 from simplechrome_tk.tl._baseline_models import (
@@ -20,6 +21,7 @@ __all__ = [
     "NetworkBaseline",
     "above_as_text",
     "attentivechrome",
+    "attribute",
     "audit_labels",
     "compare",
     "deepchrome",
