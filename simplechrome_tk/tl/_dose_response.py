@@ -10,7 +10,7 @@ import pandas as pd
 
 from simplechrome_tk._require import gene_rows
 from simplechrome_tk.tl._edit import GENE, Edit
-from simplechrome_tk.tl._perturb import CHUNK, answer, bench_of, chunks, unchanged, who
+from simplechrome_tk.tl._perturb import answer, bench_of, chunks, unchanged, who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,13 +72,13 @@ def dose_response(
     rows = gene_rows(adata, genes)
     parts, flat = [], 0
     removal = Edit.remove(mark=mark, region=region, start=start, end=end, of=of)
-    for chunk in chunks(rows, CHUNK, progress=progress):
+    for places in chunks(bench, rows, progress=progress):
+        chunk = rows[places]
         flat += unchanged(*bench.scene(chunk, [removal]))
         for edit in edits:
-            answers = answer(model, bench, bench.scene(chunk, [edit])[1]).reset_index(drop=True)
-            parts.append(pd.concat([who(adata, chunk).assign(mark=mark, dose=edit.value), answers], axis=1))
+            answers = answer(model, bench, bench.scene(chunk, [edit])[1])
+            table = who(adata, chunk).assign(mark=mark, dose=edit.value)
+            parts.append(pd.concat([table, answers], axis=1).set_index(places))
     if flat:
         logger.info("%d of %d genes have no %s there: their curves are flat.", flat, len(rows), mark)
-    table = pd.concat(parts, ignore_index=True)
-    by_gene = np.argsort(pd.Index(adata.obs_names[rows]).get_indexer(table["gene"]), kind="stable")
-    return table.iloc[by_gene].reset_index(drop=True)
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOG_ODDS, PROBABILITY, EXPRESSION = "log_odds", "probability", "expression"
-CHUNK = 2_048
+_CHUNK = 2_048
 
 Model = TypeVar("Model")
 Result = TypeVar("Result")
@@ -111,14 +111,14 @@ def perturb(
     before: list[pd.DataFrame] = []
     after: list[pd.DataFrame] = []
     same = 0
-    for chunk in chunks(rows, CHUNK, progress=progress):
-        scenes = bench.scene(chunk, edits)
+    for places in chunks(bench, rows, progress=progress):
+        scenes = bench.scene(rows[places], edits)
         same += unchanged(*scenes)
         for scene, answers in zip(scenes, (before, after), strict=True):
-            answers.append(answer(model, bench, scene))
+            answers.append(answer(model, bench, scene).set_index(places))
     if same:
         logger.info("The edits change no mark of %d of %d genes: nothing is there to change.", same, len(rows))
-    old, new = pd.concat(before), pd.concat(after)
+    old, new = (pd.concat(answers).sort_index() for answers in (before, after))
     table = who(adata, rows)
     if LOG_ODDS in old:
         table["probability_before"], table["probability_after"] = old[PROBABILITY].array, new[PROBABILITY].array
@@ -221,7 +221,11 @@ def who(adata: ad.AnnData, rows: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"gene": adata.obs_names[rows], "symbol": symbol})
 
 
-def chunks(rows: np.ndarray, size: int, *, progress: bool) -> Iterator[np.ndarray]:
-    """Cut rows into chunks, with a progress bar where there are several."""
-    parts = np.split(rows, range(size, len(rows), size))
+def chunks(bench: Bench, rows: np.ndarray, *, progress: bool) -> Iterator[np.ndarray]:
+    """Cut ``rows`` into chunks of genes that hear the same neighbours, with a progress bar where there are several.
+
+    Yields places among ``rows``.
+    """
+    order = bench.order(rows) if len(rows) > _CHUNK else np.arange(len(rows))
+    parts = np.split(order, range(_CHUNK, len(rows), _CHUNK))
     return iter(tqdm(parts, disable=not progress or len(parts) == 1))
