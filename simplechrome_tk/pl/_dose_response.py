@@ -70,7 +70,7 @@ def dose_response(
     names = _in_order(group)
     color = colors([str(name) for name in names])
     if ax is None:
-        ax = plt.subplots(figsize=(4.8, 3.4), layout="constrained")[1]
+        ax = plt.subplots(figsize=(6.2, 3.4), layout="constrained")[1]
     for name in names:
         part = groups.get_group(name)
         spread = part.groupby("dose")[value].quantile([0.25, 0.5, 0.75]).unstack()

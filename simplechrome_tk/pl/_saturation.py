@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAMES = {
-    "log_odds_change": "change of the log-odds of high",
-    "expression_change": "change of log10(expression + 0.1)",
+    "log_odds_change": "change of the log-odds of high\nwhen the bin is edited",
+    "expression_change": "change of log10(expression + 0.1)\nwhen the bin is edited",
 }
 _NO_SCAN = "0.9"
 
@@ -63,9 +63,10 @@ def saturation(
     keys = [k.REGION, k.MARK, k.START_BP, k.END_BP]
     mean = part.groupby(keys, observed=True)[[value, "signal"]].mean()
     marks, regions = (list(dict.fromkeys(part[name].astype(str))) for name in (k.MARK, k.REGION))
+    tops = mean["signal"].groupby(k.MARK, observed=True).max()[marks].to_numpy()
     largest = float(mean[value].abs().max()) or 1.0
-    colors = LinearSegmentedColormap.from_list("effect", [LABEL_COLORS["low"], "white", LABEL_COLORS["high"]])
-    colors.set_bad(_NO_SCAN)
+    ends = [LABEL_COLORS["low"], "white", LABEL_COLORS["high"]]
+    colors = LinearSegmentedColormap.from_list("effect", ends).with_extremes(bad=_NO_SCAN)
     figure, axes = plt.subplots(
         1,
         len(regions),
@@ -81,7 +82,7 @@ def saturation(
         edges = axis.scale * np.append(wide.index.get_level_values(0), wide.index.get_level_values(1)[-1])
         effect, signal = (wide[name].reindex(columns=marks).to_numpy().T for name in (value, "signal"))
         mesh = ax.pcolormesh(edges, np.arange(len(marks) + 1), effect, cmap=colors, vmin=-largest, vmax=largest)
-        _draw_signal(ax, edges, signal)
+        _draw_signal(ax, edges, signal, tops)
         ax.set_xlabel(axis.label)
         if axis.marker is not None:
             ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
@@ -109,9 +110,8 @@ def _choose(table: pd.DataFrame, gene: str | None) -> tuple[pd.DataFrame, str]:
     return part, str(part["symbol"].iloc[0]) if n_genes == 1 else f"mean of {n_genes:,} genes"
 
 
-def _draw_signal(ax: Axes, edges: np.ndarray, signal: np.ndarray) -> None:
-    """Draw each row's signal as steps within the row, up to its largest."""
-    for row, values in enumerate(signal):
-        top = np.nanmax(values) if np.isfinite(values).any() else 0
+def _draw_signal(ax: Axes, edges: np.ndarray, signal: np.ndarray, tops: np.ndarray) -> None:
+    """Draw each row's signal as steps within the row, up to its largest in any region."""
+    for row, (values, top) in enumerate(zip(signal, tops, strict=True)):
         if top > 0:
             ax.stairs(row + 1 - 0.85 * values / top, edges, baseline=None, color="0.25", linewidth=0.8)

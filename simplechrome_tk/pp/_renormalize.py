@@ -27,8 +27,9 @@ class Renormalizer:
 
     After ``"log1p"`` and ``"paper"`` this is the formula itself. After ``"quantile"`` the map from signal to ``X`` is
     a rising function of each mark in each region of each cell type, which all genes together show: it is read from
-    them, linear between two observed values. Beyond the largest it goes on in proportion: twice the largest signal
-    counts as twice what the largest was exchanged for.
+    them, linear between two observed values, and between 0 and the smallest, so that a mark that fades does so without
+    a jump. Beyond the largest it goes on in proportion: twice the largest signal counts as twice what the largest was
+    exchanged for.
 
     Parameters
     ----------

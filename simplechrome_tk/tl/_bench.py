@@ -74,7 +74,11 @@ class Bench:
         self._graph = None if neighbors_key is None else [m.tocsr() for m in neighbor_matrices(adata, neighbors_key)]
 
     def check(self, edits: Sequence[Edit]) -> None:
-        """Raise ``ValueError`` when an edit cannot be made here."""
+        """Raise ``TypeError`` for what is no edit, ``ValueError`` when an edit cannot be made here."""
+        strange = [type(edit).__name__ for edit in edits if not isinstance(edit, Edit)]
+        if strange:
+            msg = f"edits hold a {strange[0]}; expected edits such as sct.tl.Edit.scale(0.5, mark='H3K4me3')."
+            raise TypeError(msg)
         if not edits:
             msg = "there are no edits; expected one at least, such as sct.tl.Edit.scale(0.5, mark='H3K4me3')."
             raise ValueError(msg)

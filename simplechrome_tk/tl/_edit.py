@@ -10,6 +10,8 @@ import numpy as np
 
 Action = Literal["set", "scale", "shift", "swap", "transplant"]
 
+_NAMED = {"swap": "mark", "transplant": "gene"}
+
 GENE, NEIGHBORS = "gene", "neighbors"
 
 
@@ -30,7 +32,8 @@ class Edit:
     mark
         Mark to edit; ``None`` is every mark.
     region
-        Region to edit, as in ``var["region"]``; ``None`` is every region.
+        Region to edit, as in ``var["region"]``; ``None`` is every region. Regions may show the same DNA, as the window
+        around the TSS shows the start of the gene body: an edit of one leaves the other as it is.
     start, end
         Stretch of the region, in its units as in ``var``: bp from the anchor along the gene, or fraction of the gene
         body. Bins whose middle lies in it are edited; ``None`` reaches to the edge of the window. Needs ``region``
@@ -62,11 +65,14 @@ class Edit:
                 kind = "a finite number" if self.action == "shift" else "a finite number of at least 0"
                 msg = f"the {what} is {self.value!r}; expected {kind}."
                 raise ValueError(msg)
-        elif self.action not in ("swap", "transplant"):
+        elif self.action not in _NAMED:
             msg = f"action is {self.action!r}; choose one of set, scale, shift, swap, transplant."
             raise ValueError(msg)
-        if self.action == "swap" and self.value == self.mark:
-            msg = f"swap of {self.mark!r} with itself; expected two marks."
+        elif not isinstance(self.value, str):
+            msg = f"a {self.action} names {self.value!r}; expected the name of a {_NAMED[self.action]}."
+            raise ValueError(msg)
+        if self.action == "swap" and (self.mark is None or self.value == self.mark):
+            msg = f"a swap of {self.mark!r} with {self.value!r}; expected two marks."
             raise ValueError(msg)
         for name, bound in (("start", self.start), ("end", self.end)):
             if bound is not None and not math.isfinite(bound):

@@ -122,7 +122,7 @@ class Layout(NamedTuple):
         """Return edited signal ``(n_genes, n_columns)``; ``donor``, as large, is what a transplant takes from."""
         chosen = self.columns(edit)
         edited = signal.copy()
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             match edit.action:
                 case "set":
                     edited[:, chosen] = float(edit.value)
