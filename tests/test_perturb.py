@@ -265,6 +265,12 @@ def test_genes_without_neighbours_are_served_and_counted(adata, hears, caplog):
     assert table["expression_change"].iloc[0] == 0
     assert table["expression_change"].iloc[1] != 0
     assert "1 of 2 genes have no neighbours" in caplog.text
+    scan = sct.tl.saturate(hears, lonely, genes, edit=Edit.remove(of="neighbors"), progress=False)
+    changed = scan.groupby("gene", observed=True)["expression_change"].agg(lambda change: (change != 0).any())
+    assert changed.loc[genes].tolist() == [False, True]
+    edit, change = edits_by_hand(lonely)["set"]
+    own = sct.tl.perturb(hears, lonely, edit, genes=genes[0])
+    assert_predicts(own, by_hand(hears, lonely, change))
     with pytest.raises(ValueError, match=r"is no neighbour of 1 of 1 genes asked for, .* which hears none"):
         sct.tl.perturb(hears, lonely, Edit.remove(of="neighbors"), genes=genes[0])
 

@@ -94,7 +94,7 @@ class Bench:
     def scene(self, rows: np.ndarray, edits: Sequence[Edit] = ()) -> tuple[Scene, Scene]:
         """Return genes and neighbours as they are and as edited, row by row the same."""
         own = self.read(rows)
-        position, neighbor, weight, distance = self._links(rows)
+        position, neighbor, weight, distance = self.links(rows)
         of_neighbors = [edit for edit in edits if edit.of != GENE]
         acts = [self.chosen(edit, rows, position, neighbor) for edit in of_neighbors]
         kinds, place = np.unique(np.column_stack([neighbor, *acts]), axis=0, return_inverse=True)
@@ -179,14 +179,16 @@ class Bench:
         """Symbol of a gene, or its id."""
         return str(self.adata.obs[k.SYMBOL].iloc[row] if k.SYMBOL in self.adata.obs else self.adata.obs_names[row])
 
-    def _links(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def links(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return place among ``rows``, row of the neighbour, weight and distance of each link, ``(n_links,)`` each."""
         if self._graph is None:
             return np.empty(0, int), np.empty(0, int), np.empty(0), np.empty(0)
         connectivities, distances = (matrix[rows] for matrix in self._graph)
         pairs = connectivities.tocoo()
         kept = pairs.data != 0
         position, neighbor = pairs.row[kept].astype(int), pairs.col[kept].astype(int)
-        return position, neighbor, pairs.data[kept], np.asarray(distances[position, neighbor]).ravel()
+        distance = np.asarray(distances[position, neighbor], dtype=float).ravel() if len(position) else np.empty(0)
+        return position, neighbor, pairs.data[kept], distance
 
     def _donor(self, rows: np.ndarray, name: str) -> np.ndarray:
         """Signal of the gene to transplant from, in the cell type of each row, ``(n, n_columns)``."""

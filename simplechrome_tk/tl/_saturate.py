@@ -91,9 +91,10 @@ def saturate(
     rows = gene_rows(adata, genes)
     scanned = bench.layout.columns(edit)
     windows = _windows(bench, scanned, width)
+    lonely = _without_neighbors(bench, rows, edit)
     tables, waiting = [], []
     for i, row in enumerate(tqdm(rows, disable=not progress or len(rows) == 1)):
-        waiting.append(_variants(bench, int(row), edit, windows))
+        waiting.append(_variants(bench, int(row), [] if lonely[i] else [edit], windows))
         if sum(len(variants.scene.genes.rows) for variants in waiting) >= _BATCH or i == len(rows) - 1:
             tables += _effects(model, bench, waiting)
             waiting = []
@@ -110,18 +111,26 @@ def _windows(bench: Bench, scanned: np.ndarray, width: int) -> np.ndarray:
     return near & (block[:, None] == block[None, :]) & scanned[None, :] & scanned[:, None]
 
 
-def _variants(bench: Bench, row: int, edit: Edit, windows: np.ndarray) -> _Variants:
-    scene, edited = bench.scene(np.array([row]), [edit])
-    whose = scene.genes if edit.of == GENE else scene.neighbors
-    new = edited.genes if edit.of == GENE else edited.neighbors
+def _without_neighbors(bench: Bench, rows: np.ndarray, edit: Edit) -> np.ndarray:
+    """Which genes have none of the neighbours that the edit is of, ``(n,)``; counted in the log or refused."""
+    if edit.of == GENE:
+        return np.zeros(len(rows), dtype=bool)
+    position, neighbor, *_ = bench.links(rows)
+    return np.bincount(position[bench.chosen(edit, rows, position, neighbor)], minlength=len(rows)) == 0
+
+
+def _variants(bench: Bench, row: int, edits: list[Edit], windows: np.ndarray) -> _Variants:
+    scene, edited = bench.scene(np.array([row]), edits)
+    of_gene = not edits or edits[0].of == GENE
+    whose, new = (scene.genes, edited.genes) if of_gene else (scene.neighbors, edited.neighbors)
     touched = np.flatnonzero((whose.signal != new.signal).any(axis=1))
     differs = (whose.signal != new.signal).any(axis=0)
     columns = np.flatnonzero((windows & differs).any(axis=1))
-    heard = whose.take(_edited_rows(bench, row, edit, scene))
+    signal = whose.signal[_edited_rows(bench, row, edits[0], scene)].mean(axis=0) if edits else np.zeros(len(differs))
     n_variants = len(columns) + 1
     where = np.vstack([np.zeros((1, windows.shape[1]), dtype=bool), windows[columns]])
     changed = _mixed(whose.take(touched), new.take(touched), where)
-    if edit.of == GENE:
+    if of_gene:
         genes = changed if len(touched) else scene.genes.take(np.zeros(n_variants, int))
         neighbors, place = scene.neighbors, np.tile(scene.links.neighbor, (n_variants, 1))
     else:
@@ -139,7 +148,7 @@ def _variants(bench: Bench, row: int, edit: Edit, windows: np.ndarray) -> _Varia
         np.tile(scene.links.weight, n_variants),
         np.tile(scene.links.distance, n_variants),
     )
-    return _Variants(Scene(genes, neighbors, links), columns, heard.signal.mean(axis=0))
+    return _Variants(Scene(genes, neighbors, links), columns, signal)
 
 
 def _edited_rows(bench: Bench, row: int, edit: Edit, scene: Scene) -> np.ndarray:
