@@ -4,6 +4,7 @@ from simplechrome_tk.pl._browser import browser
 from simplechrome_tk.pl._calibration import calibration
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
+from simplechrome_tk.pl._dose_response import dose_response
 from simplechrome_tk.pl._effect_map import effect_map
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
@@ -13,11 +14,13 @@ from simplechrome_tk.pl._metrics import metrics
 from simplechrome_tk.pl._neighbor_effects import neighbor_effects
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
+from simplechrome_tk.pl._saturation import saturation
 
 __all__ = [
     "browser",
     "calibration",
     "compare",
+    "dose_response",
     "effect_map",
     "gene",
     "history",
@@ -29,4 +32,5 @@ __all__ = [
     "precision_recall",
     "qc",
     "roc",
+    "saturation",
 ]

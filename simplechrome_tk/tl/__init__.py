@@ -13,12 +13,18 @@ from simplechrome_tk.tl._baseline_models import (
     pca_head,
 )
 from simplechrome_tk.tl._compare import compare
+from simplechrome_tk.tl._dose_response import dose_response
+from simplechrome_tk.tl._edit import Edit
 from simplechrome_tk.tl._evaluate import evaluate
 from simplechrome_tk.tl._interactions import interactions
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
+from simplechrome_tk.tl._perturb import BeforeAfter, perturb, perturb_with
+from simplechrome_tk.tl._saturate import saturate
 
 __all__ = [
     "Baseline",
+    "BeforeAfter",
+    "Edit",
     "LabelAudit",
     "NetworkBaseline",
     "above_as_text",
@@ -28,6 +34,7 @@ __all__ = [
     "audit_labels",
     "compare",
     "deepchrome",
+    "dose_response",
     "evaluate",
     "fit_baseline",
     "gradient_boosting",
@@ -35,5 +42,8 @@ __all__ = [
     "logistic_regression",
     "mlp",
     "pca_head",
+    "perturb",
+    "perturb_with",
+    "saturate",
     "text_label_shares",
 ]
