@@ -11,11 +11,13 @@ from simplechrome_tk.tl._baseline_models import (
     mlp,
     pca_head,
 )
+from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
 from simplechrome_tk.tl._compare import compare
 from simplechrome_tk.tl._evaluate import evaluate
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
 
 __all__ = [
+    "AttributionChecks",
     "Baseline",
     "LabelAudit",
     "NetworkBaseline",
@@ -23,6 +25,7 @@ __all__ = [
     "attentivechrome",
     "attribute",
     "audit_labels",
+    "check_attributions",
     "compare",
     "deepchrome",
     "evaluate",
