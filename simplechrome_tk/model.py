@@ -381,11 +381,8 @@ class SimpleChrome:
         """
         self.require_trained()
         adata = self._data(adata)
-        x, graph = self.inputs(adata)
-        output = self._net.predict_all(x, graph=graph)
-        left_out = {"classification": k.EXPRESSION, "regression": PROBABILITY}.get(self.settings.task, "none")
-        columns = {name: values for name, values in self._readout.read(output).items() if not name.startswith(left_out)}
-        return pd.DataFrame(columns, index=adata.obs_names)
+        columns = self._answer(adata)
+        return pd.DataFrame(columns, index=adata.obs_names).drop(columns="log_odds", errors="ignore")
 
     def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
         """Score the predictions on each split with :func:`simplechrome_tk.tl.evaluate`.
@@ -498,6 +495,15 @@ class SimpleChrome:
     def _take(self, trained: Trained) -> None:
         self._net, self._readout = trained.ensemble, trained.readout
         self._history = trained.history or self._history
+
+    def _answer(self, adata: ad.AnnData) -> dict[str, np.ndarray]:
+        """Return the columns of :meth:`predict`, and ``log_odds`` beside the probability, of data that were checked."""
+        output = self._net.predict_all(self._tensor(adata), graph=self._graph(adata))
+        columns = {"log_odds": self._readout.log_odds(output), **self._readout.read(output)}
+        left_out = {"classification": (k.EXPRESSION,), "regression": (PROBABILITY, "log_odds")}.get(
+            self.settings.task, ()
+        )
+        return {name: values for name, values in columns.items() if not name.startswith(left_out)}
 
     def _genes(self, adata: ad.AnnData) -> Genes:
         s = self.settings

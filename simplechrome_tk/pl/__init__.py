@@ -3,15 +3,18 @@
 from simplechrome_tk.pl._calibration import calibration
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
+from simplechrome_tk.pl._dose_response import dose_response
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
 from simplechrome_tk.pl._metrics import metrics
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
+from simplechrome_tk.pl._saturation import saturation
 
 __all__ = [
     "calibration",
     "compare",
+    "dose_response",
     "gene",
     "history",
     "mark_profiles",
@@ -19,4 +22,5 @@ __all__ = [
     "precision_recall",
     "qc",
     "roc",
+    "saturation",
 ]

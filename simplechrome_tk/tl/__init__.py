@@ -13,12 +13,18 @@ from simplechrome_tk.tl._baseline_models import (
 )
 from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
 from simplechrome_tk.tl._compare import compare
+from simplechrome_tk.tl._dose_response import dose_response
+from simplechrome_tk.tl._edit import Edit
 from simplechrome_tk.tl._evaluate import evaluate
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
+from simplechrome_tk.tl._perturb import BeforeAfter, perturb, perturb_with
+from simplechrome_tk.tl._saturate import saturate
 
 __all__ = [
     "AttributionChecks",
     "Baseline",
+    "BeforeAfter",
+    "Edit",
     "LabelAudit",
     "NetworkBaseline",
     "above_as_text",
@@ -28,11 +34,15 @@ __all__ = [
     "check_attributions",
     "compare",
     "deepchrome",
+    "dose_response",
     "evaluate",
     "fit_baseline",
     "gradient_boosting",
     "logistic_regression",
     "mlp",
     "pca_head",
+    "perturb",
+    "perturb_with",
+    "saturate",
     "text_label_shares",
 ]

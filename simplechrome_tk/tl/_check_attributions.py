@@ -1,4 +1,4 @@
-"""Put attributions on trial: do they say something about the model and the labels, and do they say it reliably?"""
+"""Put attributions on trial: whether they speak of the model and of the labels, and whether reliably."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletion and insertion curves (Petsiuk et al. 2018): does the prediction follow the order of the effects?"""
+"""Deletion and insertion curves (Petsiuk et al. 2018): whether the prediction follows the order of the effects."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _place(score: np.ndarray) -> np.ndarray:
 
 
 def _cuts(n_counted: np.ndarray) -> Iterator[np.ndarray]:
-    """Number of bins at each fraction, ``(n_genes, 1)`` each."""
+    """Return the number of bins at each fraction, ``(n_genes, 1)`` each."""
     return (np.rint(fraction * n_counted) for fraction in FRACTIONS)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from simplechrome_tk.tl._explained import Explained
     from simplechrome_tk.tl._trust_curves import Curves
     from simplechrome_tk.tl._trust_sample import Sample
 
@@ -68,18 +67,24 @@ class Trial:
 
     def weights(self) -> None:
         """Compare with networks whose weights were drawn anew."""
-        quantity = "bins: rank correlation of |effect| with that of re-drawn weights"
-        if self._cannot_redo("weights", quantity):
+        sizes = "bins: rank correlation of |effect| with that of re-drawn weights"
+        slopes = "bins: the same of |effect| per unit of signal"
+        if self._cannot_redo("weights", sizes):
             return
         sample = self.sample
         counted = sample.moved != 0
-        alike = []
+        moved = np.where(counted, sample.moved, 1)
+        alike, alike_slopes = [], []
         for draw in range(_N_DRAWS):
             other = sample.with_networks(redrawn(sample.what.networks, self.rng + draw))
             own, _ = sample.again(other, batch_size=self.batch_size)
             alike.append(rank_correlation(np.abs(sample.own), np.abs(own), counted=counted))
-        why = "what a network has learnt is in its weights; a map that survives their loss shows the input alone"
-        self._genes("weights", quantity, _mean(np.stack(alike)), "<", REDRAWN, why)
+            pair = np.abs(sample.own / moved), np.abs(own / moved)
+            alike_slopes.append(rank_correlation(*pair, counted=counted))
+        why = "effects of any network grow with the signal; still they must be less alike than those of two good ones"
+        self._genes("weights", sizes, _mean(np.stack(alike)), "<", AGREE, why)
+        why = "what a network has learnt is in its weights; what survives their loss shows the input alone"
+        self._genes("weights", slopes, _mean(np.stack(alike_slopes)), "<", REDRAWN, why)
 
     def labels(self, permuted: SimpleChrome | torch.nn.Module | None, *, retrain: bool) -> None:
         """Compare with a model that was trained on permuted labels."""
