@@ -12,6 +12,7 @@ from simplechrome_tk.tl._baseline_models import (
     pca_head,
 )
 from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
+from simplechrome_tk.tl._check_biology import check_biology
 from simplechrome_tk.tl._compare import compare
 from simplechrome_tk.tl._dose_response import dose_response
 from simplechrome_tk.tl._edit import Edit
@@ -32,6 +33,7 @@ __all__ = [
     "attribute",
     "audit_labels",
     "check_attributions",
+    "check_biology",
     "compare",
     "deepchrome",
     "dose_response",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import stats
 
 from simplechrome_tk import _keys as k
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import anndata as ad
+    import torch
 
     from simplechrome_tk.model import SimpleChrome
     from simplechrome_tk.tl._attribution_methods import By, Method
@@ -32,6 +32,7 @@ BLOCK = 16
 
 _SAME, _OFFSET = 1e-2, 1e-3  # relative and absolute: two computations of one prediction agree far better
 _MATCH_ROWS = 64
+_ROUNDING = 1e-5  # of normalised signal
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class Sample:
     @property
     def moved(self) -> np.ndarray:
         """Signal less that of the baseline, ``(n, n_columns)``."""
-        own = self.what.x[torch.as_tensor(self.rows, device=self.what.x.device), : self.what.n_columns]
-        return own.cpu().numpy() - self.start.of_genes(self.rows)
+        return moved(self.adata, self.start, self.rows)
 
     def of_blocks(self, own: np.ndarray) -> np.ndarray:
         """Sum effects over the bins of each mark in each region, ``(n, n_blocks)``."""
@@ -116,17 +116,10 @@ def draw(
     rng: np.random.Generator,
 ) -> Sample:
     """Draw genes that have attributions, after checking that these are of this model and these data."""
-    if key not in adata.layers or key not in adata.uns:
-        found = ", ".join(adata.layers) or "none"
-        msg = f"no attributions {key!r} (layers: {found}): run sct.tl.attribute(model, adata, key_added={key!r}) first."
-        raise ValueError(msg)
-    record = dict(adata.uns[key])
-    if baseline is None and record["baseline"] == "given":
-        msg = "the attributions have a baseline of your own, which is not stored: give it again, baseline=..."
-        raise ValueError(msg)
+    record = require_attributions(adata, key, baseline)
     what = explained(model, adata, record["target"] if target is None else target)
     start = reference(adata, record["baseline"] if baseline is None else baseline)
-    rows, block = _choose(adata, what, key=key, genes=gene_rows(adata, genes), n_genes=n_genes, rng=rng)
+    rows, block = _choose(what, rows=attributed(adata, key, gene_rows(adata, genes)), n_genes=n_genes, rng=rng)
     own = np.asarray(adata.layers[key])[rows]
     neighbors = np.zeros((len(rows), 0), dtype=np.float32)
     if what.graph is not None:
@@ -147,15 +140,39 @@ def draw(
     return sample
 
 
-def _choose(
-    adata: ad.AnnData, what: Explained, *, key: str, genes: np.ndarray, n_genes: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of the genes drawn and of the block of each."""
-    have = ~np.isnan(adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float))
-    rows = genes[have[genes]]
-    if not len(rows):
-        msg = f"none of the {len(genes)} genes asked for has attributions {key!r}: run sct.tl.attribute for them first."
+def moved(adata: ad.AnnData, start: Reference, rows: np.ndarray) -> np.ndarray:
+    """Return the signal of genes less that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
+    difference = np.asarray(adata.X, dtype=np.float32)[rows] - start.of_genes(rows)
+    difference[np.abs(difference) < _ROUNDING] = 0
+    return difference
+
+
+def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[str, Any]:
+    """Return what ``uns`` says of attributions, or raise ``ValueError`` when there are none, or no baseline."""
+    if key not in adata.layers or key not in adata.uns:
+        found = ", ".join(adata.layers) or "none"
+        msg = f"no attributions {key!r} (layers: {found}): run sct.tl.attribute(model, adata, key_added={key!r}) first."
         raise ValueError(msg)
+    record = dict(adata.uns[key])
+    if baseline is None and record["baseline"] == "given":
+        msg = f"the baseline of {key!r} was an array, which is not stored: give it again with baseline."
+        raise ValueError(msg)
+    return record
+
+
+def attributed(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:
+    """Return those of the rows that have attributions; raise ``ValueError`` when none has."""
+    have = rows[~np.isnan(adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows])]
+    if not len(have):
+        msg = f"none of the {len(rows)} genes asked for has attributions {key!r}: run sct.tl.attribute for them first."
+        raise ValueError(msg)
+    return have
+
+
+def _choose(
+    what: Explained, *, rows: np.ndarray, n_genes: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return row numbers of the genes drawn and of the block of each."""
     size = 1
     if what.graph is not None:
         size = BLOCK
