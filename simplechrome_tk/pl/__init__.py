@@ -1,6 +1,7 @@
 """Plots. Each returns its Axes; none saves or shows."""
 
 from simplechrome_tk.pl._calibration import calibration
+from simplechrome_tk.pl._check_attributions import check_attributions
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._dose_response import dose_response
@@ -13,6 +14,7 @@ from simplechrome_tk.pl._saturation import saturation
 
 __all__ = [
     "calibration",
+    "check_attributions",
     "compare",
     "dose_response",
     "gene",

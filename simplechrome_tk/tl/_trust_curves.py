@@ -61,8 +61,8 @@ def _curves(sample: Sample, rows: slice, n_random: int, rng: np.random.Generator
     what = sample.what
     batch = what.batch(sample.rows[rows], sample.start)
     counted = sample.moved[rows] != 0
-    best_first = _place(np.where(counted, -sample.own[rows], np.inf))
-    at_random = [_place(np.where(counted, rng.random(counted.shape), np.inf)) for _ in range(n_random)]
+    best_first = _place(-sample.own[rows], counted, rng)
+    at_random = [_place(np.zeros(counted.shape), counted, rng) for _ in range(n_random)]
     n_counted = counted.sum(axis=1, keepdims=True)
     with frozen(what.networks):
         answer = _Answer(what, batch)
@@ -72,9 +72,10 @@ def _curves(sample: Sample, rows: slice, n_random: int, rng: np.random.Generator
     return Curves(deletion, insertion, random, random[:, ::-1])
 
 
-def _place(score: np.ndarray) -> np.ndarray:
-    """Place of each column of each row in ascending order."""
-    return np.argsort(np.argsort(score, axis=1, kind="stable"), axis=1, kind="stable")
+def _place(score: np.ndarray, counted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the place of each column of each row in ascending order, ties at random, what is not counted last."""
+    order = np.lexsort((rng.random(score.shape), np.where(counted, score, np.inf)), axis=1)
+    return np.argsort(order, axis=1)
 
 
 def _cuts(n_counted: np.ndarray) -> Iterator[np.ndarray]:
