@@ -73,7 +73,7 @@ def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Se
         rows = np.flatnonzero(asked)
     else:
         names = asked.astype(str).tolist()
-        found = {**_rows_of(names, _symbols(adata)), **_rows_of(names, adata.obs_names.to_numpy())}
+        found = {**_rows_of(names, symbols(adata)), **_rows_of(names, adata.obs_names.to_numpy())}
         unknown = [name for name in names if name not in found]
         if unknown:
             raise ValueError(_no_gene(adata, unknown))
@@ -101,18 +101,21 @@ def _rows_of(names: list[str], column: np.ndarray) -> dict[str, np.ndarray]:
     return {name: rows[places] for name, places in found.groupby(found).indices.items()}
 
 
-def _symbols(adata: ad.AnnData) -> np.ndarray:
-    return (adata.obs[k.SYMBOL] if k.SYMBOL in adata.obs else adata.obs_names).astype(str).to_numpy(object)
+def symbols(adata: ad.AnnData) -> np.ndarray:
+    """Return the symbol of each gene, its id where that is missing or ``"NA"``, shape ``(n_genes,)``."""
+    if k.SYMBOL not in adata.obs:
+        return adata.obs_names.to_numpy(str)
+    symbol = adata.obs[k.SYMBOL].astype(object)
+    missing = symbol.isna() | (symbol == "NA")
+    return np.where(missing, adata.obs_names, symbol).astype(str)
 
 
 def _no_gene(adata: ad.AnnData, unknown: Sequence[str]) -> str:
-    symbols = _symbols(adata)
-    known = {name.upper(): name for name in (*adata.obs_names, *symbols)}
+    named = symbols(adata)
+    known = {name.upper(): name for name in (*adata.obs_names, *named)}
     close = [known[name] for name in difflib.get_close_matches(unknown[0].upper(), known, n=5)]
     hint = (
-        f"did you mean {', '.join(close)}?"
-        if close
-        else f"expected a name such as {symbols[0]} or {adata.obs_names[0]}."
+        f"did you mean {', '.join(close)}?" if close else f"expected a name such as {named[0]} or {adata.obs_names[0]}."
     )
     others = f" (nor {len(unknown) - 1} others asked for)" if len(unknown) > 1 else ""
     return f"no gene {unknown[0]!r} among {adata.n_obs}{others}: {hint}"

@@ -498,7 +498,8 @@ class SimpleChrome:
 
     def _answer(self, adata: ad.AnnData) -> dict[str, np.ndarray]:
         """Return the columns of :meth:`predict`, and ``log_odds`` beside the probability, of data that were checked."""
-        output = self._net.predict_all(self._tensor(adata), graph=self._graph(adata))
+        x, graph = self.inputs(adata)
+        output = self._net.predict_all(x, graph=graph)
         columns = {"log_odds": self._readout.log_odds(output), **self._readout.read(output)}
         left_out = {"classification": (k.EXPRESSION,), "regression": (PROBABILITY, "log_odds")}.get(
             self.settings.task, ()

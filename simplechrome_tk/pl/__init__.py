@@ -1,26 +1,36 @@
 """Plots. Each returns its Axes; none saves or shows."""
 
+from simplechrome_tk.pl._browser import browser
 from simplechrome_tk.pl._calibration import calibration
 from simplechrome_tk.pl._check_attributions import check_attributions
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._dose_response import dose_response
+from simplechrome_tk.pl._effect_map import effect_map
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
+from simplechrome_tk.pl._interactions import interactions
+from simplechrome_tk.pl._mark_effects import mark_effects
 from simplechrome_tk.pl._metrics import metrics
+from simplechrome_tk.pl._neighbor_effects import neighbor_effects
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
 from simplechrome_tk.pl._saturation import saturation
 
 __all__ = [
+    "browser",
     "calibration",
     "check_attributions",
     "compare",
     "dose_response",
+    "effect_map",
     "gene",
     "history",
+    "interactions",
+    "mark_effects",
     "mark_profiles",
     "metrics",
+    "neighbor_effects",
     "precision_recall",
     "qc",
     "roc",

@@ -166,7 +166,7 @@ def _deep_lift(
 ) -> tuple[torch.Tensor, ...]:
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+            warnings.filterwarnings("ignore", message="Setting forward, backward hooks|Input Tensor .* gradients")
             return DeepLift(answer).attribute(inputs, baselines, additional_forward_args=fixed)
     except (AssertionError, RuntimeError) as error:
         reason = str(error).split(".")[0]
@@ -181,7 +181,12 @@ def check_method(method: str, what: Explained) -> None:
         raise ValueError(msg)
     if method != "deep_lift":
         return
-    leaves = [part for net in what.networks for part in net.modules() if not list(part.children())]
+    used = [
+        part
+        for net in what.networks
+        for part in ((net.encoder, net.head) if isinstance(net, nn.SimpleChromeNet) else (net,))
+    ]
+    leaves = [leaf for part in used for leaf in part.modules() if not list(leaf.children())]
     unknown = sorted({type(part).__name__ for part in leaves if not isinstance(part, (*_LINEAR, *_WITH_RULE))})
     if what.graph is not None:
         unknown.append("attention over neighbours")

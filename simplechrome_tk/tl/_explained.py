@@ -64,6 +64,26 @@ class Explained(NamedTuple):
                 outputs = [_among(net, x, batch.genes, batch.neighbors) for net in self.networks]
             return torch.stack([self.read(output) for output in outputs]).mean(dim=0)
 
+    def of_own(self, batch: Batch) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a function from own inputs ``(batch, n_columns + n_covariates)`` to values; neighbours stay."""
+        with torch.no_grad():
+            heard = [
+                None
+                if batch.neighbors is None
+                else batch.neighbors._replace(x=net.encode(batch.x).mean[batch.neighbors.x])
+                for net in self.networks
+            ]
+
+        def values(x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                outputs = [
+                    net(x) if latents is None else net.express(net.encode(x).mean, latents)
+                    for net, latents in zip(self.networks, heard, strict=True)
+                ]
+                return torch.stack([self.read(output) for output in outputs]).mean(dim=0)
+
+        return values
+
     def fingerprint(self, *others: object) -> str:
         """Digest of networks and inputs, and of ``others``, to tell whether earlier results are of the same ones."""
         digest = hashlib.blake2b(digest_size=16)

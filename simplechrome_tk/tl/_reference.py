@@ -81,9 +81,13 @@ def _no_signal(adata: ad.AnnData) -> np.ndarray:
     """Return ``X`` of a gene without any signal, shape ``(n_columns,)``."""
     if "normalize" not in adata.uns:
         return np.zeros(adata.n_vars, dtype=np.float32)
-    table = blocks(adata)
-    center, scale = (np.asarray(adata.uns["normalize"][name], dtype=float) for name in ("center", "scale"))
-    return np.repeat(-center / scale, table["stop"] - table["start"]).astype(np.float32)
+    table, constants = (
+        blocks(adata),
+        pd.DataFrame({name: adata.uns["normalize"][name] for name in ("region", "mark", "center", "scale")}),
+    )
+    own = table.merge(constants, on=["region", "mark"], how="left")
+    none = (-own["center"] / own["scale"]).to_numpy(np.float32)
+    return np.repeat(none, own["stop"] - own["start"])
 
 
 def _strata(adata: ad.AnnData) -> np.ndarray:
