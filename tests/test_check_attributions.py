@@ -253,3 +253,14 @@ def test_groups_by_hand_and_ablation_leave_checks_untested(simulated, planted):
     for check in ("completeness", "weights", "labels", "seeds"):
         assert verdict(report, check) == {"not tested"}, check
     assert verdict(report, "deletion") == {"passed"}
+
+
+def test_latents_of_other_networks_are_not_compared(model):
+    adata = model.adata.copy()
+    sct.tl.attribute(model, adata, genes=adata.obs_names[:20], target="latent:1", n_steps=5, progress=False)
+    report = sct.tl.check_attributions(model, adata, n_random=1, reseeded=model, permuted=model)
+    for check in ("labels", "seeds"):
+        assert verdict(report, check) == {"not tested"}
+    reasons = report.verdicts.set_index("check")["reason"]
+    assert "coordinates of their own" in reasons["seeds"]
+    assert "not tested" not in verdict(report, "weights")

@@ -73,8 +73,9 @@ def check_attributions(
     ================= ==============================================================================================
     ``completeness``  effects sum to the prediction less that at the baseline
     ``weights``       a network with re-drawn weights ranks a gene's bins differently (Adebayo et al. 2018). Ranked is
-                      ``|effect|``: the sign of a random network is a coin toss and would hide a map that shows the
-                      input alone. Bins as in the baseline, without effect in any network, are left out
+                      ``|effect|``, since the sign of a random network is a coin toss and would hide a map that shows
+                      the input alone; and, since effects of any network grow with the signal, ``|effect|`` per unit of
+                      signal. Bins as in the baseline, without effect in any network, are left out
     ``labels``        after training on permuted labels the effects are small, and point elsewhere
     ``seeds``         networks from other seeds rank marks and bins alike: the members of an ensemble, or one more model
     ``methods``       occlusion, gradient SHAP and ablation rank a gene's marks alike
@@ -82,9 +83,11 @@ def check_attributions(
                       the prediction sooner than random order does (Petsiuk et al. 2018); ``insertion``: the other way
                       round. Areas between the curves, in units of the prediction, averaged over genes
     ``planted truth`` in data of :func:`simplechrome_tk.datasets.simulate`: planted columns have the largest mean
-                      ``|effect|`` and the planted sign (of the slope of effect on signal, least squares through the
-                      origin); among neighbours with more of the acting mark than the mean gene, planted pairs have the
-                      largest ``|effect|`` and the planted sign
+                      ``|effect|``, bin by bin and averaged over the nine bins around, and the planted sign: that of the
+                      slope of effect on signal (least squares through the origin), averaged likewise. Pairs count whose
+                      neighbour has more of the acting mark than the mean gene, since others have nothing to show: the
+                      planted ones have the largest ``|effect|`` and the planted sign. What a regression on all signal,
+                      or nearness alone, would reach is said beside them
     ================= ==============================================================================================
 
     None of them proves an attribution right, and a failed one says what not to read into it. All are about the model:

@@ -88,9 +88,8 @@ class Trial:
             alike.append(rank_correlation(np.abs(sample.own), np.abs(own), counted=counted))
             pair = np.abs(sample.own / moved), np.abs(own / moved)
             alike_slopes.append(rank_correlation(*pair, counted=counted))
-        why = "effects of any network grow with the signal; still they must be less alike than those of two good ones"
-        self._genes("weights", sizes, _mean(np.stack(alike)), "<", AGREE, why)
         why = "what a network has learnt is in its weights; what survives their loss shows the input alone"
+        self._genes("weights", sizes, _mean(np.stack(alike)), "<", REDRAWN, why)
         self._genes("weights", slopes, _mean(np.stack(alike_slopes)), "<", REDRAWN, why)
 
     def labels(self, permuted: SimpleChrome | torch.nn.Module | None, *, retrain: bool) -> None:
@@ -209,6 +208,8 @@ class Trial:
         """Say why there is no other model to compare with; nothing where there is."""
         if self.sample.record["by"] == "given":
             return "the groups of columns were given by hand and are not stored"
+        if str(self.sample.record["target"]).startswith("latent:"):
+            return "latents of each network have coordinates of their own"
         if other is not None:
             return ""
         if not isinstance(self.model, SimpleChrome):
