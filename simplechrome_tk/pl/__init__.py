@@ -2,6 +2,7 @@
 
 from simplechrome_tk.pl._browser import browser
 from simplechrome_tk.pl._calibration import calibration
+from simplechrome_tk.pl._check_attributions import check_attributions
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._dose_response import dose_response
@@ -19,6 +20,7 @@ from simplechrome_tk.pl._saturation import saturation
 __all__ = [
     "browser",
     "calibration",
+    "check_attributions",
     "compare",
     "dose_response",
     "effect_map",

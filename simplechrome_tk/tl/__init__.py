@@ -12,6 +12,8 @@ from simplechrome_tk.tl._baseline_models import (
     mlp,
     pca_head,
 )
+from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
+from simplechrome_tk.tl._check_biology import check_biology
 from simplechrome_tk.tl._compare import compare
 from simplechrome_tk.tl._dose_response import dose_response
 from simplechrome_tk.tl._edit import Edit
@@ -22,6 +24,7 @@ from simplechrome_tk.tl._perturb import BeforeAfter, perturb, perturb_with
 from simplechrome_tk.tl._saturate import saturate
 
 __all__ = [
+    "AttributionChecks",
     "Baseline",
     "BeforeAfter",
     "Edit",
@@ -32,6 +35,8 @@ __all__ = [
     "attribute",
     "attribute_neighbors",
     "audit_labels",
+    "check_attributions",
+    "check_biology",
     "compare",
     "deepchrome",
     "dose_response",
