@@ -91,9 +91,9 @@ class Explained(NamedTuple):
         if self.graph is not None:
             tensors += [self.graph.index, self.graph.edges, self.graph.mask]
         for tensor in (self.x, *tensors):
-            digest.update(tensor.detach().cpu().contiguous().numpy())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
         for other in others:
-            digest.update(np.ascontiguousarray(other) if isinstance(other, np.ndarray) else repr(other).encode())
+            digest.update(np.ascontiguousarray(other).data if isinstance(other, np.ndarray) else repr(other).encode())
         return digest.hexdigest()
 
 
