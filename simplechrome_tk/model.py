@@ -21,6 +21,7 @@ from simplechrome_tk._inputs import (
     gene_length,
     neighbor_graph,
     observe,
+    read_features,
     reads_body,
     region_shapes,
     report_unlabelled,
@@ -495,11 +496,10 @@ class SimpleChrome:
         return adata
 
     def _tensor(self, adata: ad.AnnData) -> torch.Tensor:
-        columns = [adata.X, gene_length(adata)[:, None]] if self.settings.gene_length else [adata.X]
-        return self._to_device(np.concatenate(columns, axis=1))
-
-    def _to_device(self, values: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+        features = read_features(adata)
+        if self.settings.gene_length:
+            features = np.column_stack([features, gene_length(adata)])
+        return torch.as_tensor(features, dtype=torch.float32, device=self.device)
 
     def _graph(self, adata: ad.AnnData) -> nn.Graph | None:
         key = self.settings.neighbors_key
