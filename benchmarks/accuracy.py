@@ -166,8 +166,10 @@ def main() -> None:
             show(difference.rename(columns={"value": "of", "difference": "value"}), "+.4f")
         else:
             score = pd.concat(
-                sct.tl.evaluate(adata, made, splits=["test"]).assign(model=model, seconds=made.attrs["seconds"])
-                for model, made in predictions.items()
+                sct.tl.evaluate(adata, predictions[model], splits=["test"]).assign(
+                    model=model, seconds=predictions[model].attrs["seconds"]
+                )
+                for model in new
             ).assign(**what)
             show(score, ".4f")
             if everything:
