@@ -98,11 +98,18 @@ def test_the_line_over_labels_is_that_of_logistic_regression():
     rng = np.random.default_rng(0)
     features, label = rng.normal(size=(200, 5)), rng.integers(2, size=200)
     oracle = LogisticRegression(C=1, fit_intercept=False, tol=1e-8).fit(features, label).coef_[0]
-    np.testing.assert_allclose(_adapt._logistic_regression(features, label, np.zeros(200)), oracle, atol=1e-4)
+    np.testing.assert_allclose(_adapt.logistic_regression(features, label, np.zeros(200)), oracle, atol=1e-4)
     offset = features @ [1.0, -2.0, 0.0, 0.5, 0.0]
-    beside = _adapt._logistic_regression(features, label, offset)
+    beside = _adapt.logistic_regression(features, label, offset)
     slope = features.T @ (expit(offset + features @ beside) - label) + beside
     np.testing.assert_allclose(slope, 0, atol=1e-4, err_msg="the penalised likelihood is at its peak")
+
+
+def test_calibration_outlives_the_fewest_labels(trained: sct.SimpleChrome, other: ad.AnnData):
+    few = other.obs["label"].notna() & (np.cumsum(other.obs["label"].notna()) <= 30)
+    other.obs.loc[~few, "label"] = None
+    other.obs.loc[~few, "expression"] = np.nan
+    assert trained.adapt(other).predict().notna().all(axis=None), "every interval"
 
 
 def test_labels_that_mean_the_opposite_are_learnt(trained: sct.SimpleChrome, other: ad.AnnData):

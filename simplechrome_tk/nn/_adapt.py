@@ -93,7 +93,7 @@ class _Line(NamedTuple):
 
 def _learn_label(logit: np.ndarray, latent: np.ndarray, label: np.ndarray, seed: int) -> _Line:
     folds = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=seed)
-    return _choose(logit, latent, label, list(folds.split(latent, label)), fit=_logistic_regression, loss=_entropy)
+    return _choose(logit, latent, label, list(folds.split(latent, label)), fit=logistic_regression, loss=_entropy)
 
 
 def _learn_expression(head: np.ndarray, latent: np.ndarray, expression: np.ndarray, seed: int) -> _Line:
@@ -110,8 +110,8 @@ def _squared_error(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.square(truth - predicted)
 
 
-def _logistic_regression(features: np.ndarray, label: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Weights of the features beside an offset of the logit, each weight penalised by half its square."""
+def logistic_regression(features: np.ndarray, label: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Fit weights of features beside an offset of the logit, each weight penalised by half its square."""
     sign = np.where(label == 1, -1.0, 1.0)
 
     def penalised(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -123,7 +123,7 @@ def _logistic_regression(features: np.ndarray, label: np.ndarray, offset: np.nda
 
 
 def _ridge_regression(features: np.ndarray, truth: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Weights of the features beside an offset, each weight penalised by its square."""
+    """Fit weights of features beside an offset, each weight penalised by its square."""
     return np.linalg.solve(features.T @ features + np.eye(features.shape[1]), features.T @ (truth - offset))
 
 
