@@ -369,3 +369,17 @@ def test_a_missing_value_in_a_mark_is_named(model: sct.SimpleChrome, simulated: 
             ask(broken)
     with pytest.raises(ValueError, match=re.escape(message)):
         sct.SimpleChrome(broken).train(progress=False)
+
+
+def test_other_genes_need_a_graph_of_their_own(model: sct.SimpleChrome, simulated: ad.AnnData):
+    other = sct.datasets.simulate(1_500, rng=1)
+    sct.pp.split_by_chromosome(other)
+    sct.pp.normalize(other, reference=model.normalization)
+    for ask in (model.predict, model.adapt, model.fine_tune):
+        with pytest.raises(ValueError, match=r"obsp has no tss_connectivities.*sct\.pp\.tss_neighbors\(adata"):
+            ask(other)
+    for slot in ("tss_connectivities", "tss_distances"):
+        other.obsp[slot] = simulated.obsp[slot]
+    for ask in (model.predict, model.adapt, model.fine_tune):
+        with pytest.raises(ValueError, match="the graph 'tss' is not of these genes"):
+            ask(other)
