@@ -79,6 +79,20 @@ def test_what_agrees_with_the_network_changes_nothing(trained: sct.SimpleChrome,
     torch.testing.assert_close(adapted.held_out.expression[:30], output.expression[:30])
 
 
+def test_adapting_again_starts_from_what_was_adapted(trained: sct.SimpleChrome, other: ad.AnnData):
+    net, x = trained.module.first, signal(other)
+    output = sct.nn.predict(net, x)
+    opposite = sct.nn.Targets((output.logit < 0).float(), -output.expression)
+    first = sct.nn.adapt(net, x, opposite, genes=torch.arange(200), graph=None, seed=0).net
+    changed = sct.nn.predict(first, x)
+    assert torch.corrcoef(torch.stack([changed.expression, output.expression]))[0, 1] < -0.9
+    same = sct.nn.Targets(torch.full((len(x),), torch.nan), changed.expression)
+    second = sct.nn.predict(sct.nn.adapt(first, x, same, genes=torch.arange(200), graph=None, seed=0).net, x)
+    torch.testing.assert_close(second.expression, changed.expression, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(second.logit, changed.logit)
+    torch.testing.assert_close(sct.nn.predict(first, x).expression, changed.expression)
+
+
 def test_chance_teaches_nothing(trained: sct.SimpleChrome, other: ad.AnnData):
     net, x = trained.module.first, signal(other)
     output = sct.nn.predict(net, x)

@@ -37,7 +37,7 @@ class Adapted(NamedTuple):
 def adapt(
     net: SimpleChromeNet, x: torch.Tensor, targets: Targets, *, genes: torch.Tensor, graph: Graph | None, seed: int
 ) -> Adapted:
-    """Fit a :class:`Correction` to a few genes; the network itself stays as it is.
+    """Fit a :class:`Correction` to a few genes, on top of the one there is; the network itself stays as it is.
 
     Logistic and ridge regression on what the head's output leaves to explain: its slope from 1, its shift from 0, and a
     weight for each dimension of the latent. All are penalised, so that no labels mean no change. How much the latent
@@ -62,7 +62,7 @@ def adapt(
     net = copy.deepcopy(net)
     output = predict(net, x, graph=graph, genes=genes)
     latent = encode(net, x[genes]).mean.cpu().numpy()
-    correction = Correction(latent.shape[1]).to(x.device)
+    correction = Correction(latent.shape[1]).to(x.device) if net.correction is None else net.correction
     held_out = []
     with torch.no_grad():
         for i, (values, target, learn) in enumerate(
@@ -73,9 +73,9 @@ def adapt(
             predicted = values.clone()
             if len(known) >= _MIN_GENES:
                 line = learn(values.cpu().numpy()[known], latent[known], truth[known], seed)
-                correction.scale[i] = line.scale
-                correction.latent.weight[i] = torch.as_tensor(line.latent)
-                correction.latent.bias[i] = line.bias
+                correction.scale[i] *= line.scale
+                for old, new in ((correction.latent.weight, line.latent), (correction.latent.bias, line.bias)):
+                    old[i] = old[i] * line.scale + torch.as_tensor(new, dtype=old.dtype, device=old.device)
                 predicted[known] = torch.as_tensor(line.held_out, dtype=predicted.dtype, device=predicted.device)
             held_out.append(predicted)
     net.correction = correction
