@@ -1,8 +1,9 @@
-"""What benchmarks share: data, and predictions that are kept so that a run can go on where it stopped."""
+"""What benchmarks share: data, tables that remember, and predictions and models kept so that a run can go on."""
 
 from __future__ import annotations
 
 import functools
+import io
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,44 @@ WINDOWS = {
 }
 
 
+class Table:
+    """A table in ``benchmarks/results``: what was measured, on this machine or another.
+
+    What it has is not measured again; delete rows to have them made anew.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    *keys
+        Columns that say what was measured, the setting first and the model last.
+    """
+
+    def __init__(self, name: str, *keys: str) -> None:
+        self.keys = list(keys)
+        self._path = RESULTS / f"{name}.csv"
+        self._rows = _read_text(self._path) if self._path.exists() else pd.DataFrame(columns=self.keys)
+
+    def has(self, **values: object) -> bool:
+        """Whether there are rows with these values."""
+        return bool((self._rows[list(values)] == [str(value) for value in values.values()]).all(axis=1).any())
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Write rows, in place of those with the same keys and next to those of the same setting."""
+        new = _read_text(io.StringIO(rows.to_csv(index=False, float_format="%.4f")))
+        old, made = (pd.MultiIndex.from_frame(table[self.keys]) for table in (self._rows, new))
+        every = pd.concat([self._rows[~old.isin(made)], new])
+        setting = every.groupby(self.keys[:-1], sort=False).ngroup().to_numpy()
+        self._rows = every.iloc[setting.argsort(kind="stable")]
+        RESULTS.mkdir(exist_ok=True)
+        self._rows.to_csv(self._path, index=False)
+
+
+def _read_text(source: Path | io.StringIO) -> pd.DataFrame:
+    """Read a CSV as text, so that writing it again changes nothing."""
+    return pd.read_csv(source, dtype=str, keep_default_na=False)
+
+
 def simplechrome(adata: ad.AnnData, **kwargs: object) -> pd.DataFrame:
     model = sct.SimpleChrome(adata, **kwargs)
     model.train(progress=False)
@@ -43,17 +82,23 @@ def load(cells: tuple[str, ...], inputs: str, *, method: str = "log1p", nine_mar
     return adata
 
 
-def is_kept(name: Sequence[str]) -> bool:
-    """Whether an earlier run has kept the prediction of that name."""
-    return _path(name).exists()
+@functools.cache
+def trained_on(cells: tuple[str, ...], inputs: str, n_models: int) -> sct.SimpleChrome:
+    """Train on several cell types, with quantiles exchanged, unless an earlier run has kept the model."""
+    path = _path(("models", inputs, " ".join(cells), str(n_models)), "")
+    if not path.exists():
+        model = sct.SimpleChrome(load(cells, inputs, method="quantile"), n_models=n_models)
+        model.train(progress=False)
+        model.save(path)
+    return sct.SimpleChrome.load(path)
 
 
 def kept(name: Sequence[str], predict: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """Return the prediction of that name, made now unless an earlier run has kept it; ``attrs`` tell the seconds.
 
-    Predictions lie in ``build/benchmark``; remove that folder after a change of the models.
+    Predictions and models lie in ``build/benchmark``; remove that folder after a change of the models.
     """
-    path = _path(name)
+    path = _path(name, ".csv.gz")
     if not path.exists():
         start = time.perf_counter()
         table = predict()
@@ -69,6 +114,6 @@ def kept(name: Sequence[str], predict: Callable[[], pd.DataFrame]) -> pd.DataFra
     return table
 
 
-def _path(name: Sequence[str]) -> Path:
+def _path(name: Sequence[str], suffix: str) -> Path:
     folder = KEPT.joinpath(*(part.replace(" ", "_").replace("/", "-") for part in name))
-    return folder.with_name(f"{folder.name}.csv.gz")
+    return folder.with_name(folder.name + suffix)

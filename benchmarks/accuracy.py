@@ -2,9 +2,10 @@
 
 Every model reads the same genes, those with known strand and body, with the same columns (and the gene's length where
 a window reads the body), splits and labels. By default the subset that takes ten minutes: E116, two inputs. ``--all``
-runs every cell type, input and split, goes on where it was stopped, and writes to ``benchmarks/results``:
-``accuracy.csv``, one row per model, cell type, input, split and metric, with 95 % intervals, and ``differences.csv``,
-the paired bootstrap of each model against gradient boosting.
+runs what the tables in ``benchmarks/results`` do not hold yet, of every cell type, input and split (hours), and adds
+it to them: ``accuracy.csv``, one row per model, cell type, input, split and metric, with 95 % intervals (``seconds`` of
+training and prediction; of a fine-tuned model those after the training on three cell types), and ``differences.csv``,
+the paired bootstrap of each model against gradient boosting, which is fitted anew to compare a new model with it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from _runs import RESULTS, is_kept, kept, load, simplechrome
+from _runs import Table, kept, load, simplechrome, trained_on
 
 import simplechrome_tk as sct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     import anndata as ad
 
+CELLS = tuple(sct.datasets.CELL_TYPES)
+MEAN = "mean"
 REFERENCE = "gradient boosting"
 ENSEMBLE = "SimpleChrome, 3 models"
+JOINT_REFERENCE = f"{REFERENCE}, three cell types"
+JOINT = f"{ENSEMBLE}, three cell types"
+TUNED = f"{JOINT}, fine-tuned"
 BOTH = "SimpleChrome, mean of both"
 
 
@@ -43,13 +49,10 @@ PEERS = {
     "PCA, 32 components + regression": baseline(sct.tl.pca_head),
     "MLP": baseline(sct.tl.mlp),
     "DeepChrome": baseline(sct.tl.deepchrome),
-    "AttentiveChrome": baseline(sct.tl.attentivechrome),
 }
-PUBLISHED = {"SimpleChrome as published": lambda adata: simplechrome(adata, preset="paper")}
-JOINT = {
-    "gradient boosting, three cell types": PLAIN[REFERENCE],
-    "SimpleChrome, 3 models, three cell types": OURS[ENSEMBLE],
-}
+SLOW = {"AttentiveChrome": baseline(sct.tl.attentivechrome)}
+PUBLISHED = "SimpleChrome as published"
+THREE_CELL_TYPES = (JOINT_REFERENCE, JOINT, TUNED, BOTH)
 
 
 class Setting(NamedTuple):
@@ -60,17 +63,19 @@ class Setting(NamedTuple):
     fold: str = "chr1, chr8, chr21"
 
     def data(self) -> ad.AnnData:
-        """Genes split and normalised as the setting says."""
-        adata = load((self.cell,), self.inputs.removesuffix(", nine marks"), nine_marks="nine" in self.inputs)
+        """Genes split and normalised as the setting says; those of all cell types for their mean."""
+        inputs = self.inputs.removesuffix(", nine marks")
+        if self.cell == MEAN:
+            return load(CELLS, inputs, method="quantile")
+        adata = load((self.cell,), inputs, nine_marks=inputs != self.inputs)
         if self.fold == "DeepChrome's split":
             adata = raw(adata)
             sct.pp.split_deepchrome(adata)
             sct.pp.normalize(adata)
-        elif self.fold.startswith("fold"):
+        elif self.fold in FOLDS:
             adata = raw(adata)
-            test = FOLDS[self.fold]
             valid = FOLDS[f"fold {int(self.fold[-1]) % len(FOLDS) + 1}"]
-            sct.pp.split_by_chromosome(adata, test=test, valid=valid)
+            sct.pp.split_by_chromosome(adata, test=FOLDS[self.fold], valid=valid)
             sct.pp.normalize(adata)
         return adata
 
@@ -87,102 +92,99 @@ CHROMOSOMES = [*(f"chr{i}" for i in range(1, 23)), "chrX", "chrY"]
 FOLDS = {f"fold {i + 1}": CHROMOSOMES[i::5] for i in range(5)}
 
 
-def settings(*, everything: bool) -> Iterator[tuple[Setting, dict[str, Callable[[ad.AnnData], pd.DataFrame]]]]:
-    """Yield what is run, the most telling first."""
+def settings(*, everything: bool) -> Iterator[tuple[Setting, tuple[str, ...]]]:
+    """Yield what is run, the most telling first, with the names of the models."""
+    one = (REFERENCE, "SimpleChrome")
     if not everything:
-        yield Setting("E116", "TSS + body"), PLAIN | {"SimpleChrome": OURS["SimpleChrome"]}
-        yield Setting("E116", "TSS"), PLAIN | {"SimpleChrome": OURS["SimpleChrome"]} | PUBLISHED
+        yield Setting("E116", "TSS + body"), (*PLAIN, "SimpleChrome")
+        yield Setting("E116", "TSS"), (*PLAIN, "SimpleChrome", PUBLISHED)
         return
-    one = {name: (PLAIN | OURS)[name] for name in (REFERENCE, "SimpleChrome")}
-    for cell in sct.datasets.CELL_TYPES:
-        yield Setting(cell, "TSS + body"), PLAIN | OURS | JOINT
-    for cell in sct.datasets.CELL_TYPES:
-        yield Setting(cell, "TSS"), PLAIN | OURS | (PEERS | PUBLISHED if cell == "E116" else {})
-    for cell in sct.datasets.CELL_TYPES:
+    for cell in (*CELLS, MEAN):
+        yield Setting(cell, "TSS + body"), (*PLAIN, *OURS, *THREE_CELL_TYPES)
+    for cell in (*CELLS, MEAN):
+        yield Setting(cell, "TSS"), (*PLAIN, *OURS)
+    yield Setting("E116", "TSS"), (*PEERS, PUBLISHED)
+    yield Setting("E116", "TSS", "DeepChrome's split"), (*PLAIN, "SimpleChrome")
+    for cell in (*CELLS, MEAN):
         yield Setting(cell, "TSS + body, nine marks"), one
-    yield Setting("E116", "TSS + body + end + 50 kb"), PLAIN | OURS
     for fold in FOLDS:
         yield Setting("E116", "TSS + body", fold), one
-    yield Setting("E116", "TSS", "DeepChrome's split"), PLAIN | {"SimpleChrome": OURS["SimpleChrome"]}
+    yield Setting("E116", "TSS + body + end + 50 kb"), (*PLAIN, *OURS)
+    yield Setting("E116", "TSS"), (*SLOW,)
 
 
-def run_name(setting: Setting, model: str) -> tuple[str, ...]:
-    return setting.fold, "three cell types" if model in JOINT else setting.cell, setting.inputs, model
+def predict(setting: Setting, model: str) -> pd.DataFrame:
+    """Return what a model that learnt as the setting says predicts for its genes; ``attrs`` tell the seconds."""
+    cell, inputs, fold = setting
+    if cell == MEAN:
+        of_cells = {each: predict(setting._replace(cell=each), model) for each in CELLS}
+        return pd.concat([made.set_axis(made.index + f":{each}") for each, made in of_cells.items()])
+    if model == BOTH:
+        own, joint = predict(setting, ENSEMBLE), predict(setting, JOINT)
+        mean = (own + joint) / 2
+        mean.attrs["seconds"] = own.attrs["seconds"] + joint.attrs["seconds"]
+        return mean
 
-
-def predict(setting: Setting, model: str, fit: Callable[[ad.AnnData], pd.DataFrame]) -> pd.DataFrame:
     def fitted() -> pd.DataFrame:
-        if model in PUBLISHED:
-            return fit(load((setting.cell,), setting.inputs, method="paper"))
-        if model in JOINT:
-            return fit(load(tuple(sct.datasets.CELL_TYPES), setting.inputs, method="quantile"))
-        return fit(setting.data())
+        if model == PUBLISHED:
+            return simplechrome(load((cell,), inputs, method="paper"), preset="paper")
+        if model not in THREE_CELL_TYPES:
+            return (PLAIN | OURS | PEERS | SLOW)[model](setting.data())
+        adata = load(CELLS, inputs, method="quantile")
+        if model == JOINT_REFERENCE:
+            return PLAIN[REFERENCE](adata)
+        if model == JOINT:
+            return trained_on(CELLS, inputs, 3).predict(adata)
+        own = adata[adata.obs["cell_type"] == cell].copy()
+        return trained_on(CELLS, inputs, 3).fine_tune(own, progress=False).predict()
 
-    prediction = kept(run_name(setting, model), fitted)
-    if model in JOINT:
-        own = prediction.index.str.endswith(f":{setting.cell}")
-        seconds = prediction.attrs["seconds"]
-        prediction = prediction[own].set_axis(prediction.index[own].str.removesuffix(f":{setting.cell}"))
-        prediction.attrs["seconds"] = seconds
-    return prediction
+    learnt_on = "three cell types" if model in (JOINT_REFERENCE, JOINT) else cell
+    made = kept((fold, learnt_on, inputs, model), fitted)
+    if model not in THREE_CELL_TYPES:
+        return made
+    own = made[made.index.str.endswith(f":{cell}")]
+    return own.set_axis(own.index.str.removesuffix(f":{cell}"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="every cell type, input and split; hours")
-    parser.add_argument("--kept", action="store_true", help="tables of what earlier runs have kept; run nothing")
-    parser.add_argument("--models", nargs="+", help="run these only, and print nothing: to share the work")
-    options = parser.parse_args()
-    scores, differences = [], []
-    by_cell: dict[tuple[str, str], dict[str, dict[str, pd.DataFrame]]] = {}
-    for setting, models in settings(everything=options.all):
-        if options.models:
-            for model in set(models) & set(options.models):
-                predict(setting, model, models[model])
+    parser.add_argument("--all", action="store_true", help="what the tables do not hold yet; hours")
+    everything = parser.parse_args().all
+    accuracy = Table("accuracy", "cell", "inputs", "fold", "model")
+    differences = Table("differences", "cell", "inputs", "fold", "model")
+    for setting, models in settings(everything=everything):
+        what = setting._asdict()
+        table = differences if setting.cell == MEAN else accuracy
+        new = [model for model in models if not (everything and table.has(**what, model=model))]
+        if not set(new) - {REFERENCE}:
             continue
-        if options.kept:
-            models = {model: fit for model, fit in models.items() if is_kept(run_name(setting, model))}
-            if not models:
-                continue
         adata = setting.data()
-        predictions = {model: predict(setting, model, fit) for model, fit in models.items()}
-        both = [predictions[model] for model in (ENSEMBLE, f"{ENSEMBLE}, three cell types") if model in predictions]
-        if len(both) == 2:
-            predictions[BOTH] = (both[0] + both[1]) / 2
-            predictions[BOTH].attrs["seconds"] = sum(prediction.attrs["seconds"] for prediction in both)
-        by_cell.setdefault((setting.inputs, setting.fold), {})[setting.cell] = predictions
-        for model, prediction in predictions.items():
-            table = sct.tl.evaluate(adata, prediction, splits=["test"])
-            scores.append(table.assign(**setting._asdict(), model=model, seconds=prediction.attrs["seconds"]))
-        if REFERENCE in predictions and len(predictions) > 1:
-            table = sct.tl.compare(adata, predictions, reference=REFERENCE)
-            differences.append(table.assign(**setting._asdict()))
-        show(scores[-len(predictions) :])
-    differences += [over_cells(*key, cells) for key, cells in by_cell.items() if len(cells) > 1]
-    if options.all and not options.models:
-        RESULTS.mkdir(exist_ok=True)
-        for name, tables in (("accuracy", scores), ("differences", differences)):
-            pd.concat(tables).to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4f")
+        predictions = {model: predict(setting, model) for model in dict.fromkeys((REFERENCE, *new))}
+        difference = sct.tl.compare(adata, predictions, reference=REFERENCE).assign(**what)
+        if setting.cell == MEAN:
+            difference = difference[difference["cell_type"] == MEAN]
+            show(difference.rename(columns={"value": "of", "difference": "value"}), "+.4f")
+        else:
+            score = pd.concat(
+                sct.tl.evaluate(adata, predictions[model], splits=["test"]).assign(
+                    model=model, seconds=predictions[model].attrs["seconds"]
+                )
+                for model in new
+            ).assign(**what)
+            show(score, ".4f")
+            if everything:
+                accuracy.add(score)
+        if everything:
+            differences.add(difference)
 
 
-def over_cells(inputs: str, fold: str, cells: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """Compare the mean over cell types; the same genes are drawn in each."""
-    adata = load(tuple(sct.datasets.CELL_TYPES), inputs.removesuffix(", nine marks"), method="quantile")
-    models = [model for model in next(iter(cells.values())) if all(model in made for made in cells.values())]
-    stacked = {
-        model: pd.concat(
-            [made[model].rename(index=lambda gene, cell=cell: f"{gene}:{cell}") for cell, made in cells.items()]
-        )
-        for model in models
-    }
-    table = sct.tl.compare(adata, stacked, reference=REFERENCE)
-    return table[table["cell_type"] == "mean"].assign(cell="mean", inputs=inputs, fold=fold)
-
-
-def show(tables: Sequence[pd.DataFrame]) -> None:
-    table = pd.concat(tables).query("metric in ('AUROC', 'Pearson', 'ECE')")
-    table["interval"] = [f"{row.value:.4f} ({row.low:.3f}-{row.high:.3f})" for row in table.itertuples()]
-    wide = table.pivot(index=["cell", "inputs", "fold", "model"], columns="metric", values="interval")
+def show(table: pd.DataFrame, form: str) -> None:
+    """Print the values of a table with their intervals."""
+    table = table[table["metric"].isin(["AUROC", "Pearson", "ECE"])]
+    interval = [f"{row.value:{form}} ({row.low:{form}} to {row.high:{form}})" for row in table.itertuples()]
+    wide = table.assign(interval=interval).pivot(
+        index=["cell", "inputs", "fold", "model"], columns="metric", values="interval"
+    )
     print(wide.reindex(table["model"].unique(), level="model").to_string(), flush=True)
 
 

@@ -11,61 +11,26 @@ random sample of the genes (`--sample`, 0 for all: hours), then this package alo
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyBigWig
 import pysam
+from _cost import Cost, median, of_function
 
 import simplechrome_tk as sct
 from simplechrome_tk.datasets._public import fetch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 MARKS = sct.datasets.CORE_MARKS
 N_READS = 4_000_000
 READ_LENGTH = 36
-
-
-class Cost(NamedTuple):
-    """What one run takes: seconds by the clock and of the processor, and GB of memory at its peak."""
-
-    clock: float
-    processor: float
-    memory: float
-
-    def __str__(self) -> str:
-        return f"{self.clock:7.1f} s  {self.processor:7.1f} s of processor  {self.memory:5.2f} GB"
-
-
-def of_function(function: Callable[..., object], *args: object) -> Cost:
-    """Run a function in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (function, *args))
-
-
-def measured(function: Callable[..., object], *args: object) -> Cost:
-    clock, processor = time.perf_counter(), time.process_time()
-    function(*args)
-    clock, processor = time.perf_counter() - clock, time.process_time() - processor
-    status = Path("/proc/self/status")
-    if status.exists():
-        (memory,) = (int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # at least that of the parent process
-    return Cost(clock, processor, memory / 1e6)
 
 
 WATCH = """
@@ -85,10 +50,6 @@ def of_programs(*commands: list[str]) -> Cost:
         costs.append((time.perf_counter() - clock, *map(float, watched.split())))
     clock, processor, memory = zip(*costs, strict=True)
     return Cost(sum(clock), sum(processor), max(memory))
-
-
-def median(runs: int, cost: Callable[[], Cost]) -> Cost:
-    return Cost(*(statistics.median(values) for values in zip(*(cost() for _ in range(runs)), strict=True)))
 
 
 def ours(tracks: dict[str, str], genes: pd.DataFrame) -> None:

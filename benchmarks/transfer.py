@@ -2,27 +2,29 @@
 
 A cell type is left out; models are pre-trained on the two others. Nobody sees the test chromosomes' labels of any cell
 type. By default a subset of some minutes: E116, one network (seed 0), no label and 100 labels, one draw. ``--all`` runs
-everything with three networks (seeds 0 to 2), goes on where it was stopped, and writes to ``benchmarks/results``:
-``unseen.csv`` and ``few_labels.csv``.
+everything with three networks (seeds 0 to 2) that ``unseen.csv`` and ``few_labels.csv`` in ``benchmarks/results`` do
+not hold yet (hours), and adds it to them.
 """
 
 from __future__ import annotations
 
 import argparse
 from functools import cache, partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import torch
-from _runs import KEPT, RESULTS, WINDOWS, is_kept, kept
+from _runs import WINDOWS, Table, kept, load, trained_on
 from sklearn.decomposition import PCA
 
 import simplechrome_tk as sct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pandas as pd
 
 INPUTS = "TSS + body"
 SIZES = (30, 100, 300, 1_000, 3_000, None)
@@ -36,44 +38,30 @@ def raw(cell: str) -> ad.AnnData:
     return adata
 
 
-@cache
-def others(cell: str) -> ad.AnnData:
-    """Load the two other cell types, with the normalisation that carries over."""
-    adata = sct.datasets.roadmap([name for name in sct.datasets.CELL_TYPES if name != cell], windows=WINDOWS[INPUTS])
-    sct.pp.split_by_chromosome(adata)
-    sct.pp.normalize(adata, method="quantile")
-    return adata
+def others(cell: str) -> tuple[str, ...]:
+    return tuple(name for name in sct.datasets.CELL_TYPES if name != cell)
 
 
 @cache
 def unseen(cell: str) -> ad.AnnData:
     """Normalise the cell type left out with the others' constants."""
-    return sct.pp.normalize(raw(cell), reference=others(cell).uns["normalize"], copy=True)
-
-
-@cache
-def pretrained(cell: str, n_models: int) -> sct.SimpleChrome:
-    """Train a model on the two other cell types, and keep it on disk."""
-    path = KEPT / f"without_{cell}" / f"{n_models}_models"
-    if not path.exists():
-        model = sct.SimpleChrome(others(cell), n_models=n_models)
-        model.train(progress=False)
-        model.save(path)
-    return sct.SimpleChrome.load(path)
+    known = load(others(cell), INPUTS, method="quantile")
+    return sct.pp.normalize(raw(cell), reference=known.uns["normalize"], copy=True)
 
 
 def without_labels(cell: str, n_models: int) -> dict[str, Callable[[], pd.DataFrame]]:
     """Models of the two other cell types, asked about this one."""
 
     def boosting() -> pd.DataFrame:
-        both = ad.concat([others(cell), unseen(cell)], merge="same", uns_merge="first")
+        known = load(others(cell), INPUTS, method="quantile")
+        both = ad.concat([known, unseen(cell)], merge="same", uns_merge="first")
         both.obs["split"] = np.where(both.obs["cell_type"] == cell, "test", both.obs["split"])
         prediction = sct.tl.fit_baseline(both, sct.tl.gradient_boosting())
         return prediction.loc[unseen(cell).obs_names]
 
     return {
         "gradient boosting": boosting,
-        f"SimpleChrome, {n_models} models": lambda: pretrained(cell, n_models).predict(unseen(cell)),
+        f"SimpleChrome, {n_models} models": lambda: trained_on(others(cell), INPUTS, n_models).predict(unseen(cell)),
     }
 
 
@@ -137,63 +125,67 @@ def with_labels(cell: str, size: int | None, draw: int, n_models: int) -> dict[s
         model.train(batch_size=None if size is None else min(256, max(16, size // 8)), progress=False)
         return model.predict()
 
+    def pretrained() -> tuple[sct.SimpleChrome, ad.AnnData]:
+        return trained_on(others(cell), INPUTS, n_models), labelled(unseen(cell), size, draw)
+
     def adapted() -> pd.DataFrame:
-        return pretrained(cell, n_models).adapt(labelled(unseen(cell), size, draw)).predict()
+        model, adata = pretrained()
+        return model.adapt(adata).predict()
 
     def tuned() -> pd.DataFrame:
-        return pretrained(cell, n_models).fine_tune(labelled(unseen(cell), size, draw), progress=False).predict()
+        model, adata = pretrained()
+        return model.fine_tune(adata, progress=False).predict()
 
     ways = {
         "raw + regression": partial(plain, sct.tl.logistic_regression),
-        "raw + gradient boosting": partial(plain, sct.tl.gradient_boosting),
         "PCA + regression": partial(plain, sct.tl.logistic_regression, "X_pca"),
         "latent, frozen + regression": partial(plain, sct.tl.logistic_regression, "X_latent"),
-        "latent, fine-tuned": from_nothing,
         "pre-trained, adapted": adapted,
+        "raw + gradient boosting": partial(plain, sct.tl.gradient_boosting),
+        "pre-trained, fine-tuned": tuned,
+        "latent, fine-tuned": from_nothing,
     }
-    if size is None or size >= 1_000:
-        ways["pre-trained, fine-tuned"] = tuned
+    if size is not None and size < 1_000:
+        del ways["pre-trained, fine-tuned"]
     return ways
-
-
-def score(cell: str, prediction: pd.DataFrame, *, n_bootstrap: int) -> pd.DataFrame:
-    return sct.tl.evaluate(raw(cell), prediction, splits=["test"], n_bootstrap=n_bootstrap)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="every cell type, size and draw; hours")
-    parser.add_argument("--kept", action="store_true", help="tables of what earlier runs have kept; run nothing")
-    options = parser.parse_args()
-    everything = options.all
-    cells = list(sct.datasets.CELL_TYPES) if everything else ["E116"]
+    parser.add_argument("--all", action="store_true", help="what the tables do not hold yet; hours")
+    everything = parser.parse_args().all
     n_models = 3 if everything else 1
-    rows = []
-    for cell in cells:
+    measure = partial(measured, write=everything)
+    unlabelled = Table("unseen", "cell", "model")
+    for cell in sct.datasets.CELL_TYPES if everything else ["E116"]:
         for model, predict in without_labels(cell, n_models).items():
-            if options.kept and not is_kept(("unseen", cell, model)):
-                continue
-            prediction = kept(("unseen", cell, model), predict)
-            rows.append(score(cell, prediction, n_bootstrap=1_000).assign(cell=cell, model=model))
-    unseen_table = pd.concat(rows)
-    print(unseen_table[unseen_table["metric"].isin(["AUROC", "Pearson", "ECE"])].to_string())
-    rows = []
-    for size in SIZES if everything else (100,):
-        for draw in range(N_DRAWS if everything and size is not None else 1):
-            for way, predict in with_labels("E116", size, draw, n_models).items():
-                name = ("few labels", "E116", str(size or "all"), str(draw), way)
-                if options.kept and not is_kept(name):
-                    continue
-                prediction = kept(name, predict)
-                table = score("E116", prediction, n_bootstrap=0)
-                rows.append(table.assign(cell="E116", labels=size or "all", draw=draw, model=way))
-    few = pd.concat(rows)
-    auroc = few[few["metric"] == "AUROC"].groupby(["model", "labels"], sort=False)["value"]
-    print(auroc.agg(["mean", "std", "count"]).to_string())
-    if everything:
-        RESULTS.mkdir(exist_ok=True)
-        unseen_table.to_csv(RESULTS / "unseen.csv", index=False, float_format="%.4f")
-        few.to_csv(RESULTS / "few_labels.csv", index=False, float_format="%.4f")
+            measure(unlabelled, {"cell": cell, "model": model}, ("unseen", cell, model), predict)
+    few = Table("few_labels", "cell", "labels", "draw", "model")
+    draws = [(size, draw) for size in SIZES for draw in range(N_DRAWS if size else 1)] if everything else [(100, 0)]
+    every_way = list(with_labels("E116", None, 0, n_models))
+    for way, (size, draw) in product(every_way, draws):  # the quick ways first
+        ways = with_labels("E116", size, draw, n_models)
+        if way in ways:
+            what = {"cell": "E116", "labels": size or "all", "draw": draw, "model": way}
+            measure(few, what, ("few labels", *map(str, what.values())), ways[way], n_bootstrap=0)
+
+
+def measured(
+    table: Table,
+    what: dict[str, object],
+    name: tuple[str, ...],
+    predict: Callable[[], pd.DataFrame],
+    *,
+    write: bool,
+    n_bootstrap: int = 1_000,
+) -> None:
+    """Score a prediction, unless the table that it is for has its scores."""
+    if write and table.has(**what):
+        return
+    scores = sct.tl.evaluate(raw(what["cell"]), kept(name, predict), splits=["test"], n_bootstrap=n_bootstrap)
+    print(scores[scores["metric"].isin(["AUROC", "Pearson", "ECE"])].to_string(index=False), flush=True)
+    if write:
+        table.add(scores.assign(**what))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from scipy.special import expit
 from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
+from simplechrome_tk.nn._adapt import logistic_regression
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -21,7 +23,8 @@ logger = logging.getLogger(__name__)
 COVERAGE = 0.9
 _N_STRATA = 10
 _N_LOGITS = 200
-_MIN_GENES = 50  # fewer say too little, and predictions stay as the network gives them
+_MIN_GENES = 50  # fewer say too little, and predictions stay as the network gives them, or as calibrated before
+_FREEDOM = 0.1  # of slope and shift that were calibrated before: changing them costs 1 / freedom**2 as much
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,27 @@ class ProbabilityCalibration:
     high: Sequence[float]
 
     @classmethod
-    def fit(cls, logit: np.ndarray, label: np.ndarray) -> ProbabilityCalibration | None:
-        """Learn from logits and labels (0, 1) of calibration genes, shape ``(n,)`` each; ``None`` if they are few."""
+    def fit(
+        cls, logit: np.ndarray, label: np.ndarray, *, before: ProbabilityCalibration | None = None
+    ) -> ProbabilityCalibration | None:
+        """Learn from logits and labels (0, 1) of calibration genes, shape ``(n,)`` each.
+
+        What was learnt ``before`` stays if they are few; of more its line is where the new one starts from.
+        """
         if len(logit) < _MIN_GENES:
-            return None
-        line = LogisticRegression(C=np.inf).fit(logit[:, None], label)
+            return before
+        if before is None:
+            line = LogisticRegression(C=np.inf).fit(logit[:, None], label)
+            slope, shift = line.coef_[0, 0], line.intercept_[0]
+        else:
+            columns = _FREEDOM * np.column_stack([logit, np.ones(len(logit))]).astype(float)
+            slope, shift = _FREEDOM * logistic_regression(columns, label, before.slope * logit + before.shift)
+            slope, shift = before.slope + slope, before.shift + shift
         order = np.argsort(logit, kind="stable")
         logit, label = logit[order], label[order]
         grid = np.unique(np.quantile(logit, np.linspace(0, 1, _N_LOGITS)))
         low, high = ([_isotonic_at(logit, label, at, assumed) for at in grid] for assumed in (0.0, 1.0))
-        return cls(float(line.coef_[0, 0]), float(line.intercept_[0]), grid.tolist(), low, high)
+        return cls(float(slope), float(shift), grid.tolist(), low, high)
 
     def apply(self, logit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return probability, lower and upper bound, shape ``(n,)`` each."""
@@ -74,10 +88,12 @@ class ExpressionCalibration:
     above: Sequence[float]
 
     @classmethod
-    def fit(cls, predicted: np.ndarray, measured: np.ndarray) -> ExpressionCalibration | None:
-        """Learn from calibration genes, shape ``(n,)`` each; ``None`` if they are few."""
+    def fit(
+        cls, predicted: np.ndarray, measured: np.ndarray, *, before: ExpressionCalibration | None = None
+    ) -> ExpressionCalibration | None:
+        """Learn from calibration genes, shape ``(n,)`` each; what was learnt ``before`` stays if they are few."""
         if len(predicted) < _MIN_GENES:
-            return None
+            return before
         edges = np.quantile(predicted, np.linspace(0, 1, min(_N_STRATA, len(predicted) // _MIN_GENES) + 1))[1:-1]
         stratum = np.searchsorted(edges, predicted)
         strata = [np.sort((measured - predicted)[stratum == i]) for i in range(len(edges) + 1)]
@@ -106,8 +122,21 @@ class Readout:
     expression: ExpressionCalibration | None = None
 
     @classmethod
-    def fit(cls, output: Output, label: np.ndarray, measured: np.ndarray, *, center: float, scale: float) -> Readout:
-        """Learn from calibration genes: what the network says of them, and label and expression, NaN where unknown."""
+    def fit(
+        cls,
+        output: Output,
+        label: np.ndarray,
+        measured: np.ndarray,
+        *,
+        center: float,
+        scale: float,
+        before: Readout | None = None,
+    ) -> Readout:
+        """Learn from calibration genes: what the network says of them, and label and expression, NaN where unknown.
+
+        What was learnt ``before`` of other genes stays where these are too few.
+        """
+        before = cls() if before is None else before
         logit, expression = output.logit.cpu().numpy(), output.expression.cpu().numpy() * scale + center
         labelled, known = ~np.isnan(label), ~np.isnan(measured)
         few = [
@@ -117,15 +146,16 @@ class Readout:
         ]
         if few:
             logger.warning(
-                "Too few genes to calibrate by have a %s; at least %d are needed. There will be no intervals.",
+                "Too few genes to calibrate by have a %s; at least %d are needed. %s",
                 " or ".join(few),
                 _MIN_GENES,
+                "There will be no intervals." if before.probability is None else "The calibration from before stays.",
             )
         return cls(
             center,
             scale,
-            ProbabilityCalibration.fit(logit[labelled], label[labelled]),
-            ExpressionCalibration.fit(expression[known], measured[known]),
+            ProbabilityCalibration.fit(logit[labelled], label[labelled], before=before.probability),
+            ExpressionCalibration.fit(expression[known], measured[known], before=before.expression),
         )
 
     def log_odds(self, output: Output) -> np.ndarray:

@@ -98,6 +98,25 @@ def region_shapes(adata: ad.AnnData) -> list[nn.RegionShape]:
     ]
 
 
+def read_features(adata: ad.AnnData, use_rep: str | None = None) -> np.ndarray:
+    """Return ``X``, or what ``obsm`` holds, shape ``(n_genes, n_features)``, or raise where it is not all finite."""
+    if use_rep is not None and use_rep not in adata.obsm:
+        msg = f"obsm has no {use_rep!r} (found: {', '.join(adata.obsm) or 'none'}); use_rep=None predicts from X."
+        raise ValueError(msg)
+    features = np.asarray(adata.X if use_rep is None else adata.obsm[use_rep])
+    bad = ~np.isfinite(features)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        where = "X" if use_rep is None else f"obsm[{use_rep!r}]"
+        name = repr(adata.var_names[column]) if use_rep is None else f"column {column}"
+        msg = (
+            f"{where} holds {int(bad.sum())} missing or infinite values, the first for gene {adata.obs_names[row]!r} "
+            f"in {name}; expected numbers. Mend them at their source or leave out the genes."
+        )
+        raise ValueError(msg)
+    return features
+
+
 def reads_body(adata: ad.AnnData) -> bool:
     """Whether a region of the columns is placed by the gene's body or end, so that the gene's length is known."""
     windows = adata.uns.get("windows")

@@ -36,10 +36,12 @@ class Genes(NamedTuple):
         expression = (self.observed.expression - center) / scale
         return nn.Targets(*(self.x.new_tensor(values) for values in (self.observed.label, expression)))
 
-    def readout(self, output: nn.Output, rows: np.ndarray, center: float, scale: float) -> Readout:
-        """Learn what the output for ``rows`` means."""
-        observed = self.observed
-        return Readout.fit(output, observed.label[rows], observed.expression[rows], center=center, scale=scale)
+    def readout(
+        self, output: nn.Output, rows: np.ndarray, center: float, scale: float, *, before: Readout | None = None
+    ) -> Readout:
+        """Learn what the output for ``rows`` means, starting from what was known ``before``."""
+        label, expression = self.observed.label[rows], self.observed.expression[rows]
+        return Readout.fit(output, label, expression, center=center, scale=scale, before=before)
 
 
 class Trained(NamedTuple):
@@ -101,4 +103,4 @@ def adapt(networks: Sequence[nn.SimpleChromeNet], genes: Genes, readout: Readout
     ]
     held_out = nn.mean_output([member.held_out for member in adapted])
     ensemble = nn.Ensemble(member.net for member in adapted).eval()
-    return Trained(ensemble, genes.readout(held_out, rows, center, scale), [])
+    return Trained(ensemble, genes.readout(held_out, rows, center, scale, before=readout), [])

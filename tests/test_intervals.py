@@ -64,6 +64,22 @@ def test_expression_intervals_hold_nine_in_ten_genes(n: int):
     assert np.mean(held) == pytest.approx(0.9, abs=0.04 if n == 60 else 0.015)
 
 
+def test_what_was_calibrated_before_yields_to_evidence():
+    rng = np.random.default_rng(3)
+    before = ProbabilityCalibration.fit(*overconfident(20_000, rng))
+    assert ProbabilityCalibration.fit(*overconfident(49, rng), before=before) is before
+    errors = []
+    for _ in range(20):
+        few = overconfident(60, rng)
+        fits = ProbabilityCalibration.fit(*few, before=before), ProbabilityCalibration.fit(*few)
+        errors.append([abs(calibration.slope - before.slope) for calibration in fits])
+    beside, alone = np.mean(errors, axis=0)
+    assert beside < 0.6 * alone, "few genes that say the same change little"
+    logit = rng.normal(0, 2, 20_000)
+    other = ProbabilityCalibration.fit(logit, (rng.random(20_000) < expit(logit)).astype(float), before=before)
+    assert (other.slope, other.shift) == pytest.approx((1, 0), abs=0.06)
+
+
 def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixture):
     output = nn.Output(torch.randn(20), torch.randn(20))
     label, measured = (np.arange(20) % 2).astype(float), np.full(20, np.nan)
@@ -75,3 +91,14 @@ def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixtu
     np.testing.assert_allclose(columns["expression"], output.expression * 2 + 1, rtol=1e-6)
     assert np.isnan(columns["probability_low"]).all()
     assert np.isnan(columns["expression_high"]).all()
+
+
+def test_few_genes_leave_what_was_calibrated_before(caplog: pytest.LogCaptureFixture):
+    rng = np.random.default_rng(4)
+    many = nn.Output(torch.randn(500), torch.randn(500))
+    before = Readout.fit(many, (rng.random(500) < 0.5).astype(float), rng.normal(size=500), center=1.0, scale=2.0)
+    few = nn.Output(torch.randn(20), torch.randn(20))
+    with caplog.at_level(logging.WARNING):
+        after = Readout.fit(few, (np.arange(20) % 2.0), rng.normal(size=20), center=1.0, scale=2.0, before=before)
+    assert "The calibration from before stays" in caplog.text
+    assert after == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -357,3 +358,28 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
 )
 def test_settings_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict, message: str):
     assert message in refused(simulated, **wrong)
+
+
+def test_a_missing_value_in_a_mark_is_named(model: sct.SimpleChrome, simulated: ad.AnnData):
+    broken = simulated.copy()
+    broken.X[3, 5] = np.nan
+    message = f"X holds 1 missing or infinite values, the first for gene {broken.obs_names[3]!r} in "
+    for ask in (model.predict, model.get_latent_representation, model.adapt, model.fine_tune):
+        with pytest.raises(ValueError, match=re.escape(message + repr(broken.var_names[5]))):
+            ask(broken)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sct.SimpleChrome(broken).train(progress=False)
+
+
+def test_other_genes_need_a_graph_of_their_own(model: sct.SimpleChrome, simulated: ad.AnnData):
+    other = sct.datasets.simulate(1_500, rng=1)
+    sct.pp.split_by_chromosome(other)
+    sct.pp.normalize(other, reference=model.normalization)
+    for ask in (model.predict, model.adapt, model.fine_tune):
+        with pytest.raises(ValueError, match=r"obsp has no tss_connectivities.*sct\.pp\.tss_neighbors\(adata"):
+            ask(other)
+    for slot in ("tss_connectivities", "tss_distances"):
+        other.obsp[slot] = simulated.obsp[slot]
+    for ask in (model.predict, model.adapt, model.fine_tune):
+        with pytest.raises(ValueError, match="the graph 'tss' is not of these genes"):
+            ask(other)

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 
 import simplechrome_tk as sct
+from simplechrome_tk.nn import _adapt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +51,11 @@ def auroc(adata: ad.AnnData, prediction: pd.DataFrame) -> float:
     return float(table["value"].iloc[0])
 
 
+def signal(adata: ad.AnnData) -> torch.Tensor:
+    """What a network reads: marks, and a gene of usual length."""
+    return torch.as_tensor(np.column_stack([adata.X, np.zeros(adata.n_obs, dtype=np.float32)]))
+
+
 def test_few_labels_keep_what_was_known(trained: sct.SimpleChrome, other: ad.AnnData):
     before = trained.predict()
     adapted = trained.adapt(other)
@@ -58,6 +66,64 @@ def test_few_labels_keep_what_was_known(trained: sct.SimpleChrome, other: ad.Ann
     )
     prediction = adapted.predict()
     assert (prediction["expression_low"] < prediction["expression_high"]).all(), "intervals from 60 labelled genes"
+
+
+def test_what_agrees_with_the_network_changes_nothing(trained: sct.SimpleChrome, other: ad.AnnData):
+    net, x = trained.module.first, signal(other)
+    output = sct.nn.predict(net, x)
+    targets = sct.nn.Targets(torch.full((len(x),), torch.nan), output.expression)
+    adapted = sct.nn.adapt(net, x, targets, genes=torch.arange(30), graph=None, seed=0)
+    correction = adapted.net.correction
+    torch.testing.assert_close(correction.scale, torch.ones(2))
+    torch.testing.assert_close(correction.latent.weight, torch.zeros(2, 8))
+    torch.testing.assert_close(adapted.held_out.expression[:30], output.expression[:30])
+
+
+def test_adapting_again_starts_from_what_was_adapted(trained: sct.SimpleChrome, other: ad.AnnData):
+    net, x = trained.module.first, signal(other)
+    output = sct.nn.predict(net, x)
+    opposite = sct.nn.Targets((output.logit < 0).float(), -output.expression)
+    first = sct.nn.adapt(net, x, opposite, genes=torch.arange(200), graph=None, seed=0).net
+    changed = sct.nn.predict(first, x)
+    assert torch.corrcoef(torch.stack([changed.expression, output.expression]))[0, 1] < -0.9
+    same = sct.nn.Targets(torch.full((len(x),), torch.nan), changed.expression)
+    second = sct.nn.predict(sct.nn.adapt(first, x, same, genes=torch.arange(200), graph=None, seed=0).net, x)
+    torch.testing.assert_close(second.expression, changed.expression, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(second.logit, changed.logit)
+    torch.testing.assert_close(sct.nn.predict(first, x).expression, changed.expression)
+
+
+def test_chance_teaches_nothing(trained: sct.SimpleChrome, other: ad.AnnData):
+    net, x = trained.module.first, signal(other)
+    output = sct.nn.predict(net, x)
+    learnt = []
+    for draw in range(20):
+        rng = np.random.default_rng(draw)
+        label = rng.uniform(size=len(x)) < output.logit.sigmoid().numpy()
+        expression = output.expression + torch.as_tensor(rng.normal(size=len(x)))
+        targets = sct.nn.Targets(torch.as_tensor(label).float(), expression.float())
+        genes = torch.as_tensor(rng.choice(len(x), 40, replace=False))
+        adapted = sct.nn.adapt(net, x, targets, genes=genes, graph=None, seed=draw)
+        learnt.append((adapted.net.correction.latent.weight != 0).any(dim=1).numpy())
+    assert (np.mean(learnt, axis=0) <= 0.2).all(), "draws in which latents are given a weight, of label and expression"
+
+
+def test_the_line_over_labels_is_that_of_logistic_regression():
+    rng = np.random.default_rng(0)
+    features, label = rng.normal(size=(200, 5)), rng.integers(2, size=200)
+    oracle = LogisticRegression(C=1, fit_intercept=False, tol=1e-8).fit(features, label).coef_[0]
+    np.testing.assert_allclose(_adapt.logistic_regression(features, label, np.zeros(200)), oracle, atol=1e-4)
+    offset = features @ [1.0, -2.0, 0.0, 0.5, 0.0]
+    beside = _adapt.logistic_regression(features, label, offset)
+    slope = features.T @ (expit(offset + features @ beside) - label) + beside
+    np.testing.assert_allclose(slope, 0, atol=1e-4, err_msg="the penalised likelihood is at its peak")
+
+
+def test_calibration_outlives_the_fewest_labels(trained: sct.SimpleChrome, other: ad.AnnData):
+    few = other.obs["label"].notna() & (np.cumsum(other.obs["label"].notna()) <= 30)
+    other.obs.loc[~few, "label"] = None
+    other.obs.loc[~few, "expression"] = np.nan
+    assert trained.adapt(other).predict().notna().all(axis=None), "every interval"
 
 
 def test_labels_that_mean_the_opposite_are_learnt(trained: sct.SimpleChrome, other: ad.AnnData):

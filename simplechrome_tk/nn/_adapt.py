@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import mean_squared_error
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from simplechrome_tk.nn._network import Correction, Output
 from simplechrome_tk.nn._predict import encode, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from simplechrome_tk.nn._fit import Targets
     from simplechrome_tk.nn._graph import Graph
     from simplechrome_tk.nn._network import SimpleChromeNet
 
-_FREEDOMS = (0.0, 0.05, 0.1, 0.2, 0.4)  # of each latent beside the head: its weight costs 1 / freedom**2 as much
-_HEAD_FREEDOM = 5.0  # the head's own output is hardly penalised
+_FREEDOM = 0.3  # of slope and shift of the head's output, which costs 1 / freedom**2 as much as a weight of freedom 1
+_LATENT_FREEDOMS = (0.0, 0.05, 0.1, 0.2, 0.4)  # of each latent's weight, the strongest penalty first
 _N_FOLDS = 5
 _MIN_GENES = 2 * _N_FOLDS
 
@@ -37,10 +37,12 @@ class Adapted(NamedTuple):
 def adapt(
     net: SimpleChromeNet, x: torch.Tensor, targets: Targets, *, genes: torch.Tensor, graph: Graph | None, seed: int
 ) -> Adapted:
-    """Fit a :class:`Correction` to a few genes; the network itself stays as it is.
+    """Fit a :class:`Correction` to a few genes, on top of the one there is; the network itself stays as it is.
 
-    Logistic and ridge regression over the head's output, almost free, and the latent's dimensions, whose penalty is
-    chosen by cross-validation among the genes given; the strongest leaves them out, so that few labels change little.
+    Logistic and ridge regression on what the head's output leaves to explain: its slope from 1, its shift from 0, and a
+    weight for each dimension of the latent. All are penalised, so that no labels mean no change. How much the latent
+    may say is chosen by cross-validation among the genes given: the strongest penalty whose loss is within one standard
+    error of the least (the rule of Breiman et al. 1984), since of few genes the least is chance.
 
     Parameters
     ----------
@@ -60,20 +62,20 @@ def adapt(
     net = copy.deepcopy(net)
     output = predict(net, x, graph=graph, genes=genes)
     latent = encode(net, x[genes]).mean.cpu().numpy()
-    correction = Correction(latent.shape[1]).to(x.device)
+    correction = Correction(latent.shape[1]).to(x.device) if net.correction is None else net.correction
     held_out = []
     with torch.no_grad():
-        for i, (values, target, regression) in enumerate(
-            zip(output, targets, (_logistic_regression, _ridge_regression), strict=True)
+        for i, (values, target, learn) in enumerate(
+            zip(output, targets, (_learn_label, _learn_expression), strict=True)
         ):
             truth = target[genes].cpu().numpy()
             known = np.flatnonzero(~np.isnan(truth))
             predicted = values.clone()
             if len(known) >= _MIN_GENES:
-                line = regression(values.cpu().numpy()[known], latent[known], truth[known], seed)
-                correction.scale[i] = line.scale
-                correction.latent.weight[i] = torch.as_tensor(line.latent)
-                correction.latent.bias[i] = line.bias
+                line = learn(values.cpu().numpy()[known], latent[known], truth[known], seed)
+                correction.scale[i] *= line.scale
+                for old, new in ((correction.latent.weight, line.latent), (correction.latent.bias, line.bias)):
+                    old[i] = old[i] * line.scale + torch.as_tensor(new, dtype=old.dtype, device=old.device)
                 predicted[known] = torch.as_tensor(line.held_out, dtype=predicted.dtype, device=predicted.device)
             held_out.append(predicted)
     net.correction = correction
@@ -89,46 +91,67 @@ class _Line(NamedTuple):
     held_out: np.ndarray
 
 
-def _logistic_regression(head: np.ndarray, latent: np.ndarray, label: np.ndarray, seed: int) -> _Line:
+def _learn_label(logit: np.ndarray, latent: np.ndarray, label: np.ndarray, seed: int) -> _Line:
     folds = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=seed)
-    return _choose(
-        head, latent, label, LogisticRegression(max_iter=1_000), folds, method="decision_function", loss=_cross_entropy
-    )
+    return _choose(logit, latent, label, list(folds.split(latent, label)), fit=logistic_regression, loss=_entropy)
 
 
-def _ridge_regression(head: np.ndarray, latent: np.ndarray, expression: np.ndarray, seed: int) -> _Line:
+def _learn_expression(head: np.ndarray, latent: np.ndarray, expression: np.ndarray, seed: int) -> _Line:
     folds = KFold(_N_FOLDS, shuffle=True, random_state=seed)
-    return _choose(head, latent, expression, Ridge(), folds, method="predict", loss=mean_squared_error)
+    return _choose(head, latent, expression, list(folds.split(latent)), fit=_ridge_regression, loss=_squared_error)
 
 
-def _cross_entropy(label: np.ndarray, logit: np.ndarray) -> float:
-    return float(np.logaddexp(0, np.where(label == 1, -logit, logit)).mean())
+def _entropy(label: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """Cross-entropy of each gene's label, shape ``(n,)``."""
+    return np.logaddexp(0, np.where(label == 1, -logit, logit))
+
+
+def _squared_error(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return np.square(truth - predicted)
+
+
+def logistic_regression(features: np.ndarray, label: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Fit weights of features beside an offset of the logit, each weight penalised by half its square."""
+    sign = np.where(label == 1, -1.0, 1.0)
+
+    def penalised(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logit = offset + features @ weights
+        slope = features.T @ (sign * expit(sign * logit)) + weights
+        return float(_entropy(label, logit).sum() + weights @ weights / 2), slope
+
+    return minimize(penalised, np.zeros(features.shape[1]), jac=True).x
+
+
+def _ridge_regression(features: np.ndarray, truth: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Fit weights of features beside an offset, each weight penalised by its square."""
+    return np.linalg.solve(features.T @ features + np.eye(features.shape[1]), features.T @ (truth - offset))
 
 
 def _choose(
     head: np.ndarray,
     latent: np.ndarray,
     truth: np.ndarray,
-    regression: LogisticRegression | Ridge,
-    folds: KFold | StratifiedKFold,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
-    method: str,
-    loss: Callable[[np.ndarray, np.ndarray], float],
+    fit: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    loss: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> _Line:
-    """Fit with each freedom of the latent and keep the one that does best on held-out folds."""
-    best, best_loss = None, np.inf
-    for freedom in _FREEDOMS:
-        weights = np.append(_HEAD_FREEDOM, np.full(latent.shape[1], freedom))
-        features = np.column_stack([head, latent]) * weights
-        held_out = cross_val_predict(regression, features, truth, cv=folds, method=method)
-        reached = loss(truth, held_out)
-        if reached < best_loss:
-            fitted = regression.fit(features, truth)
-            line = np.ravel(fitted.coef_) * weights
-            best_loss, best = reached, _Line(float(line[0]), line[1:], float(np.ravel(fitted.intercept_)[0]), held_out)
-    if best is None:
+    """Try each freedom of the latent and keep the least that does as well on held-out folds as the best."""
+    if not np.isfinite(head).all():
         msg = (
             "the network's predictions of the labelled genes are not finite; train it again with a lower learning rate."
         )
         raise ValueError(msg)
-    return best
+    held_out = []
+    columns = np.column_stack([head, np.ones(len(head)), latent]).astype(float)
+    freedoms = [np.append([_FREEDOM, _FREEDOM], np.full(latent.shape[1], freedom)) for freedom in _LATENT_FREEDOMS]
+    for freedom in freedoms:
+        features, predicted = columns * freedom, head.astype(float)
+        for learnt, left_out in folds:
+            predicted[left_out] += features[left_out] @ fit(features[learnt], truth[learnt], head[learnt])
+        held_out.append(predicted)
+    losses = np.stack([loss(truth, predicted) for predicted in held_out])
+    excess = losses - losses[losses.mean(axis=1).argmin()]
+    chosen = int((excess.mean(axis=1) <= excess.std(axis=1) / np.sqrt(len(head))).argmax())
+    slope, shift, *weights = freedoms[chosen] * fit(columns * freedoms[chosen], truth, head)
+    return _Line(1 + slope, np.asarray(weights), shift, held_out[chosen])

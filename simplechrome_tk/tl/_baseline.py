@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._inputs import Observed, observe, reads_body
+from simplechrome_tk._inputs import Observed, observe, read_features, reads_body
 from simplechrome_tk._inputs import gene_length as length_of
 from simplechrome_tk._require import split_of
 from simplechrome_tk.nn import RegionShape
@@ -111,7 +111,7 @@ def fit_baseline(
     """
     if isinstance(baseline, Baseline):
         _require_probabilities(baseline)
-    features = _features(adata, use_rep)
+    features = read_features(adata, use_rep)
     if gene_length is None:
         gene_length = use_rep is None and baseline.reads_covariates and reads_body(adata)
     if gene_length:
@@ -149,25 +149,6 @@ def _require_probabilities(baseline: Baseline) -> None:
             "probabilities. Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
         raise TypeError(msg)
-
-
-def _features(adata: ad.AnnData, use_rep: str | None) -> np.ndarray:
-    """Columns to predict from, shape ``(n_genes, n_features)``, all finite."""
-    if use_rep is not None and use_rep not in adata.obsm:
-        msg = f"obsm has no {use_rep!r} (found: {', '.join(adata.obsm) or 'none'}); use_rep=None predicts from X."
-        raise ValueError(msg)
-    features = np.asarray(adata.X if use_rep is None else adata.obsm[use_rep])
-    bad = ~np.isfinite(features)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        where = "X" if use_rep is None else f"obsm[{use_rep!r}]"
-        name = repr(adata.var_names[column]) if use_rep is None else f"column {column}"
-        msg = (
-            f"{where} holds {int(bad.sum())} missing or infinite values, the first for gene {adata.obs_names[row]!r} "
-            f"in {name}; expected numbers. Mend them at their source or leave out the genes."
-        )
-        raise ValueError(msg)
-    return features
 
 
 def _training_rows(observed: Observed, train: np.ndarray, task: Task) -> dict[str, np.ndarray]:
