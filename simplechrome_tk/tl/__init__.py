@@ -11,11 +11,14 @@ from simplechrome_tk.tl._baseline_models import (
     pca_head,
 )
 from simplechrome_tk.tl._compare import compare
+from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.tl._evaluate import evaluate
+from simplechrome_tk.tl._neighbors import ExactNeighbors
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
 
 __all__ = [
     "Baseline",
+    "ExactNeighbors",
     "LabelAudit",
     "NetworkBaseline",
     "above_as_text",
@@ -23,6 +26,7 @@ __all__ = [
     "audit_labels",
     "compare",
     "deepchrome",
+    "embed",
     "evaluate",
     "fit_baseline",
     "gradient_boosting",
