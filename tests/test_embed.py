@@ -42,6 +42,7 @@ def mapped(adata: ad.AnnData, model: sct.SimpleChrome) -> ad.AnnData:
     return mapped
 
 
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")  # scanpy's call of matplotlib
 def test_it_writes_under_the_names_of_scanpy(adata: ad.AnnData, model: sct.SimpleChrome, mapped: ad.AnnData):
     np.testing.assert_array_equal(mapped.obsm["X_simplechrome"], model.get_latent_representation(adata))
     assert mapped.obsm["X_umap"].shape == (600, 2)

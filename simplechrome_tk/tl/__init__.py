@@ -1,4 +1,4 @@
-"""Tools: evaluate and compare predictions, fit baselines, audit labels."""
+"""Tools: evaluate and compare predictions, fit baselines, audit labels, explore the latent space."""
 
 from simplechrome_tk.tl._audit import LabelAudit, above_as_text, audit_labels, text_label_shares
 from simplechrome_tk.tl._baseline import Baseline, fit_baseline
@@ -11,10 +11,17 @@ from simplechrome_tk.tl._baseline_models import (
     pca_head,
 )
 from simplechrome_tk.tl._compare import compare
+from simplechrome_tk.tl._decode import decode, traverse
+from simplechrome_tk.tl._dimensions import disentanglement, latent_dimensions
 from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.tl._evaluate import evaluate
+from simplechrome_tk.tl._latent_quality import latent_quality
+from simplechrome_tk.tl._mixing import mixing
 from simplechrome_tk.tl._neighbors import ExactNeighbors
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
+from simplechrome_tk.tl._place import place, placement_agreement
+from simplechrome_tk.tl._reconstruction import reconstruction
+from simplechrome_tk.tl._states import name_states
 
 __all__ = [
     "Baseline",
@@ -25,13 +32,23 @@ __all__ = [
     "attentivechrome",
     "audit_labels",
     "compare",
+    "decode",
     "deepchrome",
+    "disentanglement",
     "embed",
     "evaluate",
     "fit_baseline",
     "gradient_boosting",
+    "latent_dimensions",
+    "latent_quality",
     "logistic_regression",
+    "mixing",
     "mlp",
+    "name_states",
     "pca_head",
+    "place",
+    "placement_agreement",
+    "reconstruction",
     "text_label_shares",
+    "traverse",
 ]
