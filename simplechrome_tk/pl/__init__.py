@@ -5,18 +5,34 @@ from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
+from simplechrome_tk.pl._latent import latent_correlations, latent_dimensions
+from simplechrome_tk.pl._latent_quality import latent_quality, mixing, reconstruction
 from simplechrome_tk.pl._metrics import metrics
+from simplechrome_tk.pl._movement import movement, placement
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
+from simplechrome_tk.pl._states import state_changes, states
+from simplechrome_tk.pl._traversal import traversal, traversals
 
 __all__ = [
     "calibration",
     "compare",
     "gene",
     "history",
+    "latent_correlations",
+    "latent_dimensions",
+    "latent_quality",
     "mark_profiles",
     "metrics",
+    "mixing",
+    "movement",
+    "placement",
     "precision_recall",
     "qc",
+    "reconstruction",
     "roc",
+    "state_changes",
+    "states",
+    "traversal",
+    "traversals",
 ]
