@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import anndata as ad
+    import torch
     from scipy import sparse
 
 
@@ -23,6 +24,13 @@ logger = logging.getLogger(__name__)
 
 _FEWEST_LABELS, _FEWEST_OF_A_CLASS = 10, 5  # five folds, with both classes in each
 _LOG_LENGTH, _LOG_LENGTH_SD = 4.33, 0.63  # of log10(bp), over the 18,483 genes of `datasets.roadmap`
+
+
+class Inputs(NamedTuple):
+    """What networks read: ``x`` ``(n_genes, n_columns + n_covariates)`` and the graph of neighbours, if they attend."""
+
+    x: torch.Tensor
+    graph: nn.Graph | None
 
 
 class Observed(NamedTuple):

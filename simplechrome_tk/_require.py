@@ -79,8 +79,8 @@ def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Se
         rows = np.flatnonzero(asked)
     else:
         names = asked.astype(str).tolist()
-        ids, symbols = (pd.Series(column).groupby(column).indices for column in (adata.obs_names, _symbols(adata)))
-        found = {name: ids.get(name, symbols.get(name)) for name in names}
+        ids, by_symbol = (pd.Series(column).groupby(column).indices for column in (adata.obs_names, symbols(adata)))
+        found = {name: ids.get(name, by_symbol.get(name)) for name in names}
         unknown = [name for name, match in found.items() if match is None]
         if unknown:
             raise ValueError(_no_gene(adata, unknown))
@@ -101,18 +101,21 @@ def gene_row(adata: ad.AnnData, gene: str) -> int:
     return int(rows[0])
 
 
-def _symbols(adata: ad.AnnData) -> np.ndarray:
-    return (adata.obs[k.SYMBOL] if k.SYMBOL in adata.obs else adata.obs_names).to_numpy(str)
+def symbols(adata: ad.AnnData) -> np.ndarray:
+    """Return the symbol of each gene, its id where that is missing or ``"NA"``, shape ``(n_genes,)``."""
+    if k.SYMBOL not in adata.obs:
+        return adata.obs_names.to_numpy(str)
+    symbol = adata.obs[k.SYMBOL].astype(object)
+    missing = symbol.isna() | (symbol == "NA")
+    return np.where(missing, adata.obs_names, symbol).astype(str)
 
 
 def _no_gene(adata: ad.AnnData, unknown: Sequence[str]) -> str:
-    symbols = _symbols(adata)
-    known = {name.upper(): name for name in (*adata.obs_names, *symbols)}
+    named = symbols(adata)
+    known = {name.upper(): name for name in (*adata.obs_names, *named)}
     close = [known[name] for name in difflib.get_close_matches(unknown[0].upper(), known, n=5)]
     hint = (
-        f"did you mean {', '.join(close)}?"
-        if close
-        else f"expected a name such as {symbols[0]} or {adata.obs_names[0]}."
+        f"did you mean {', '.join(close)}?" if close else f"expected a name such as {named[0]} or {adata.obs_names[0]}."
     )
     others = f" (nor {len(unknown) - 1} others asked for)" if len(unknown) > 1 else ""
     return f"no gene {unknown[0]!r} among {adata.n_obs}{others}: {hint}"

@@ -15,6 +15,7 @@ from simplechrome_tk import nn
 from simplechrome_tk._calibration import Readout
 from simplechrome_tk._device import resolve_device
 from simplechrome_tk._inputs import (
+    Inputs,
     check_columns,
     check_counts,
     check_normalization,
@@ -233,7 +234,7 @@ class SimpleChrome:
         ValueError
             When the data do not fit the model, a split has no genes or one class only.
         """
-        self._require_trained()
+        self.require_trained()
         adata = self._data(adata)
         recipe = self.settings.recipe(
             latent={},
@@ -284,7 +285,7 @@ class SimpleChrome:
         ValueError
             When fewer than ten genes have a label or expression, or labels are of one class.
         """
-        self._require_trained()
+        self.require_trained()
         adata = self._data(adata)
         trained = adapt(self._net.networks, self._genes(adata), self._readout, seeds=self.settings.seeds)
         return self._with(adata, trained, dataclasses.replace(self.settings, adapted=True))
@@ -298,6 +299,12 @@ class SimpleChrome:
     def module(self) -> nn.Ensemble:
         """The torch networks, on :attr:`device`; what they answer is not yet calibrated."""
         return self._net
+
+    @property
+    def output_units(self) -> dict[str, float]:
+        """What one unit of the networks' output is worth: ``logit`` in log-odds, ``expression`` in log10."""
+        calibration = self._readout.probability
+        return {"logit": 1.0 if calibration is None else calibration.slope, "expression": self._readout.scale}
 
     @property
     def normalization(self) -> dict[str, np.ndarray]:
@@ -333,8 +340,25 @@ class SimpleChrome:
             ``(n_genes, n_latent)`` float32; by custom stored in ``obsm["X_simplechrome"]``. Of the first model, where
             there are several.
         """
-        self._require_trained()
+        self.require_trained()
         return nn.encode(self._net.first, self._tensor(self._data(adata))).mean.cpu().numpy()
+
+    def inputs(self, adata: ad.AnnData | None = None) -> Inputs:
+        """Return what :attr:`module` reads of genes, on :attr:`device`, after checking that they fit the model.
+
+        Parameters
+        ----------
+        adata
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        Inputs
+            ``x`` ``(n_genes, n_columns + n_covariates)``, the normalised signal and, with ``gene_length``, the gene's
+            length; ``graph``, a :class:`simplechrome_tk.nn.Graph`, or ``None`` without neighbours.
+        """
+        adata = self._data(adata)
+        return Inputs(self._tensor(adata), self._graph(adata))
 
     def predict(self, adata: ad.AnnData | None = None) -> pd.DataFrame:
         """Predict every gene.
@@ -355,9 +379,10 @@ class SimpleChrome:
             learnt from the validation genes that the model was trained with, and NaN where those are fewer than 50.
             They hold for genes like those: not for another cell type or pipeline.
         """
-        self._require_trained()
+        self.require_trained()
         adata = self._data(adata)
-        output = self._net.predict_all(self._tensor(adata), graph=self._graph(adata))
+        x, graph = self.inputs(adata)
+        output = self._net.predict_all(x, graph=graph)
         left_out = {"classification": k.EXPRESSION, "regression": PROBABILITY}.get(self.settings.task, "none")
         columns = {name: values for name, values in self._readout.read(output).items() if not name.startswith(left_out)}
         return pd.DataFrame(columns, index=adata.obs_names)
@@ -391,7 +416,7 @@ class SimpleChrome:
         FileExistsError
             When ``path`` exists and ``overwrite`` is false.
         """
-        self._require_trained()
+        self.require_trained()
         config = {
             "arguments": dataclasses.asdict(self.settings),
             "regions": [list(shape) for shape in self._regions],
@@ -477,9 +502,10 @@ class SimpleChrome:
     def _genes(self, adata: ad.AnnData) -> Genes:
         s = self.settings
         observed = observe(adata, task=s.task, label_key=s.label_key, expression_key=s.expression_key)
-        return Genes(self._tensor(adata), self._graph(adata), observed, split_of(adata, s.split_key))
+        return Genes(*self.inputs(adata), observed, split_of(adata, s.split_key))
 
-    def _require_trained(self) -> None:
+    def require_trained(self) -> None:
+        """Raise ``RuntimeError`` unless the weights have been trained."""
         if not self.is_trained:
             msg = "the model is not trained: run model.train() first."
             raise RuntimeError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 
 import simplechrome_tk as sct
 
@@ -127,3 +129,44 @@ def mean_signal() -> Callable[..., np.ndarray]:
         return np.array(rows)
 
     return oracle
+
+
+@pytest.fixture(scope="session")
+def _attributed() -> ad.AnnData:
+    adata = sct.datasets.simulate(200)
+    sct.pp.tss_neighbors(adata, 4)
+    rng = np.random.default_rng(0)
+    without = np.arange(adata.n_obs) % 5 == 4
+    effects = rng.normal(0.01, 0.1, adata.shape).astype(np.float32)
+    effects[without] = np.nan
+    pairs = adata.obsp["tss_connectivities"].tocoo()
+    kept = ~without[pairs.row]
+    links = (pairs.row[kept], pairs.col[kept])
+    neighbors = sparse.csr_matrix((rng.normal(0, 1, kept.sum()).astype(np.float32), links), shape=pairs.shape)
+    total = effects.sum(axis=1) + np.asarray(neighbors.sum(axis=1)).ravel()
+    marks = list(adata.var["mark"].cat.categories)
+    interactions = pd.DataFrame(
+        {f"{a} x {b}": rng.normal(0, 0.5, adata.n_obs) for a, b in itertools.combinations(marks, 2)},
+        index=adata.obs_names,
+    )
+    interactions[without] = np.nan
+    adata.layers["attribution"] = effects
+    adata.obsp["attribution_neighbors"] = neighbors
+    adata.obs["attribution_total"] = np.where(without, np.nan, total)
+    adata.obs["attribution_error"] = np.where(without, np.nan, 0.0)
+    adata.obsm["attribution_interactions"] = interactions
+    adata.uns["attribution"] = {
+        "method": "integrated_gradients",
+        "target": "logit",
+        "unit": "log-odds of high",
+        "baseline": "zero",
+        "n_steps": 50,
+        "neighbors_key": "tss",
+    }
+    return adata
+
+
+@pytest.fixture
+def attributed(_attributed: ad.AnnData) -> ad.AnnData:
+    """200 simulated genes with attributions made up at random; every fifth has none."""
+    return _attributed.copy()

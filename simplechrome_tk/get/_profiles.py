@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, obs_column
+from simplechrome_tk._require import blocks
+from simplechrome_tk.get._attribution import categories, fix_groups, mean_interval
 from simplechrome_tk.get._region import values
 
 if TYPE_CHECKING:
     import anndata as ad
 
 logger = logging.getLogger(__name__)
-
-_Z95 = 1.959963984540054
 
 
 def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | None = k.SIGNAL) -> pd.DataFrame:
@@ -31,8 +30,9 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
         Column of ``obs`` that names each gene's group: ``label``, ``cell_type``, a clustering. Genes without a group
         are left out and counted in the log.
     layer
-        ``"signal"``, the signal before normalisation (``X`` when nothing is normalised), another layer, or ``None``
-        for ``X``.
+        ``"signal"``, the signal before normalisation (``X`` when nothing is normalised), another layer, such as
+        ``"attribution"``, or ``None`` for ``X``. Genes whose values are all NaN, as those without attributions, are
+        left out and counted in the log.
 
     Returns
     -------
@@ -45,17 +45,24 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     Raises
     ------
     ValueError
-        When ``groupby`` or ``layer`` is not there, or no gene has a group.
+        When ``groupby`` or ``layer`` is not there, or no gene has a group and values.
     """
-    fix = "run sct.pp.label_expression(adata) first" if groupby == k.LABEL else "name one of them with groupby"
-    group = obs_column(adata, groupby, fix=fix).astype("category").cat.remove_unused_categories()
+    group = categories(adata, groupby)
     if not group.notna().any():
-        msg = f"obs[{groupby!r}] is missing for all {adata.n_obs} genes: {fix}."
+        msg = f"obs[{groupby!r}] is missing for all {adata.n_obs} genes: {fix_groups(groupby)}."
         raise ValueError(msg)
     if group.isna().any():
         logger.info("%d of %d genes have no %s and are left out.", group.isna().sum(), adata.n_obs, groupby)
     table = blocks(adata)
     signal = values(adata, layer)
+    unknown = np.isnan(signal).all(axis=1)
+    if unknown.any():
+        group = group.mask(unknown)
+        logger.info("%d of %d genes have no values in %s and are left out.", unknown.sum(), adata.n_obs, layer or "X")
+    if not group.notna().any():
+        msg = f"no gene with a {groupby} has values in {layer or 'X'}; expected some that are not NaN."
+        raise ValueError(msg)
+    group = group.cat.remove_unused_categories()
     block = np.repeat(np.arange(len(table)), table["stop"] - table["start"])
     bins = pd.DataFrame(
         {
@@ -68,10 +75,7 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     parts = []
     for name in groups:
         members = signal[(group == name).to_numpy()]
-        mean = members.mean(axis=0, dtype=float)
-        half = np.full_like(mean, np.nan)
-        if len(members) > 1:
-            half = _Z95 * members.std(axis=0, ddof=1, dtype=float) / np.sqrt(len(members))
+        mean, half = mean_interval(members)
         named = pd.Categorical([name] * len(bins), categories=groups, ordered=group.cat.ordered)
         parts.append(bins.assign(group=named, mean=mean, low=mean - half, high=mean + half, n=len(members)))
     by_block = np.argsort(np.tile(block, len(groups)), kind="stable")

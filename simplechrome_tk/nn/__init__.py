@@ -16,6 +16,7 @@ from simplechrome_tk.nn._fit import (
     latent_loss,
 )
 from simplechrome_tk.nn._graph import N_EDGE_FEATURES, Graph
+from simplechrome_tk.nn._integrated_gradients import Effects, integrated_gradients
 from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
 from simplechrome_tk.nn._network import Correction, Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
@@ -27,6 +28,7 @@ __all__ = [
     "PAPER_RECIPE",
     "Correction",
     "Decoder",
+    "Effects",
     "Encoder",
     "Ensemble",
     "GaussianLikelihood",
@@ -54,6 +56,7 @@ __all__ = [
     "fit_expression",
     "fit_latent",
     "fit_network",
+    "integrated_gradients",
     "latent_loss",
     "mean_output",
     "predict",

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, gene_row
+from simplechrome_tk._require import blocks, gene_row, symbols
 from simplechrome_tk.get._region import region as get_region
 from simplechrome_tk.pl._style import along, bounds, measure, unit
 
@@ -75,15 +75,14 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
     axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, marks)
     axes[0, 0].invert_yaxis()
     figure.colorbar(mesh, ax=axes[0], label=measure(adata, layer), pad=0.02)
-    figure.suptitle(
-        _title(adata.obs.iloc[row], str(adata.obs_names[row]), unit(adata, k.EXPRESSION)), fontsize="medium"
-    )
+    figure.suptitle(title(adata, row), fontsize="medium")
     return axes[0]
 
 
-def _title(row: pd.Series, name: str, unit: str) -> str:
-    """Symbol, cell type, position, expression and label, as far as they are known."""
-    parts = [f"{row[k.SYMBOL]}" if k.SYMBOL in row else name]
+def title(adata: ad.AnnData, gene: int) -> str:
+    """Symbol, cell type, position, expression and label of the gene in a row, as far as they are known."""
+    row = adata.obs.iloc[gene]
+    parts = [str(symbols(adata)[gene])]
     if k.CELL_TYPE in row:
         parts.append(f"{row[k.CELL_TYPE]}")
     if {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) and pd.notna(row[k.START]):
@@ -91,7 +90,7 @@ def _title(row: pd.Series, name: str, unit: str) -> str:
     if k.EXPRESSION in row:
         measured = pd.notna(row[k.EXPRESSION])
         value = f"{row[k.EXPRESSION]:,.3g}" if row[k.EXPRESSION] < 100 else f"{row[k.EXPRESSION]:,.0f}"
-        parts.append(f"expression {value} {unit}".rstrip() if measured else "expression unknown")
+        parts.append(f"expression {value} {unit(adata, k.EXPRESSION)}".rstrip() if measured else "expression unknown")
     if k.LABEL in row and pd.notna(row[k.LABEL]):
         parts.append(f"{row[k.LABEL]}")
     return "  ·  ".join(parts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import seaborn as sns
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from simplechrome_tk import _keys as k
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 GREY = "0.55"
 LABEL_COLORS = {"low": "#0072B2", "high": "#D55E00"}
 """Blue and vermilion of Okabe and Ito (2008), told apart under every common colour blindness."""
+UP, DOWN = LABEL_COLORS["high"], LABEL_COLORS["low"]
+"""Of effects that raise and lower the prediction."""
+EFFECTS = LinearSegmentedColormap.from_list("effects", [DOWN, "white", UP], N=257)  # odd: 0 is white
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
@@ -84,3 +88,23 @@ def measure(adata: ad.AnnData, layer: str | None) -> str:
     if layer == k.SIGNAL or (layer is None and "normalize" not in adata.uns):
         return unit(adata, k.SIGNAL) or "signal"
     return "normalised signal" if layer is None else layer
+
+
+def effect_norm(values: np.ndarray, *, percentile: float = 100.0) -> Normalize:
+    """Scale for :data:`EFFECTS` with 0 in the middle, up to a percentile of the sizes; NaN does not count."""
+    sizes = np.abs(values[~np.isnan(values)])
+    largest = float(np.percentile(sizes, percentile)) if len(sizes) else 0.0
+    largest = largest or float(sizes.max(initial=0.0)) or 1.0
+    return Normalize(-largest, largest)
+
+
+def effect_color(effect: float) -> str:
+    """Colour of the sign of an effect; grey at 0."""
+    return UP if effect > 0 else DOWN if effect < 0 else GREY
+
+
+def signed(effect: float) -> str:
+    """Write an effect with its sign and two decimals, three below 0.1, four below 0.0005."""
+    size = abs(effect)
+    digits = 2 if size >= 0.0995 else 3 if size >= 0.0005 else 4
+    return f"{effect:+.{digits}f}".replace("-", "−") if effect else "0"

@@ -1,5 +1,7 @@
-"""Tools: evaluate and compare predictions, fit baselines, audit labels, explore the latent space."""
+"""Tools: attribute and perturb, explore the latent space, evaluate and compare predictions, fit baselines, audit labels."""
 
+from simplechrome_tk.tl._attribute import attribute
+from simplechrome_tk.tl._attribute_neighbors import attribute_neighbors
 from simplechrome_tk.tl._audit import LabelAudit, above_as_text, audit_labels, text_label_shares
 from simplechrome_tk.tl._baseline import Baseline, fit_baseline
 from simplechrome_tk.tl._baseline_models import (
@@ -15,6 +17,7 @@ from simplechrome_tk.tl._decode import decode, traverse
 from simplechrome_tk.tl._dimensions import disentanglement, latent_dimensions
 from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.tl._evaluate import evaluate
+from simplechrome_tk.tl._interactions import interactions
 from simplechrome_tk.tl._latent_quality import latent_quality
 from simplechrome_tk.tl._mixing import mixing
 from simplechrome_tk.tl._neighbors import ExactNeighbors
@@ -30,6 +33,8 @@ __all__ = [
     "NetworkBaseline",
     "above_as_text",
     "attentivechrome",
+    "attribute",
+    "attribute_neighbors",
     "audit_labels",
     "compare",
     "decode",
@@ -39,6 +44,7 @@ __all__ = [
     "evaluate",
     "fit_baseline",
     "gradient_boosting",
+    "interactions",
     "latent_dimensions",
     "latent_quality",
     "logistic_regression",

@@ -1,0 +1,164 @@
+"""A gene as a genome browser shows it, with what each bin and each neighbour does."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib.patches import Patch
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk._require import blocks, gene_row
+from simplechrome_tk.get._attribution import has_neighbors, record
+from simplechrome_tk.get._region import region as get_region
+from simplechrome_tk.pl._browser_page import Page
+from simplechrome_tk.pl._gene import title
+from simplechrome_tk.pl._lane import Lane, lane
+from simplechrome_tk.pl._style import DOWN, UP, along, bounds, measure, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import anndata as ad
+    from matplotlib.axes import Axes
+
+logger = logging.getLogger(__name__)
+
+_SIGNAL = "0.6"
+_SMALL = 7
+
+
+class BrowserAxes(NamedTuple):
+    """Axes of :func:`browser`.
+
+    ``signal`` ``(n_marks, n_regions)``; ``effect``, the same, without rows where the gene has no attributions;
+    ``genome``, the gene among its neighbours, ``None`` where the model has none.
+    """
+
+    signal: np.ndarray
+    effect: np.ndarray
+    genome: Axes | None
+
+
+def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: str | None = k.SIGNAL) -> BrowserAxes:
+    """Draw a gene's marks as tracks, under each what its bins do, and beneath the gene among its neighbours.
+
+    Tracks read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks and
+    regions, vermilion where a bin raises the prediction and blue where it lowers it; sums are written on the right. The
+    genome below is to scale and reads from left to right of the chromosome, arrows show strands, and neighbours are
+    coloured by their effect, the strongest in full colour; where there is no room for all names, the strongest are
+    drawn and the others counted. Without attributions the tracks are drawn alone.
+
+    Parameters
+    ----------
+    adata
+        Genes by bins; with the attributions that :func:`simplechrome_tk.tl.attribute` wrote, if there are any.
+    gene
+        Name in ``obs_names``, or a symbol that names one row.
+    key
+        Name of the attributions.
+    layer
+        Tracks to draw, as for :func:`simplechrome_tk.get.region`: ``"signal"``, the signal before normalisation.
+
+    Returns
+    -------
+    BrowserAxes
+        ``signal`` and ``effect``, arrays of Axes of shape ``(n_marks, n_regions)``, and ``genome``.
+
+    Raises
+    ------
+    ValueError
+        When no gene has this name or several do, attributions other than the usual are asked for that are not there, or
+        the graph of the neighbours is missing or has changed since.
+    """
+    row = gene_row(adata, gene)
+    table = blocks(adata)
+    regions, marks = list(table["region"].unique()), list(table["mark"].unique())
+    tracks = {name: get_region(adata, name, layer=layer)[row] for name in regions}
+    effects = _effects(adata, row, key, regions)
+    shown = lane(adata, row, key) if effects and has_neighbors(adata, key) else None
+    page = Page(len(marks), len(regions), effects=bool(effects), shown=shown)
+    signal_axes = page.rows(effect=False)
+    effect_axes = page.rows(effect=True) if effects else np.empty((0, len(regions)), dtype=object)
+    for column, region in enumerate(regions):
+        edges, axis = bounds(adata, region), along(adata, region)
+        for i in range(len(marks)):
+            signal_axes[i, column].stairs(tracks[region][i], edges, fill=True, color=_SIGNAL)
+            if effects:
+                _bars(effect_axes[i, column], effects[region][i], edges)
+        for ax in [*signal_axes[:, column], *effect_axes[:, column]]:
+            _dress(ax, edges, marked=axis.marker is not None, named=column == 0)
+        last = (effect_axes if effects else signal_axes)[-1, column]
+        last.set_xlabel(axis.label, fontsize="small")
+        last.locator_params(axis="x", nbins=6)
+        last.tick_params(axis="x", bottom=True, labelbottom=True, labelsize=_SMALL + 1)
+    for i, mark in enumerate(marks):
+        page.name(i, mark)
+        lowest, highest = _range([tracks[region][i] for region in regions])
+        _limit(signal_axes[i], lowest, highest)
+    heading = title(adata, row)
+    handles = [Patch(color=_SIGNAL, label=measure(adata, layer))]
+    if effects:
+        lowest, highest = _range(list(effects.values()))
+        for axes in effect_axes:
+            _limit(axes, lowest, highest)
+        own = np.sum([panel.sum(axis=1, dtype=float) for panel in effects.values()], axis=0)
+        page.sums(own)
+        heading += "\n" + _account(record(adata, key), float(own.sum()), shown)
+        handles += [Patch(color=UP, label="effect of bin: raises"), Patch(color=DOWN, label="lowers")]
+    page.head(heading, handles)
+    genome = None if shown is None else page.genome(shown, str(adata.obs[k.CHROM].iloc[row]))
+    return BrowserAxes(signal_axes, effect_axes, genome)
+
+
+def _effects(adata: ad.AnnData, row: int, key: str, regions: list[str]) -> dict[str, np.ndarray]:
+    """Effects of the gene's bins by region, ``(n_marks, n_bins)``; empty where there are none."""
+    if key == k.ATTRIBUTION and key not in adata.layers:
+        return {}
+    record(adata, key)
+    effects = {name: get_region(adata, name, layer=key)[row] for name in regions}
+    if any(np.isnan(panel).any() for panel in effects.values()):
+        logger.info("%s has no attributions %r: its tracks are drawn alone.", adata.obs_names[row], key)
+        return {}
+    return effects
+
+
+def _account(record: Mapping[str, object], own: float, shown: Lane | None) -> str:
+    """Say in words what the effects come to."""
+    if shown is None:
+        return f"effect on {record['unit']}: {signed(own)}"
+    neighbors = float(shown.table["effect"].sum())
+    parts = f"own marks {signed(own)}, neighbours {signed(neighbors)}"
+    return f"effect on {record['unit']}: {signed(own + neighbors)} ({parts})"
+
+
+def _bars(ax: Axes, effects: np.ndarray, edges: np.ndarray) -> None:
+    """One bar for each bin."""
+    ax.bar(edges[:-1], effects, np.diff(edges), align="edge", color=np.where(effects > 0, UP, DOWN), linewidth=0)
+    ax.axhline(0, color="0.75", linewidth=0.6, zorder=0)
+
+
+def _dress(ax: Axes, edges: np.ndarray, *, marked: bool, named: bool) -> None:
+    """Draw all but the values."""
+    ax.set_xlim(edges[0], edges[-1])
+    ax.tick_params(axis="x", bottom=False, labelbottom=False)
+    ax.tick_params(axis="y", left=named, labelleft=named, labelsize=_SMALL, length=2, pad=2)
+    ax.spines[["right", "top"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("0.7")
+    if marked:
+        ax.axvline(0, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
+
+
+def _range(panels: list[np.ndarray]) -> tuple[float, float]:
+    """Smallest and largest value, and 0."""
+    return min(0.0, *(float(panel.min()) for panel in panels)), max(0.0, *(float(panel.max()) for panel in panels))
+
+
+def _limit(axes: np.ndarray, lowest: float, highest: float) -> None:
+    """Give panels one scale, with its ends other than 0 as ticks."""
+    room = 0.06 * (highest - lowest) or 1.0
+    ticks = [tick for tick in (lowest, highest) if tick]
+    for ax in axes:
+        ax.set_ylim(lowest - room * (lowest < 0), highest + room)
+        ax.set_yticks(ticks, [f"{tick:.2g}".replace("-", "−") for tick in ticks])
