@@ -1,4 +1,4 @@
-"""Tools: attribute and perturb, explore the latent space, evaluate and compare predictions, fit baselines, audit labels."""
+"""Tools: attribute, perturb, explore the latent space, evaluate, compare, fit baselines, audit labels."""
 
 from simplechrome_tk.tl._attribute import attribute
 from simplechrome_tk.tl._attribute_neighbors import attribute_neighbors

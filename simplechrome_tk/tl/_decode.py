@@ -10,6 +10,7 @@ import torch
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
+from simplechrome_tk._inputs import one_hot
 from simplechrome_tk._latents import model_latents
 from simplechrome_tk._require import blocks, gene_rows
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def decode(model: SimpleChrome, latents: np.ndarray) -> np.ndarray:
+def decode(model: SimpleChrome, latents: np.ndarray, *, conditions: Sequence[str] | None = None) -> np.ndarray:
     """Return the marks that the decoder expects, in units of the normalised signal.
 
     Parameters
@@ -32,6 +33,9 @@ def decode(model: SimpleChrome, latents: np.ndarray) -> np.ndarray:
         A trained model.
     latents
         ``(n_points, n_latent)``.
+    conditions
+        Cell type (or what ``condition_key`` of the model names) of each point; ``None``, and those that the model has
+        not seen, are decoded as the mean of those it has. Of no effect where the decoder is told of none.
 
     Returns
     -------
@@ -41,16 +45,21 @@ def decode(model: SimpleChrome, latents: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When the latents have another number of dimensions than the model's.
+        When the latents have another number of dimensions than the model's, or conditions another length.
     """
     net = model.module.first
     n_latent = model.settings.n_latent
     if latents.ndim != 2 or latents.shape[1] != n_latent:
         msg = f"latents have shape {latents.shape}; expected (n_points, {n_latent}), as this model's are."
         raise ValueError(msg)
+    names = [""] * len(latents) if conditions is None else list(conditions)
+    if len(names) != len(latents):
+        msg = f"{len(names)} conditions for {len(latents)} points; expected one for each."
+        raise ValueError(msg)
+    told = torch.as_tensor(one_hot(names, model.settings.conditions), device=model.device)
     points = torch.as_tensor(latents, dtype=torch.float32, device=model.device)
     with nn.evaluating(net):
-        decoded = torch.cat([net.decoder(chunk) for chunk in points.split(4_096)])
+        decoded = torch.cat([net.decode(*chunk) for chunk in zip(points.split(4_096), told.split(4_096), strict=True)])
         noise = net.likelihood
         if isinstance(noise, nn.NegativeBinomialLikelihood):
             log_count = torch.nn.functional.softplus(decoded * noise.scale + noise.center)

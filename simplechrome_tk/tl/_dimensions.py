@@ -25,7 +25,7 @@ _ACTIVE = 0.01
 _BINS = 20
 
 
-def latent_dimensions(model: SimpleChrome, adata: ad.AnnData | None = None) -> pd.DataFrame:
+def latent_dimensions(model: SimpleChrome, adata: ad.AnnData) -> pd.DataFrame:
     """Say which latent dimensions are in use; those that are not are named in the log.
 
     Parameters
@@ -33,7 +33,7 @@ def latent_dimensions(model: SimpleChrome, adata: ad.AnnData | None = None) -> p
     model
         A trained model; the first network of an ensemble.
     adata
-        Genes; the model's own data by default.
+        Genes by the model's columns, normalised with the model's constants.
 
     Returns
     -------
@@ -52,8 +52,7 @@ def latent_dimensions(model: SimpleChrome, adata: ad.AnnData | None = None) -> p
     A collapsed dimension tells genes apart no more: its posterior is the prior (Bowman et al. 2016, arXiv 1511.06349).
     The measure and its threshold are those of Burda et al. 2016 (arXiv 1509.00519).
     """
-    adata = model._data(adata)
-    latent = nn.encode(model.module.first, model._tensor(adata))
+    latent = nn.encode(model.module.first, model.inputs(adata).x)
     mean = latent.mean.cpu().numpy()
     check_latents(adata, mean, "the model's latent")
     variance = mean.var(axis=0, dtype=float)

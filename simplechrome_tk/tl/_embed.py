@@ -106,13 +106,7 @@ def embed(
     import scanpy as sc  # takes seconds, so not with the package
 
     adata.obsm[k.LATENT] = latents
-    transformer = ExactNeighbors(n_neighbors, device=place)
-    sc.pp.neighbors(adata, n_neighbors, use_rep=k.LATENT, transformer=transformer, random_state=rng)
-    start = _two_components(latents, rng)
-    if chosen == "scanpy":
-        sc.tl.umap(adata, min_dist=min_dist, init_pos=start, random_state=rng)
-    else:
-        _torchdr_umap(adata, latents, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng, device=place)
+    neighbors_and_umap(adata, backend=chosen, device=place, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng)
     sc.tl.leiden(adata, resolution, flavor="igraph", n_iterations=2, directed=False, random_state=rng)
     package = {"scanpy": "umap-learn", "torchdr": "torchdr"}[chosen]
     adata.uns[k.EMBED] = {
@@ -137,6 +131,21 @@ def embed(
         k.UMAP,
         k.LEIDEN,
     )
+
+
+def neighbors_and_umap(
+    adata: ad.AnnData, *, backend: str, device: torch.device, n_neighbors: int, min_dist: float, rng: int
+) -> None:
+    """Write the neighbour graph and the UMAP of the latents in ``obsm``."""
+    import scanpy as sc
+
+    latents = np.asarray(adata.obsm[k.LATENT])
+    search = ExactNeighbors(n_neighbors, device=device)
+    sc.pp.neighbors(adata, n_neighbors, use_rep=k.LATENT, transformer=search, random_state=rng)
+    if backend == "torchdr":
+        _torchdr_umap(adata, latents, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng, device=device)
+    else:
+        sc.tl.umap(adata, min_dist=min_dist, init_pos=_two_components(latents, rng), random_state=rng)
 
 
 def _backend(asked: str, device: torch.device) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._inputs import check_columns
 from simplechrome_tk._require import blocks, cell_types, split_of
 from simplechrome_tk.tl._decode import decode
 
@@ -61,15 +62,18 @@ def reconstruction(
         msg = f"no gene has obs[{split_key!r}] in {', '.join(splits)}; name others with splits."
         raise ValueError(msg)
     latent = model.get_latent_representation(adata)
-    known = model._data(adata if reference is None else reference)
+    known = adata if reference is None else reference
+    check_columns(list(known.var_names), list(adata.var_names))
     n_latent = latent.shape[1]
     if known.n_obs < n_latent:
         msg = f"reference has {known.n_obs} genes; expected {n_latent} at least, one for each latent dimension."
         raise ValueError(msg)
     truth = np.asarray(adata.X)[genes]
+    key = model.settings.condition_key
+    conditions = None if key is None else adata.obs[key].astype(str).to_numpy()[genes]
     pca = PCA(min(n_latent, adata.n_vars), svd_solver="covariance_eigh").fit(np.asarray(known.X))
     decoded = {
-        "SimpleChrome": decode(model, latent[genes]),
+        "SimpleChrome": decode(model, latent[genes], conditions=conditions),
         "PCA": pca.inverse_transform(pca.transform(truth)),
     }
     rows = []
