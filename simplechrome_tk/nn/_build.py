@@ -34,9 +34,9 @@ PAPER_RECIPE = Recipe(
 
 
 LATENT_RECIPE = Recipe(
-    latent=Phase(25, 256, 2e-3, weight_decay=0.01, one_cycle=True),
-    noise=0.02,
-    latent_weight=2.0,
+    latent=Phase(40, 256, 2e-3, weight_decay=0.01, one_cycle=True),
+    noise=0.01,
+    latent_weight=4.0,
     latent_dropout=False,
 )
 """For latents from which marks can be decoded: longer without labels, less noise, and their loss weighs more."""
