@@ -128,6 +128,11 @@ class Readout:
             ExpressionCalibration.fit(expression[known], measured[known]),
         )
 
+    def log_odds(self, output: Output) -> np.ndarray:
+        """Return the logit of the probability that :meth:`read` gives, where that is 1 to float precision as well."""
+        logit = output.logit.cpu().numpy()
+        return logit if self.probability is None else self.probability.slope * logit + self.probability.shift
+
     def read(self, output: Output) -> dict[str, np.ndarray]:
         """Return the columns of a prediction, shape ``(n_genes,)`` each; intervals are NaN without a calibration."""
         logit, expression = output.logit.cpu().numpy(), output.expression.cpu().numpy() * self.scale + self.center

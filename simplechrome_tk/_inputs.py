@@ -170,8 +170,8 @@ def one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:
     return known
 
 
-def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
-    """Read the graph ``key`` from ``obsp``."""
+def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.spmatrix, sparse.spmatrix]:
+    """Return connectivities and distances of the graph ``key`` in ``obsp``, or raise a ``ValueError``."""
     slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))
     missing = [slot for slot in slots if slot not in adata.obsp]
     if missing:
@@ -180,7 +180,12 @@ def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
             f"sct.pp.tss_neighbors(adata, key_added={key!r}) or sct.pp.contact_neighbors first."
         )
         raise ValueError(msg)
-    connectivities, distances = (adata.obsp[slot] for slot in slots)
+    return adata.obsp[slots[0]], adata.obsp[slots[1]]
+
+
+def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
+    """Read the graph ``key`` from ``obsp``."""
+    connectivities, distances = neighbor_matrices(adata, key)
     _check_distances(adata, distances, key)
     return nn.Graph(connectivities, distances)
 

@@ -72,6 +72,12 @@ class Settings:
         return cls(**{**config, "conditions": tuple(config.get("conditions", ()))})
 
     @property
+    def phases(self) -> tuple[str, ...]:
+        """Phases of training."""
+        hears = self.neighbors_key is not None and self.preset != "paper"
+        return ("latent", "expression", "neighbors") if hears else ("latent", "expression")
+
+    @property
     def seeds(self) -> range:
         """A seed for each member of the ensemble."""
         return range(self.rng, self.rng + self.n_models)
@@ -120,11 +126,16 @@ class Settings:
         widths = torch.tensor([shape.n_bins for shape in regions for _ in range(shape.n_marks)])
         return nn.NegativeBinomialLikelihood(center.repeat_interleave(widths), scale.repeat_interleave(widths))
 
-    def recipe(self, *, latent: dict[str, Any], expression: dict[str, Any]) -> nn.Recipe:
+    def recipe(
+        self, *, latent: dict[str, Any], expression: dict[str, Any], neighbors: dict[str, Any] | None = None
+    ) -> nn.Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""
         preset = {"paper": nn.PAPER_RECIPE, "latent": nn.LATENT_RECIPE}.get(self.preset, nn.Recipe())
         return dataclasses.replace(
-            preset, latent=_changed(preset.latent, latent), expression=_changed(preset.expression, expression)
+            preset,
+            latent=_changed(preset.latent, latent),
+            expression=_changed(preset.expression, expression),
+            neighbors=_changed(preset.neighbors, neighbors or {}),
         )
 
 

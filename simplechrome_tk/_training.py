@@ -59,7 +59,7 @@ def train(
     phases: Sequence[str],
     progress: bool,
 ) -> Trained:
-    """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"`` or both.
+    """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"``, ``"neighbors"``.
 
     The caller's random state is left as it was.
     """
@@ -72,11 +72,11 @@ def train(
     with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
             torch.manual_seed(seed)
+            rest: dict[str, Any] = {"train": learnt, "valid": held_out, "graph": genes.graph, "recipe": recipe}
             fits = {
                 "latent": nn.fit_latent(net, genes.x, held_out=held_out, recipe=recipe),
-                "expression": nn.fit_expression(
-                    net, genes.x, targets, train=learnt, valid=held_out, graph=genes.graph, recipe=recipe
-                ),
+                "expression": nn.fit_expression(net, genes.x, targets, **rest),
+                "neighbors": nn.fit_neighbors(net, genes.x, targets, **rest),
             }
             epoch = itertools.count(1)
             for phase in phases:

@@ -48,7 +48,7 @@ class SimpleChrome:
 
     Phase 1 learns the latent with a variational autoencoder on the marks of all genes, without labels. Phase 2 trains
     the prediction from the gene's latent and, with a neighbour graph, attention over its neighbours' latents and
-    distances, end to end on the training genes.
+    distances, end to end on the training genes; phase 3 goes on with attention alone.
 
     Parameters
     ----------
@@ -175,25 +175,27 @@ class SimpleChrome:
         *,
         latent_epochs: int | None = None,
         expression_epochs: int | None = None,
+        neighbor_epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
         patience: int | None = None,
         progress: bool = True,
     ) -> None:
-        """Train both phases from new weights; what is not given comes from the preset.
+        """Train all phases from new weights; what is not given comes from the preset.
 
         Phase 2 stops early when the validation score (mean of AUROC and Pearson) no longer rises; the weights of its
-        best epoch are kept. The caller's random state is left as it was. A training that is interrupted leaves the
-        model as it was before.
+        best epoch are kept. Phase 3, of models with neighbours, trains attention and head on fixed latents, and is
+        kept where it raises that score. The caller's random state is left as it was. A training that is interrupted
+        leaves the model as it was before.
 
         Parameters
         ----------
-        latent_epochs, expression_epochs
+        latent_epochs, expression_epochs, neighbor_epochs
             Epochs of each phase (at most, in phase 2).
         batch_size
-            Genes in a batch, in both phases.
+            Genes in a batch, in all phases.
         learning_rate
-            Learning rate, in both phases.
+            Learning rate, in phases 1 and 2.
         patience
             Epochs without a better validation score after which phase 2 ends.
         progress
@@ -208,12 +210,21 @@ class SimpleChrome:
         recipe = self.settings.recipe(
             latent={"epochs": latent_epochs, **shared},
             expression={"epochs": expression_epochs, "patience": patience, **shared},
+            neighbors={"epochs": neighbor_epochs, "batch_size": batch_size},
         )
-        phases = ("latent", "expression")
         adata = self._data(None)
         genes = self._genes(adata)
         report_unlabelled(adata, genes.observed, genes.split)
-        self._take(train(self._networks(), genes, recipe, seeds=self.settings.seeds, phases=phases, progress=progress))
+        self._take(
+            train(
+                self._networks(),
+                genes,
+                recipe,
+                seeds=self.settings.seeds,
+                phases=self.settings.phases,
+                progress=progress,
+            )
+        )
 
     def fine_tune(
         self,
@@ -327,10 +338,10 @@ class SimpleChrome:
     def history(self) -> pd.DataFrame:
         """One row per epoch of each model.
 
-        ``model`` (0 for the first), ``epoch``, ``phase`` (``latent``, ``expression``), ``train_loss``, ``valid_loss``;
-        in the latent phase ``reconstruction`` (mean squared error, or nats of the negative binomial) and ``kl`` (nats)
-        on validation genes; in the expression phase ``valid_auroc`` and ``valid_pearson``; ``best`` marks the epoch
-        whose weights were kept.
+        ``model`` (0 for the first), ``epoch``, ``phase`` (``latent``, ``expression``, ``neighbors``), ``train_loss``,
+        ``valid_loss``; in the latent phase ``reconstruction`` (mean squared error, or nats of the negative binomial)
+        and ``kl`` (nats) on validation genes; in the others ``valid_auroc`` and ``valid_pearson``; ``best`` marks the
+        epoch whose weights were kept.
         """
         losses = ["train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
         table = pd.DataFrame(self._history, columns=["model", "epoch", "phase", *losses])
@@ -393,11 +404,8 @@ class SimpleChrome:
         """
         self.require_trained()
         adata = self._data(adata)
-        x, graph = self.inputs(adata)
-        output = self._net.predict_all(x, graph=graph)
-        left_out = {"classification": k.EXPRESSION, "regression": PROBABILITY}.get(self.settings.task, "none")
-        columns = {name: values for name, values in self._readout.read(output).items() if not name.startswith(left_out)}
-        return pd.DataFrame(columns, index=adata.obs_names)
+        columns = self._answer(adata)
+        return pd.DataFrame(columns, index=adata.obs_names).drop(columns="log_odds", errors="ignore")
 
     def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
         """Score the predictions on each split with :func:`simplechrome_tk.tl.evaluate`.
@@ -512,6 +520,16 @@ class SimpleChrome:
     def _take(self, trained: Trained) -> None:
         self._net, self._readout = trained.ensemble, trained.readout
         self._history = trained.history or self._history
+
+    def _answer(self, adata: ad.AnnData) -> dict[str, np.ndarray]:
+        """Return the columns of :meth:`predict`, and ``log_odds`` beside the probability, of data that were checked."""
+        x, graph = self.inputs(adata)
+        output = self._net.predict_all(x, graph=graph)
+        columns = {"log_odds": self._readout.log_odds(output), **self._readout.read(output)}
+        left_out = {"classification": (k.EXPRESSION,), "regression": (PROBABILITY, "log_odds")}.get(
+            self.settings.task, ()
+        )
+        return {name: values for name, values in columns.items() if not name.startswith(left_out)}
 
     def _genes(self, adata: ad.AnnData) -> Genes:
         s = self.settings

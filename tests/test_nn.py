@@ -228,6 +228,27 @@ def test_attention_finds_a_neighbour_that_acts_by_its_side():
     assert found[True] > 0.8
 
 
+def test_the_third_phase_trains_attention_and_head_alone_and_never_harms():
+    x, targets = toy(300)
+    net, rows = network(neighbors=True), torch.arange(300)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    rest = {"train": rows[:200], "valid": rows[200:], "graph": ring(300)}
+
+    def phase(learning_rate: float, targets: nn.Targets) -> tuple[set[str], list[dict[str, float]]]:
+        recipe = nn.Recipe(neighbors=nn.Phase(3, 64, learning_rate))
+        history = list(nn.fit_neighbors(net, x, targets, recipe=recipe, **rest))
+        state = net.state_dict()
+        return {name.split(".")[0] for name in state if not torch.equal(state[name], before[name])}, history
+
+    changed, history = phase(1e-2, targets)
+    assert changed == {"attention", "head"}
+    assert len(history) == 3
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    turned = nn.Targets(torch.where(rows < 200, 1 - targets.label, targets.label), targets.expression * torch.nan)
+    changed, _ = phase(1e-2, turned)
+    assert not changed, "what does worse on validation genes is thrown away"
+
+
 def test_paper_encoder_treats_every_bin_alone_and_slides_over_marks():
     torch.manual_seed(0)
     encoder = nn.PaperEncoder(nn.RegionShape(5, 100), n_latent=10)

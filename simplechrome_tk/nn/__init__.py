@@ -12,6 +12,7 @@ from simplechrome_tk.nn._fit import (
     expression_loss,
     fit_expression,
     fit_latent,
+    fit_neighbors,
     fit_network,
     latent_loss,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "expression_loss",
     "fit_expression",
     "fit_latent",
+    "fit_neighbors",
     "fit_network",
     "integrated_gradients",
     "latent_loss",

@@ -1,7 +1,9 @@
-"""Training in two phases: the latent from marks alone, then expression end to end."""
+"""Training in phases: the latent from marks alone, then expression end to end, then what neighbours add."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +13,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from simplechrome_tk.nn._loop import keep_best, run_epochs
+from simplechrome_tk.nn._loop import keep_best, run_epochs, validation_score
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
 from simplechrome_tk.nn._vae import Latent
@@ -53,12 +55,16 @@ class Recipe:
     ``latent_dropout`` says whether the latent's own loss reads genes with dropout, as the prediction does. Without it
     marks are reconstructed far better, and each gene of a batch is encoded twice in phase 2.
     ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
-    label.
+    label. ``attention_speed`` multiplies the learning rate of attention in phase 2; phase 3, ``neighbors``, trains
+    attention and head on fixed latents.
     """
 
     latent: Phase = field(default_factory=lambda: Phase(10, 256, 2e-3, weight_decay=0.01, one_cycle=True))
     expression: Phase = field(
         default_factory=lambda: Phase(15, 256, 2e-3, weight_decay=0.01, one_cycle=True, average=0.99)
+    )
+    neighbors: Phase = field(
+        default_factory=lambda: Phase(30, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=30)
     )
     kl_weight: float | None = None
     noise: float = 1.0
@@ -66,6 +72,7 @@ class Recipe:
     latent_dropout: bool = True
     regression_weight: float = 1.5
     freeze_latent: bool = False
+    attention_speed: float = 5.0
 
 
 class Targets(NamedTuple):
@@ -197,23 +204,22 @@ def fit_expression(
     frozen = encode(net, x).mean if recipe.freeze_latent else None
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        needed = genes
-        if graph is not None:
-            needed, place, around = graph.closure(genes)
-        latent = net.encode(x[needed]) if frozen is None else Latent(frozen[needed], frozen[needed])
-        if graph is None:
-            output = net.express(latent.mean)
-        else:
-            neighbors = Neighbors(latent.mean[around], graph.edges[genes], graph.mask[genes])
-            output = net.express(latent.mean[place], neighbors)
+        latent = net.encode(x[genes]) if frozen is None else Latent(frozen[genes], frozen[genes])
+        output = net.express(latent.mean, None if graph is None else heard(graph, genes))
         total = expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
         if frozen is None and recipe.latent_weight:
             if not recipe.latent_dropout:
                 with _dropout(net.encoder, kept=False):
-                    latent = net.encode(x[needed])
-            own = latent_loss(net, x[needed], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
+                    latent = net.encode(x[genes])
+            own = latent_loss(net, x[genes], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
             total = total + recipe.latent_weight * own.total
         return total
+
+    def heard(graph: Graph, genes: torch.Tensor) -> Neighbors:
+        needed, _, around = graph.closure(genes)
+        with evaluating(net):
+            latents = net.encode(x[needed]).mean if frozen is None else frozen[needed]
+        return Neighbors(latents[around], graph.edges[genes], graph.mask[genes])
 
     def shuffle() -> torch.Tensor:
         return train[torch.randperm(len(train), device=train.device)] if graph is None else graph.shuffle(train)
@@ -226,8 +232,47 @@ def fit_expression(
         output = predict(trained, x, graph=graph, genes=valid)
         return _scores(output, _at(targets, valid), regression_weight=recipe.regression_weight)
 
-    epochs = run_epochs(net, parameters, recipe.expression, n_genes=len(train), shuffle=shuffle, loss=loss)
+    epochs = run_epochs(
+        net,
+        parameters,
+        recipe.expression,
+        n_genes=len(train),
+        shuffle=shuffle,
+        loss=loss,
+        fast=[] if net.attention is None else list(net.attention.parameters()),
+        speed=recipe.attention_speed,
+    )
     yield from keep_best(net, epochs, score, patience=recipe.expression.patience)
+
+
+def fit_neighbors(
+    net: SimpleChromeNet,
+    x: torch.Tensor,
+    targets: Targets,
+    *,
+    train: torch.Tensor,
+    valid: torch.Tensor,
+    graph: Graph,
+    recipe: Recipe,
+) -> Iterator[dict[str, float]]:
+    """Phase 3: train attention and head alone, on the latents that phase 2 has left.
+
+    What neighbours do is small beside what a gene's own marks do, and is learnt late: in phase 2 the own marks have
+    been fitted before attention has found which neighbour to listen to. Weights that do no better on the validation
+    genes than those of phase 2 are thrown away. Parameters and rows are those of :func:`fit_expression`.
+    """
+    before = copy.deepcopy(net.state_dict())
+    output = predict(net, x, graph=graph, genes=valid)
+    start = validation_score(_scores(output, _at(targets, valid), regression_weight=recipe.regression_weight))
+    best = start
+    alone = dataclasses.replace(recipe, expression=recipe.neighbors, freeze_latent=True, attention_speed=1.0)
+    try:
+        for row in fit_expression(net, x, targets, train=train, valid=valid, graph=graph, recipe=alone):
+            best = max(best, validation_score(row))
+            yield row
+    finally:
+        if best <= start:
+            net.load_state_dict(before)
 
 
 def fit_network(

@@ -41,7 +41,8 @@ class Graph:
         pairs = connectivities.tocsr().tocoo()
         kept = pairs.data != 0
         gene, neighbor, weight = pairs.row[kept], pairs.col[kept], pairs.data[kept]
-        bp = np.asarray(distances.tocsr()[gene, neighbor]).ravel()
+        # indexing a sparse matrix by no places gives a sparse matrix back, by some an array
+        bp = np.asarray(distances.tocsr()[gene, neighbor]).ravel() if len(gene) else np.empty(0)
         n_genes = connectivities.shape[0]
         degree = np.bincount(gene, minlength=n_genes)
         slot = np.arange(len(gene)) - np.repeat(np.cumsum(degree) - degree, degree)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from simplechrome_tk.nn._fit import Phase
 
@@ -27,13 +27,24 @@ def run_epochs(
     n_genes: int,
     shuffle: Callable[[], torch.Tensor],
     loss: Callable[[torch.Tensor], torch.Tensor],
+    fast: Collection[nn.Parameter] = (),
+    speed: float = 1.0,
 ) -> Iterator[tuple[Network, float]]:
-    """Train and yield after each epoch the network to keep and the mean training loss."""
-    optimizer = torch.optim.AdamW(parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, fused=True)
+    """Train and yield after each epoch the network to keep and the mean training loss.
+
+    The learning rate of ``fast``, some of the ``parameters``, is ``speed`` times that of the others.
+    """
+    hurried = {id(parameter) for parameter in fast}
+    groups = [
+        {"params": [parameter for parameter in parameters if (id(parameter) in hurried) == quick], "lr": rate}
+        for quick, rate in ((False, phase.learning_rate), (True, speed * phase.learning_rate))
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=phase.weight_decay, fused=True)
     schedule = None
     if phase.one_cycle:
         n_steps = phase.epochs * -(-n_genes // phase.batch_size)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, phase.learning_rate, total_steps=n_steps)
+        peaks = [float(group["lr"]) for group in optimizer.param_groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=n_steps)
     averaged = AveragedModel(net, multi_avg_fn=_running_mean(phase.average)) if phase.average else None
     for _ in range(phase.epochs):
         net.train()
@@ -69,7 +80,7 @@ def keep_best(
     try:
         for trained, train_loss in epochs:
             row = score(trained)
-            reached = float(np.nanmean([row["valid_auroc"], row["valid_pearson"]]))
+            reached = validation_score(row)
             since += 1
             if reached > best_score:
                 best, best_score, since = copy.deepcopy(trained.state_dict()), reached, 0
@@ -79,6 +90,11 @@ def keep_best(
     finally:
         if best is not None:
             net.load_state_dict(best)
+
+
+def validation_score(row: dict[str, float]) -> float:
+    """Mean of AUROC and Pearson of the validation genes, or the one that can be had."""
+    return float(np.nanmean([row["valid_auroc"], row["valid_pearson"]]))
 
 
 def _running_mean(decay: float) -> Callable[[Weights, Weights, torch.Tensor | int], None]:

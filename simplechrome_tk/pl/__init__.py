@@ -2,8 +2,10 @@
 
 from simplechrome_tk.pl._browser import browser
 from simplechrome_tk.pl._calibration import calibration
+from simplechrome_tk.pl._check_attributions import check_attributions
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
+from simplechrome_tk.pl._dose_response import dose_response
 from simplechrome_tk.pl._effect_map import effect_map
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
@@ -16,13 +18,16 @@ from simplechrome_tk.pl._movement import movement, placement
 from simplechrome_tk.pl._neighbor_effects import neighbor_effects
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
+from simplechrome_tk.pl._saturation import saturation
 from simplechrome_tk.pl._states import state_changes, states
 from simplechrome_tk.pl._traversal import traversal, traversals
 
 __all__ = [
     "browser",
     "calibration",
+    "check_attributions",
     "compare",
+    "dose_response",
     "effect_map",
     "gene",
     "history",
@@ -41,6 +46,7 @@ __all__ = [
     "qc",
     "reconstruction",
     "roc",
+    "saturation",
     "state_changes",
     "states",
     "traversal",

@@ -110,16 +110,20 @@ def normalize(
             msg = f"reference is for {found}, in this order; the data hold {expected}."
             raise ValueError(msg)
         even = _exchange_quantiles(adata, signal, table, constants)
-    widths = table["stop"] - table["start"]
-    center_row = np.repeat(np.asarray(constants["center"], dtype=np.float32), widths)
-    scale_row = np.repeat(np.asarray(constants["scale"], dtype=np.float32), widths)
-    values = even.copy() if constants["method"] == "paper" else np.log1p(even)
-    values -= center_row
-    values /= scale_row
     adata.layers[k.SIGNAL] = signal
-    adata.X = values
+    adata.X = standardize(even, table, constants)
     adata.uns["normalize"] = constants
     return adata if copy else None
+
+
+def standardize(signal: np.ndarray, table: pd.DataFrame, constants: Mapping[str, object]) -> np.ndarray:
+    """Apply a normalisation's ``center`` and ``scale`` to signal ``(n_genes, n_columns)``, after any quantiles."""
+    widths = table["stop"] - table["start"]
+    center, scale = (np.repeat(np.asarray(constants[name], dtype=np.float32), widths) for name in ("center", "scale"))
+    values = signal.copy() if constants["method"] == "paper" else np.log1p(signal)
+    values -= center
+    values /= scale
+    return values
 
 
 def _fit(signal: np.ndarray, table: pd.DataFrame, method: Method) -> tuple[np.ndarray, np.ndarray]:

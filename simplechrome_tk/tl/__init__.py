@@ -12,9 +12,13 @@ from simplechrome_tk.tl._baseline_models import (
     mlp,
     pca_head,
 )
+from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
+from simplechrome_tk.tl._check_biology import check_biology
 from simplechrome_tk.tl._compare import compare
 from simplechrome_tk.tl._decode import decode, traverse
 from simplechrome_tk.tl._dimensions import disentanglement, latent_dimensions
+from simplechrome_tk.tl._dose_response import dose_response
+from simplechrome_tk.tl._edit import Edit
 from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.tl._evaluate import evaluate
 from simplechrome_tk.tl._interactions import interactions
@@ -22,12 +26,17 @@ from simplechrome_tk.tl._latent_quality import latent_quality
 from simplechrome_tk.tl._mixing import mixing
 from simplechrome_tk.tl._neighbors import ExactNeighbors
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
+from simplechrome_tk.tl._perturb import BeforeAfter, perturb, perturb_with
 from simplechrome_tk.tl._place import place, placement_agreement
 from simplechrome_tk.tl._reconstruction import reconstruction
+from simplechrome_tk.tl._saturate import saturate
 from simplechrome_tk.tl._states import name_states
 
 __all__ = [
+    "AttributionChecks",
     "Baseline",
+    "BeforeAfter",
+    "Edit",
     "ExactNeighbors",
     "LabelAudit",
     "NetworkBaseline",
@@ -36,10 +45,13 @@ __all__ = [
     "attribute",
     "attribute_neighbors",
     "audit_labels",
+    "check_attributions",
+    "check_biology",
     "compare",
     "decode",
     "deepchrome",
     "disentanglement",
+    "dose_response",
     "embed",
     "evaluate",
     "fit_baseline",
@@ -52,9 +64,12 @@ __all__ = [
     "mlp",
     "name_states",
     "pca_head",
+    "perturb",
+    "perturb_with",
     "place",
     "placement_agreement",
     "reconstruction",
+    "saturate",
     "text_label_shares",
     "traverse",
 ]

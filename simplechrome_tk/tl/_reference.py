@@ -86,7 +86,8 @@ def _no_signal(adata: ad.AnnData) -> np.ndarray:
         pd.DataFrame({name: adata.uns["normalize"][name] for name in ("region", "mark", "center", "scale")}),
     )
     own = table.merge(constants, on=["region", "mark"], how="left")
-    return np.repeat(-own["center"] / own["scale"], own["stop"] - own["start"]).to_numpy(np.float32)
+    none = (-own["center"] / own["scale"]).to_numpy(np.float32)
+    return np.repeat(none, own["stop"] - own["start"])
 
 
 def _strata(adata: ad.AnnData) -> np.ndarray:
