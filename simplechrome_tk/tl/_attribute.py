@@ -165,7 +165,7 @@ def attribute(
         with frozen(what.networks), tqdm(total=len(rows), disable=not progress, unit="gene") as bar:
             done = ~np.isnan(result.total[rows])
             bar.update(int(done.sum()))
-            for part in _batches(what, start, rows[~done], method, batch_size):
+            for part in batches(what, start, rows[~done], method, batch_size):
                 result.add(what, how, start, part)
                 bar.update(len(part))
     finally:
@@ -231,7 +231,7 @@ def _expected(what: Explained, batch: Batch, draws: np.ndarray | None) -> torch.
     return torch.stack([what.values(batch, torch.cat([own, covariates], dim=1)) for own in marks]).mean(dim=0)
 
 
-def _batches(what: Explained, start: Reference, rows: np.ndarray, method: str, size: int) -> Iterator[np.ndarray]:
+def batches(what: Explained, start: Reference, rows: np.ndarray, method: str, size: int) -> Iterator[np.ndarray]:
     """Cut rows into batches of genes that lie together, so that they share neighbours, and draw from one baseline."""
     if what.graph is not None:
         place = np.empty(len(what.graph.order), dtype=int)
