@@ -146,6 +146,49 @@ def gene_length(adata: ad.AnnData) -> np.ndarray:
     return ((np.log10(end - start) - _LOG_LENGTH) / _LOG_LENGTH_SD).astype(np.float32)
 
 
+def condition_names(adata: ad.AnnData, key: str) -> tuple[str, ...]:
+    """Return the values of ``obs[key]`` in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        When there is no such column, a gene has no value, or all have the same.
+    """
+    column = obs_column(adata, key, fix="name another with condition_key, or leave it out")
+    names = tuple(dict.fromkeys(column.dropna().astype(str)))
+    if column.isna().any() or len(names) < 2:
+        msg = (
+            f"condition_key={key!r}: {int(column.isna().sum())} genes have no value, and the others {len(names)}; "
+            "expected two values at least, and one for each gene. Leave condition_key out for one cell type."
+        )
+        raise ValueError(msg)
+    return names
+
+
+def conditions_of(adata: ad.AnnData, key: str, names: Sequence[str]) -> np.ndarray:
+    """Return :func:`one_hot` of ``obs[key]``; values that are none of ``names`` are counted in the log."""
+    fix = "the model's decoder reads it: store the cell type, or batch, of each gene there"
+    values = obs_column(adata, key, fix=fix).astype(str)
+    unknown = ~values.isin(names)
+    if unknown.any():
+        logger.info(
+            "%d genes are of a %s that the decoder has not seen, such as %s: decoded as the mean of %s.",
+            unknown.sum(),
+            key,
+            values[unknown].iloc[0],
+            ", ".join(names),
+        )
+    return one_hot(values.tolist(), names)
+
+
+def one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Return which of ``names`` each value is, float32 ``(n_values, n_names)``; other values share them equally."""
+    known = np.array([[value == name for name in names] for value in values], dtype=np.float32)
+    known = known.reshape(len(values), len(names))
+    known[known.sum(axis=1) == 0] = 1 / max(1, len(names))
+    return known
+
+
 def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.spmatrix, sparse.spmatrix]:
     """Return connectivities and distances of the graph ``key`` in ``obsp``, or raise a ``ValueError``."""
     slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))

@@ -32,6 +32,14 @@ UNITS = "units"
 
 # obsm
 LATENT = "X_simplechrome"
+UMAP = "X_umap"
+
+# obs and uns of the latent space; scanpy's names where scanpy writes them
+LEIDEN = "leiden"
+STATE = "state"
+MARK_PRESENCE = "mark_presence"
+PLACED_FAR = "placed_far"
+EMBED = "embed"
 
 # obsp: a graph `name` is stored as a pair
 CONNECTIVITIES = "{}_connectivities"

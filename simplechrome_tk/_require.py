@@ -53,6 +53,12 @@ def cell_types(adata: ad.AnnData) -> pd.Series:
     return pd.Series("all", index=adata.obs_names)
 
 
+def gene_ids(adata: ad.AnnData) -> pd.Index:
+    """Return ``obs_names`` without the cell type that stacking has put behind them, ``(n_genes,)``."""
+    names = zip(adata.obs_names, cell_types(adata), strict=True)
+    return pd.Index([str(name).removesuffix(f":{cell}") for name, cell in names])
+
+
 def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Series | None) -> np.ndarray:
     """Return row numbers of ``genes``: names in ``obs_names`` or symbols, a mask ``(n_genes,)``, ``None`` for all.
 

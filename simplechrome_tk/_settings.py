@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Task = Literal["classification", "regression", "both"]
-Preset = Literal["default", "paper"]
+Preset = Literal["default", "latent", "paper"]
 Likelihood = Literal["gaussian", "negative_binomial"]
 
 
@@ -38,6 +38,8 @@ class Settings:
     n_models: int = 1
     likelihood: Likelihood = "gaussian"
     adapted: bool = False
+    condition_key: str | None = None
+    conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -56,13 +58,18 @@ class Settings:
             msg = f"dropout is {self.dropout}; expected a fraction from 0 to below 1."
             raise ValueError(msg)
 
-        if self.preset == "paper" and (self.gene_length or self.likelihood != "gaussian"):
+        if self.preset == "paper" and (self.gene_length or self.likelihood != "gaussian" or self.condition_key):
             msg = (
                 "preset='paper' reads marks alone and has a Gaussian likelihood; found "
-                f"gene_length={self.gene_length}, likelihood={self.likelihood!r}. Leave them out, or use "
-                "preset='default'."
+                f"gene_length={self.gene_length}, likelihood={self.likelihood!r}, condition_key="
+                f"{self.condition_key!r}. Leave them out, or use preset='default'."
             )
             raise ValueError(msg)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Read what a model was saved with; older ones lack what was added later and keep its default."""
+        return cls(**{**config, "conditions": tuple(config.get("conditions", ()))})
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -106,6 +113,7 @@ class Settings:
                     center=center,
                     scale=scale,
                     likelihood=self._noise(regions, center, scale),
+                    n_conditions=len(self.conditions),
                 )
         net.correction = nn.Correction(self.n_latent) if self.adapted else None
         return net
@@ -122,7 +130,7 @@ class Settings:
         self, *, latent: dict[str, Any], expression: dict[str, Any], neighbors: dict[str, Any] | None = None
     ) -> nn.Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""
-        preset = nn.PAPER_RECIPE if self.preset == "paper" else nn.Recipe()
+        preset = {"paper": nn.PAPER_RECIPE, "latent": nn.LATENT_RECIPE}.get(self.preset, nn.Recipe())
         return dataclasses.replace(
             preset,
             latent=_changed(preset.latent, latent),

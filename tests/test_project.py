@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA_NAMES = {"torch": "pytorch"}
+CONDA_NAMES = {"igraph": "python-igraph", "torch": "pytorch"}
 """Where conda's name differs from PyPI's."""
 ENVIRONMENT_ONLY = {"pip": "", "python": ">=3.11"}
 """What conda installs besides the dependencies; pyproject says it elsewhere, or not at all."""

@@ -2,17 +2,24 @@
 
 from simplechrome_tk.get._effects import mark_effects, region_effects
 from simplechrome_tk.get._interactions import interactions
+from simplechrome_tk.get._latent import clusters, latent_correlations, nearest_genes
+from simplechrome_tk.get._movement import movement, state_changes
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
 from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._region import region
 from simplechrome_tk.get._top_genes import top_genes
 
 __all__ = [
+    "clusters",
     "interactions",
+    "latent_correlations",
     "mark_effects",
     "mark_profiles",
+    "movement",
+    "nearest_genes",
     "neighbor_effects",
     "region",
     "region_effects",
+    "state_changes",
     "top_genes",
 ]

@@ -3,7 +3,7 @@
 from simplechrome_tk.nn import baselines
 from simplechrome_tk.nn._adapt import adapt
 from simplechrome_tk.nn._attention import NeighborAttention
-from simplechrome_tk.nn._build import PAPER_RECIPE, build_network, build_paper_network
+from simplechrome_tk.nn._build import LATENT_RECIPE, PAPER_RECIPE, build_network, build_paper_network
 from simplechrome_tk.nn._ensemble import Ensemble, mean_output
 from simplechrome_tk.nn._fit import (
     Phase,
@@ -25,6 +25,7 @@ from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_net
 from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, RegionEncoder, RegionShape
 
 __all__ = [
+    "LATENT_RECIPE",
     "N_EDGE_FEATURES",
     "PAPER_RECIPE",
     "Correction",

@@ -33,6 +33,15 @@ PAPER_RECIPE = Recipe(
 """SimpleChrome's published settings: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on a fixed latent."""
 
 
+LATENT_RECIPE = Recipe(
+    latent=Phase(40, 256, 2e-3, weight_decay=0.01, one_cycle=True),
+    noise=0.01,
+    latent_weight=4.0,
+    latent_dropout=False,
+)
+"""For latents from which marks can be decoded: longer without labels, less noise, and their loss weighs more."""
+
+
 def build_network(
     regions: Sequence[RegionShape],
     *,
@@ -44,6 +53,7 @@ def build_network(
     center: torch.Tensor | None = None,
     scale: torch.Tensor | None = None,
     likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
+    n_conditions: int = 0,
 ) -> SimpleChromeNet:
     """Build the default network: strided convolutions per region, attention over neighbours, a small head.
 
@@ -65,6 +75,8 @@ def build_network(
         Constants of the normalisation, one for each mark of each region, in column order; 0 and 1 when not given.
     likelihood
         Of the signal; ``None`` is Gaussian.
+    n_conditions
+        Columns behind the covariates that the decoder reads beside the latent.
     """
     attention, n_context = _attention(n_latent, neighbors=neighbors)
     head = nn.Sequential(
@@ -84,11 +96,14 @@ def build_network(
             scale=scale,
         ),
         decoder=Decoder(
-            n_latent=n_latent, n_hidden=2 * n_hidden, n_columns=sum(shape.n_marks * shape.n_bins for shape in regions)
+            n_latent=n_latent + n_conditions,
+            n_hidden=2 * n_hidden,
+            n_columns=sum(shape.n_marks * shape.n_bins for shape in regions),
         ),
         head=head,
         attention=attention,
         likelihood=likelihood,
+        n_conditions=n_conditions,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,8 +49,11 @@ class Recipe:
     """How a network is trained.
 
     ``kl_weight`` weighs the divergence against the loss of the reconstruction; ``None`` is the evidence lower bound of
-    the network's likelihood (``2 / n_columns`` for a Gaussian of unit variance). ``freeze_latent`` trains the head
+    the network's likelihood (``2 / n_columns`` for a Gaussian of unit variance), times ``noise``: the variance, against
+    that of the signal, of what is left to chance. ``freeze_latent`` trains the head
     alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``.
+    ``latent_dropout`` says whether the latent's own loss reads genes with dropout, as the prediction does. Without it
+    marks are reconstructed far better, and each gene of a batch is encoded twice in phase 2.
     ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
     label. ``attention_speed`` multiplies the learning rate of attention in phase 2; phase 3, ``neighbors``, trains
     attention and head on fixed latents.
@@ -63,7 +67,9 @@ class Recipe:
         default_factory=lambda: Phase(30, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=30)
     )
     kl_weight: float | None = None
+    noise: float = 1.0
     latent_weight: float = 0.05
+    latent_dropout: bool = True
     regression_weight: float = 1.5
     freeze_latent: bool = False
     attention_speed: float = 5.0
@@ -84,17 +90,19 @@ class LatentLoss(NamedTuple):
     kl: torch.Tensor
 
 
-def latent_loss(net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None) -> LatentLoss:
+def latent_loss(
+    net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None, noise: float = 1.0
+) -> LatentLoss:
     """Reconstruct the marks in ``x`` from a sample of ``latent`` and weigh the loss against the divergence.
 
-    ``kl_weight=None`` is the evidence lower bound of the network's likelihood. Columns of ``x`` behind those that the
-    decoder gives are covariates, which are not reconstructed.
+    ``kl_weight=None`` is the evidence lower bound of the network's likelihood, times ``noise``. Columns of ``x`` behind
+    those that the decoder gives are covariates, which are not reconstructed.
     """
-    decoded = net.decoder(latent.sample())
+    decoded = net.decode(latent.sample(), net.conditions(x))
     n_columns = decoded.shape[1]
     reconstruction = net.likelihood(decoded, x[:, :n_columns]).mean()
     kl = latent.kl().sum(dim=1).mean()
-    weight = net.likelihood.kl_scale / n_columns if kl_weight is None else kl_weight
+    weight = noise * net.likelihood.kl_scale / n_columns if kl_weight is None else kl_weight
     return LatentLoss(reconstruction + weight * kl, reconstruction, kl)
 
 
@@ -134,7 +142,8 @@ def fit_latent(
     warmth = 0.0
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight)
+        with _dropout(net.encoder, kept=recipe.latent_dropout):
+            own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight, noise=recipe.noise)
         return own.reconstruction + warmth * (own.total - own.reconstruction)
 
     def batches() -> torch.Tensor:
@@ -147,7 +156,7 @@ def fit_latent(
     for trained, train_loss in run_epochs(net, parameters, recipe.latent, n_genes=len(x), shuffle=batches, loss=loss):
         with evaluating(trained):
             latent = trained.encode(x[held_out])
-            reached = latent_loss(trained, x[held_out], latent, kl_weight=recipe.kl_weight)
+            reached = latent_loss(trained, x[held_out], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
         yield {
             "train_loss": train_loss,
             "valid_loss": float(reached.total),
@@ -199,7 +208,10 @@ def fit_expression(
         output = net.express(latent.mean, None if graph is None else heard(graph, genes))
         total = expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
         if frozen is None and recipe.latent_weight:
-            own = latent_loss(net, x[genes], latent, kl_weight=recipe.kl_weight)
+            if not recipe.latent_dropout:
+                with _dropout(net.encoder, kept=False):
+                    latent = net.encode(x[genes])
+            own = latent_loss(net, x[genes], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
             total = total + recipe.latent_weight * own.total
         return total
 
@@ -309,6 +321,19 @@ def fit_network(
 
     epochs = run_epochs(net, list(net.parameters()), phase, n_genes=len(train), shuffle=shuffle, loss=loss)
     yield from keep_best(net, epochs, score, patience=phase.patience)
+
+
+@contextmanager
+def _dropout(module: nn.Module, *, kept: bool) -> Iterator[None]:
+    """Switch the dropout of ``module`` off meanwhile, unless it is to be kept."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Dropout) and layer.training and not kept]
+    for layer in layers:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
 
 
 def _mean_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -75,6 +75,8 @@ class SimpleChromeNet(nn.Module):
         How the signal scatters around what the decoder expects; ``None`` is :class:`GaussianLikelihood`.
     correction
         What was learnt from few labels after the training.
+    n_conditions
+        Columns at the end of the input that the decoder reads beside the latent, and the encoder does not.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class SimpleChromeNet(nn.Module):
         attention: NeighborAttention | None = None,
         likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
         correction: Correction | None = None,
+        n_conditions: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -93,10 +96,19 @@ class SimpleChromeNet(nn.Module):
         self.attention = attention
         self.head = head
         self.correction = correction
+        self.n_conditions = n_conditions
 
     def encode(self, x: torch.Tensor) -> Latent:
-        """Map marks and covariates ``(batch, n_columns + n_covariates)`` to a :class:`Latent`."""
-        return self.encoder(x)
+        """Map marks, covariates and conditions to a :class:`Latent`; conditions are not read."""
+        return self.encoder(x[:, : x.shape[1] - self.n_conditions])
+
+    def decode(self, latent: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """Map latents ``(batch, n_latent)`` and ``(batch, n_conditions)`` to the marks that are expected."""
+        return self.decoder(torch.cat([latent, conditions], dim=1) if self.n_conditions else latent)
+
+    def conditions(self, x: torch.Tensor) -> torch.Tensor:
+        """View the conditions in the input, ``(batch, n_conditions)``."""
+        return x[:, x.shape[1] - self.n_conditions :]
 
     def express(self, latent: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
         """Predict from latents ``(batch, n_latent)`` and the latents of neighbours."""

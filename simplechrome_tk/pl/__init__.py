@@ -10,12 +10,17 @@ from simplechrome_tk.pl._effect_map import effect_map
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
 from simplechrome_tk.pl._interactions import interactions
+from simplechrome_tk.pl._latent import latent_correlations, latent_dimensions
+from simplechrome_tk.pl._latent_quality import latent_quality, mixing, reconstruction
 from simplechrome_tk.pl._mark_effects import mark_effects
 from simplechrome_tk.pl._metrics import metrics
+from simplechrome_tk.pl._movement import movement, placement
 from simplechrome_tk.pl._neighbor_effects import neighbor_effects
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
 from simplechrome_tk.pl._saturation import saturation
+from simplechrome_tk.pl._states import state_changes, states
+from simplechrome_tk.pl._traversal import traversal, traversals
 
 __all__ = [
     "browser",
@@ -27,12 +32,23 @@ __all__ = [
     "gene",
     "history",
     "interactions",
+    "latent_correlations",
+    "latent_dimensions",
+    "latent_quality",
     "mark_effects",
     "mark_profiles",
     "metrics",
+    "mixing",
+    "movement",
     "neighbor_effects",
+    "placement",
     "precision_recall",
     "qc",
+    "reconstruction",
     "roc",
     "saturation",
+    "state_changes",
+    "states",
+    "traversal",
+    "traversals",
 ]

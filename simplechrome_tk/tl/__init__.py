@@ -1,4 +1,4 @@
-"""Tools: attribute and perturb, evaluate and compare predictions, fit baselines, audit labels."""
+"""Tools: attribute, perturb, explore the latent space, evaluate, compare, fit baselines, audit labels."""
 
 from simplechrome_tk.tl._attribute import attribute
 from simplechrome_tk.tl._attribute_neighbors import attribute_neighbors
@@ -15,19 +15,29 @@ from simplechrome_tk.tl._baseline_models import (
 from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
 from simplechrome_tk.tl._check_biology import check_biology
 from simplechrome_tk.tl._compare import compare
+from simplechrome_tk.tl._decode import decode, traverse
+from simplechrome_tk.tl._dimensions import disentanglement, latent_dimensions
 from simplechrome_tk.tl._dose_response import dose_response
 from simplechrome_tk.tl._edit import Edit
+from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.tl._evaluate import evaluate
 from simplechrome_tk.tl._interactions import interactions
+from simplechrome_tk.tl._latent_quality import latent_quality
+from simplechrome_tk.tl._mixing import mixing
+from simplechrome_tk.tl._neighbors import ExactNeighbors
 from simplechrome_tk.tl._network_baseline import NetworkBaseline
 from simplechrome_tk.tl._perturb import BeforeAfter, perturb, perturb_with
+from simplechrome_tk.tl._place import place, placement_agreement
+from simplechrome_tk.tl._reconstruction import reconstruction
 from simplechrome_tk.tl._saturate import saturate
+from simplechrome_tk.tl._states import name_states
 
 __all__ = [
     "AttributionChecks",
     "Baseline",
     "BeforeAfter",
     "Edit",
+    "ExactNeighbors",
     "LabelAudit",
     "NetworkBaseline",
     "above_as_text",
@@ -38,17 +48,28 @@ __all__ = [
     "check_attributions",
     "check_biology",
     "compare",
+    "decode",
     "deepchrome",
+    "disentanglement",
     "dose_response",
+    "embed",
     "evaluate",
     "fit_baseline",
     "gradient_boosting",
     "interactions",
+    "latent_dimensions",
+    "latent_quality",
     "logistic_regression",
+    "mixing",
     "mlp",
+    "name_states",
     "pca_head",
     "perturb",
     "perturb_with",
+    "place",
+    "placement_agreement",
+    "reconstruction",
     "saturate",
     "text_label_shares",
+    "traverse",
 ]

@@ -14,7 +14,7 @@ from captum.attr import DeepLift, FeatureAblation, GradientShap, IntegratedGradi
 from simplechrome_tk import nn
 from simplechrome_tk._require import blocks
 from simplechrome_tk.nn import Effects, integrated_gradients
-from simplechrome_tk.tl._explained import Alone, Among
+from simplechrome_tk.tl._explained import Alone, Among, Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,11 +181,7 @@ def check_method(method: str, what: Explained) -> None:
         raise ValueError(msg)
     if method != "deep_lift":
         return
-    used = [
-        part
-        for net in what.networks
-        for part in ((net.encoder, net.head) if isinstance(net, nn.SimpleChromeNet) else (net,))
-    ]
+    used = [part for net in what.networks for part in _parts_used(net)]
     leaves = [leaf for part in used for leaf in part.modules() if not list(leaf.children())]
     unknown = sorted({type(part).__name__ for part in leaves if not isinstance(part, (*_LINEAR, *_WITH_RULE))})
     if what.graph is not None:
@@ -196,6 +192,13 @@ def check_method(method: str, what: Explained) -> None:
             "method='integrated_gradients'."
         )
         raise ValueError(msg)
+
+
+def _parts_used(net: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    """Return the parts that a gene's marks pass on their way to the answer."""
+    if isinstance(net, Encoded):
+        return (net.net.encoder,)
+    return (net.encoder, net.head) if isinstance(net, nn.SimpleChromeNet) else (net,)
 
 
 def column_groups(adata: ad.AnnData, method: str, by: By | np.ndarray) -> np.ndarray:

@@ -159,6 +159,18 @@ class Among(Alone):
         return self.read(self.net(torch.cat([marks, covariates], dim=1), neighbors))
 
 
+class Encoded(torch.nn.Module):
+    """The latent of a network, without what it predicts."""
+
+    def __init__(self, net: nn.SimpleChromeNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> nn.Latent:
+        """Map ``(batch, n_columns + n_covariates)`` to a :class:`simplechrome_tk.nn.Latent`."""
+        return self.net.encode(x)
+
+
 def explained(model: SimpleChrome | torch.nn.Module, adata: ad.AnnData, target: str | Read) -> Explained:
     """Find out what ``target`` asks of ``model``, and what it reads of ``adata``.
 
@@ -183,7 +195,7 @@ def explained(model: SimpleChrome | torch.nn.Module, adata: ad.AnnData, target: 
         read, unit = target, _name(target)
     elif dimension and int(dimension[1]) < n_latent:
         number = int(dimension[1])
-        networks, graph = [model.module.first.encoder], None
+        networks, graph = [Encoded(model.module.first)], None
         read, unit = (lambda latent: latent.mean[:, number]), f"latent {number}"
     elif target in task:
         read, unit = _reading(target, model.output_units[target]), _unit(adata, target)
