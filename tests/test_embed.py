@@ -93,6 +93,7 @@ def test_forty_thousand_genes(adata: ad.AnnData):
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs torchdr (extra gpu)")
+@pytest.mark.filterwarnings("ignore::ImportWarning")  # torchdr's, which would search neighbours by FAISS
 @pytest.mark.parametrize(
     "device",
     ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))],

@@ -192,6 +192,6 @@ def _torchdr_umap(
         torch.manual_seed(rng)  # TorchDR's own random_state would seed Python and numpy as well, for good
         umap = torchdr.UMAP(n_neighbors=n_neighbors, min_dist=min_dist, device=device.type, backend=None)
         found = umap.fit_transform(torch.as_tensor(latents, device=device))
-    adata.obsm[k.UMAP] = found.cpu().numpy()
+    adata.obsm[k.UMAP] = found.detach().cpu().numpy()
     a, b = torchdr.neighbor_embedding.umap.find_ab_params(1.0, min_dist)
     adata.uns["umap"] = {"params": {"a": a, "b": b}}
