@@ -38,6 +38,7 @@ publish:  ## Put what `make tutorials` made, trimmed, in place of the tutorials,
 		--ClearMetadataPreprocessor.preserve_nb_metadata_mask "kernelspec" \
 		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_all_outputs_tags progress \
 		$(wildcard $(BUILT)/*.ipynb)
+	$(BIN)/python .ci/shrink_figures.py $(patsubst $(BUILT)/%,tutorials/%,$(wildcard $(BUILT)/*.ipynb))
 
 test: lint  ## Everything CI runs: lint, tests and doctests, then every notebook with shrunken parameters
 	$(BIN)/python -m pytest
