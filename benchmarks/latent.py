@@ -4,7 +4,7 @@ For each cell type a model is trained on all genes but those of the test chromos
 seen. Then, on those: mean squared error of the decoded marks beside that of principal components of equal number,
 fitted on the same genes; mean expression by chromatin state of the cluster; and the share of test genes that, placed on
 the map of the others, have a neighbourhood of the same kind as on a map made with them. ``--all`` runs all cell types
-with and without ``preset="latent"``, and writes ``benchmarks/results/latent.csv``.
+with and without ``preset="latent"``; ``--write`` writes ``benchmarks/results/latent.csv``.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every cell type and preset; an hour")
     parser.add_argument("--cells", nargs="+", default=["E116"])
     parser.add_argument("--presets", nargs="+", default=["latent"])
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     cells = list(sct.datasets.CELL_TYPES) if options.all else options.cells
     presets = ["default", "latent"] if options.all else options.presets
@@ -75,7 +76,7 @@ def main() -> None:
             print(pd.Series(rows[-1]).to_string(), flush=True)
     table = pd.DataFrame(rows)
     print(table.round(4).T.to_string(header=False))
-    if options.all:
+    if options.write:
         RESULTS.mkdir(exist_ok=True)
         table.to_csv(RESULTS / "latent.csv", index=False, float_format="%.4f")
 
