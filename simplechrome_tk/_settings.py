@@ -72,6 +72,12 @@ class Settings:
         return cls(**{**config, "conditions": tuple(config.get("conditions", ()))})
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What :class:`simplechrome_tk.SimpleChrome` was given; the rest follows from data and training."""
+        found = dataclasses.asdict(self)
+        return {name: value for name, value in found.items() if name not in ("adapted", "conditions")}
+
+    @property
     def phases(self) -> tuple[str, ...]:
         """Phases of training."""
         hears = self.neighbors_key is not None and self.preset != "paper"

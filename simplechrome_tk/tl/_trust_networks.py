@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +39,7 @@ def retrained(
     What is known of a gene goes to another gene of the same split, ``train`` or ``valid``, label and expression
     together: the networks see real marks and real labels that have nothing to do with each other.
     """
-    settings = dataclasses.asdict(model.settings)
-    settings.pop("adapted")
+    settings = model.settings.arguments
     data = adata.copy()
     if permuted:
         rng = np.random.default_rng(seed)
