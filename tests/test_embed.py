@@ -133,9 +133,16 @@ def test_missing_and_constant_latents(adata: ad.AnnData, model: sct.SimpleChrome
     broken = adata.copy()
     broken.X[3, 2] = np.nan
     with pytest.raises(
-        ValueError, match=f"missing or infinite values for 1 of 600 genes, such as '{adata.obs_names[3]}'"
+        ValueError, match=f"X holds 1 missing or infinite values, the first for gene '{adata.obs_names[3]}'"
     ):
         sct.tl.embed(broken, model, device="cpu")
+    embedded = adata.copy()
+    embedded.obsm["X_simplechrome"] = model.get_latent_representation(adata)
+    embedded.obsm["X_simplechrome"][3, 2] = np.nan
+    with pytest.raises(
+        ValueError, match=f"missing or infinite values for 1 of 600 genes, such as '{adata.obs_names[3]}'"
+    ):
+        sct.tl.disentanglement(embedded)
     alike = adata.copy()
     alike.X[:] = alike.X[0]
     with pytest.raises(ValueError, match="the same for all 600 genes"):

@@ -129,7 +129,7 @@ def attribute(
     >>> model = sct.SimpleChrome(adata, n_latent=4)
     >>> model.train(latent_epochs=1, expression_epochs=1, progress=False)
     >>> sct.tl.attribute(model, adata, genes=["SIM0001", "SIM0002"], progress=False)
-    >>> adata.obs["attribution_error"].count()
+    >>> int(adata.obs["attribution_error"].count())
     2
     """
     for name, number in (("n_steps", n_steps), ("batch_size", batch_size)):
