@@ -185,7 +185,9 @@ class _Result:
         """Take up what an earlier call of the same kind has left, or start anew."""
         n_neighbors = 0 if what.graph is None else what.graph.index.shape[1]
         neighbors = np.zeros((adata.n_obs, n_neighbors), dtype=np.float32)
-        if adata.uns.get(key, {}).get("fingerprint") == record["fingerprint"] and key in adata.layers:
+        there = key in adata.layers and k.TOTAL_EFFECT.format(key) in adata.obs
+        there &= what.graph is None or k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
+        if there and adata.uns.get(key, {}).get("fingerprint") == record["fingerprint"]:
             total = adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float, copy=True)
             if what.graph is not None:
                 mask = what.graph.mask.cpu().numpy()
