@@ -109,27 +109,27 @@ class Renormalizer:
 
     def _knots(self, block: int, cell: str) -> Knots:
         signal, x = np.asarray(self._adata.layers[k.SIGNAL]), np.asarray(self._adata.X)
+        own = self._cells == cell
+        columns = slice(self._table["start"][block], self._table["stop"][block])
+        rows = slice(None) if own.all() else np.flatnonzero(own)
+        observed, normalized = signal[rows, columns], x[rows, columns]
         cache = _kept_with(signal, x)
-        if (block, cell) not in cache:
-            own = self._cells == cell
-            columns = slice(self._table["start"][block], self._table["stop"][block])
-            rows = slice(None) if own.all() else np.flatnonzero(own)
-            observed, normalized = signal[rows, columns], x[rows, columns]
+        key = block, cell, float(observed.sum()), float(normalized.sum())  # sums tell arrays that were written to
+        if key not in cache:
             covered = observed > 0
             # X rises with the signal, so sorting each by itself keeps the pairs
             observed, normalized = np.sort(observed[covered]), np.sort(normalized[covered])
             first = np.append(True, np.diff(observed) > 0)[: len(observed)]
             center, scale = (np.float32(self._constants[name][block]) for name in ("center", "scale"))
-            cache[block, cell] = Knots(
-                np.append(np.float32(0), observed[first]), np.append(-center / scale, normalized[first])
-            )
-        return cache[block, cell]
+            cache[key] = Knots(np.append(np.float32(0), observed[first]), np.append(-center / scale, normalized[first]))
+        return cache[key]
 
 
-_kept: dict[tuple[int, int], dict[tuple[int, str], Knots]] = {}
+_Key = tuple[int, str, float, float]
+_kept: dict[tuple[int, int], dict[_Key, Knots]] = {}
 
 
-def _kept_with(signal: np.ndarray, x: np.ndarray) -> dict[tuple[int, str], Knots]:
+def _kept_with(signal: np.ndarray, x: np.ndarray) -> dict[_Key, Knots]:
     """Return what is known of these two arrays for as long as both live: a slider asks many times for the same."""
     key = id(signal), id(x)
     if key not in _kept:
