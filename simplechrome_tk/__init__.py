@@ -2,10 +2,22 @@
 
 from importlib.metadata import version
 
-from simplechrome_tk import datasets, get, io, nn, pl, pp, tl
+from simplechrome_tk import datasets, get, io, nn, pl, pp, tl, widgets
 from simplechrome_tk._pretrained import load_pretrained, pretrained_card
 from simplechrome_tk.model import SimpleChrome
 
 __version__ = version("simplechrome-tk")
 
-__all__ = ["SimpleChrome", "datasets", "get", "io", "load_pretrained", "nn", "pl", "pp", "pretrained_card", "tl"]
+__all__ = [
+    "SimpleChrome",
+    "datasets",
+    "get",
+    "io",
+    "load_pretrained",
+    "nn",
+    "pl",
+    "pp",
+    "pretrained_card",
+    "tl",
+    "widgets",
+]

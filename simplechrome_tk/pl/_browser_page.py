@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from simplechrome_tk.pl._figure import new_figure
 from simplechrome_tk.pl._lane import Lane, draw_lane, limits, names_height, remarks, strongest, tiers
 from simplechrome_tk.pl._style import effect_color, signed
 
@@ -50,7 +50,7 @@ class Page:
             self._lane = _TIER * (levels + 0.5) + _GAP + names_height(self._names)
         height = _TOP + self._row * n_marks + _BOTTOM + (_HEAD + self._lane - _BOTTOM / 2) * (shown is not None)
         self._size = (_LEFT + self._tracks + _RIGHT, height)
-        self.figure = plt.figure(figsize=self._size)
+        self.figure = new_figure(figsize=self._size)
 
     def _axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Add Axes; ``left`` and ``top`` count from the upper left corner."""

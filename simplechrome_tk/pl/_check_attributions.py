@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from simplechrome_tk.pl._figure import new_figure
 from simplechrome_tk.pl._style import GREY
 from simplechrome_tk.tl._trust_trial import NOT_PASSED, NOT_TESTED, PASSED
 
@@ -47,7 +47,7 @@ def check_attributions(report: AttributionChecks) -> np.ndarray:
         msg = f"report is a {type(report).__name__}; expected what sct.tl.check_attributions(model, adata) returns."
         raise TypeError(msg)
     rows = report.verdicts
-    figure = plt.figure(figsize=(13.5, max(0.3 * len(rows) + 1.2, 5.0)), layout=ConstrainedLayoutEngine(wspace=0.03))
+    figure = new_figure(figsize=(13.5, max(0.3 * len(rows) + 1.2, 5.0)), layout=ConstrainedLayoutEngine(wspace=0.03))
     grid = figure.add_gridspec(2, 3, width_ratios=[2.5, 1, 1.15])
     listed = figure.add_subplot(grid[:, 0])
     spread = figure.add_subplot(grid[:, 1], sharey=listed)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors, rows_of_split
 from simplechrome_tk.tl._compare import MEAN
 from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
@@ -53,7 +53,7 @@ def compare(table: pd.DataFrame, *, split: str = "test", metrics: Sequence[str] 
     contrasts = list(dict.fromkeys(zip(rows["model"], rows["reference"], strict=True)))
     cells = list(dict.fromkeys(rows["cell_type"]))
     color = colors([cell for cell in cells if cell != MEAN]) | {MEAN: _BLACK}
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         len(names),
         figsize=(max(2.3 * len(names) + 1.6, 5.0), 0.22 * len(contrasts) * (len(cells) + 1) + 1.5),

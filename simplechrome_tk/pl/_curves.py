@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.transforms import ScaledTranslation
@@ -13,6 +12,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import label_truth, split_of
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors
 from simplechrome_tk.tl._evaluate import PROBABILITY, Pairs, pair
 from simplechrome_tk.tl._metrics import auprc, auroc
@@ -140,7 +140,7 @@ def curve_name(name: str, metric: str, value: float) -> str:
 
 
 def square_axes(ax: Axes | None, n_lines: int) -> Axes:
-    return plt.subplots(figsize=(4.2, 4.7 + 0.22 * n_lines), layout="constrained")[1] if ax is None else ax
+    return subplots(figsize=(4.2, 4.7 + 0.22 * n_lines), layout="constrained")[1] if ax is None else ax
 
 
 def finish_square(ax: Axes, pairs: dict[str, Pairs], split: str) -> Axes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def dose_response(
     names = _in_order(group)
     color = colors([str(name) for name in names])
     if ax is None:
-        ax = plt.subplots(figsize=(6.2, 3.4), layout="constrained")[1]
+        ax = subplots(figsize=(6.2, 3.4), layout="constrained")[1]
     for name in names:
         part = groups.get_group(name)
         spread = part.groupby("dose")[value].quantile([0.25, 0.5, 0.75]).unstack()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.get._attribution import record
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import EFFECTS, along, bounds, effect_norm
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
     regions, marks = list(profiles[k.REGION].unique()), list(profiles[k.MARK].unique())
     sizes = profiles.drop_duplicates("group").set_index("group")["n"]
     groups = [group for group in sizes.index.categories if group in sizes.index]
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(groups),
         len(regions),
         figsize=(4.0 * len(regions) + 1.5, (0.28 * len(marks) + 0.5) * len(groups) + 0.7),

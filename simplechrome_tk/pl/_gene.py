@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -12,6 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks, gene_row, symbols
 from simplechrome_tk.get._region import region as get_region
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import along, bounds, measure, unit
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
     if lowest < 0:
         cmap, highest = "RdBu_r", max(highest, -lowest)
         lowest = -highest
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         len(regions),
         figsize=(4.0 * len(regions) + 1.5, 0.34 * len(marks) + 1.4),

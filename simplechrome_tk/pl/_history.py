@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def history(history: pd.DataFrame) -> np.ndarray:
         raise ValueError(msg)
     n_columns = min(2, len(drawn))
     n_rows = -(-len(drawn) // n_columns)
-    figure, grid = plt.subplots(
+    figure, grid = subplots(
         n_rows, n_columns, figsize=(5.2 * n_columns, 2.5 * n_rows), squeeze=False, layout="constrained"
     )
     axes = grid.ravel()

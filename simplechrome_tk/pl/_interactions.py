@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -12,6 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.get._attribution import Z95, record
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import EFFECTS, effect_norm, signed
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def interactions(
     groups = list(table[_GROUP].unique())
     norm = effect_norm(table["mean"].to_numpy())
     side = _CELL * len(marks)
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         len(groups),
         figsize=((side + 0.2) * len(groups) + 2.4, side + 1.2),

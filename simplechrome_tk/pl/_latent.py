@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
 from simplechrome_tk import get
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def latent_dimensions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         msg = f"table has no column {', '.join(missing)}; expected what sct.tl.latent_dimensions returns."
         raise ValueError(msg)
     if ax is None:
-        _, ax = plt.subplots(figsize=(max(3.5, 0.19 * len(table) + 1.2), 2.4), layout="constrained")
+        _, ax = subplots(figsize=(max(3.5, 0.19 * len(table) + 1.2), 2.4), layout="constrained")
     ordered = table.sort_values("kl", ascending=False)
     ax.bar(range(len(ordered)), ordered["kl"], color=np.where(ordered["active"], _BLUE, GREY))
     ax.set_xticks(range(len(ordered)), ordered["dimension"], rotation=90, fontsize="small")
@@ -87,7 +87,7 @@ def latent_correlations(adata: ad.AnnData, *, method: Method = "spearman", ax: A
     matrix = matrix[by.sort_values().index]
     if ax is None:
         size = (max(4.0, 0.22 * matrix.shape[1] + 2.4), 0.24 * len(features) + 1.2)
-        _, ax = plt.subplots(figsize=size, layout="constrained")
+        _, ax = subplots(figsize=size, layout="constrained")
     drawn = ax.pcolormesh(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
     ax.invert_yaxis()
     ax.set_yticks(np.arange(len(features)) + 0.5, features)

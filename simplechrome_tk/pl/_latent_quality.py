@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def reconstruction(table: pd.DataFrame) -> np.ndarray:
     _check(table, (k.CELL_TYPE, k.REGION, k.MARK, "model", "r2", "n"), "reconstruction")
     cells = list(table[k.CELL_TYPE].unique())
     names = list(dict.fromkeys(zip(table[k.REGION], table[k.MARK], strict=True)))
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         len(cells),
         figsize=(2.9 * len(cells) + 2.2, 0.28 * len(names) + 1.5),
@@ -91,7 +91,7 @@ def latent_quality(table: pd.DataFrame) -> np.ndarray:
     """
     _check(table, ("space", "against", "metric", "value"), "latent_quality")
     metrics = list(dict.fromkeys(table["metric"]))
-    figure, axes = plt.subplots(1, len(metrics), figsize=(2.7 * len(metrics) + 0.8, 2.3), layout="constrained")
+    figure, axes = subplots(1, len(metrics), figsize=(2.7 * len(metrics) + 0.8, 2.3), layout="constrained")
     for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
         part = table[table["metric"] == metric]
         bars = ax.barh(range(len(part)), part["value"], color=[_COLORS[name] for name in part["space"]], height=0.6)
@@ -130,7 +130,7 @@ def mixing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     _check(table, ("group", "n", "mixing"), "mixing")
     if ax is None:
-        _, ax = plt.subplots(figsize=(4.2, 0.34 * len(table) + 1.1), layout="constrained")
+        _, ax = subplots(figsize=(4.2, 0.34 * len(table) + 1.1), layout="constrained")
     bars = ax.barh(range(len(table)), table["mixing"], color=_COLORS["latent"], height=0.6)
     ax.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")
     ax.axvline(1, color="0.3", linewidth=1, linestyle=":")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -12,6 +11,7 @@ import seaborn as sns
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.get._attribution import attributed_rows, has_neighbors, neighbor_sums, per_group, record
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def mark_effects(
     color = colors([str(group) for group in sizes.index])
     if ax is None:
         height = max(0.3, 0.16 * len(sizes)) * len(lines) + 1.2
-        _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
+        _, ax = subplots(figsize=(6.4, height), layout="constrained")
     ax.axvline(0, color=GREY, linewidth=1, linestyle="--", zorder=0)
     for i, (group, size) in enumerate(sizes.items()):
         part = table[table[groupby] == group].set_index("mark").loc[lines]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import colors, rows_of_split
 from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
 
@@ -49,7 +49,7 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
         raise ValueError(msg)
     chosen = {name: _rows(table, name, split) for name, table in named.items()}
     names = list(dict.fromkeys(metric for table in chosen.values() for metric in table.index))
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         len(names),
         figsize=(2.1 * len(names) + 1.2, 0.36 * len(chosen) + 1.2),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, LABEL_COLORS, colors, unit
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def movement(
     """
     table = get.movement(adata, first, second, state_key=state_key).dropna(subset="change")
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
+        _, ax = subplots(figsize=(5.2, 3.8), layout="constrained")
     changed = (table["from_state"].astype(str) != table["to_state"].astype(str)).to_numpy()
     for mask, color, name in ((~changed, GREY, "same state"), (changed, LABEL_COLORS["high"], "other state")):
         part = table[mask]
@@ -100,7 +100,7 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
         msg = f"{found}: run sct.tl.embed(reference, model) and sct.tl.place(placed, reference, model) first."
         raise ValueError(msg)
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.6, 4.0), layout="constrained")
+        _, ax = subplots(figsize=(5.6, 4.0), layout="constrained")
     known, place = (np.asarray(part.obsm[k.UMAP]) for part in (reference, placed))
     ax.scatter(known[:, 0], known[:, 1], s=2, color="0.87", linewidth=0, rasterized=True)
     group = placed.obs[color].astype("category").cat.remove_unused_categories()

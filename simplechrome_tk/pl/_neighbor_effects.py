@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.cm import ScalarMappable
@@ -12,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import gene_row
 from simplechrome_tk.get._attribution import record
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._lane import draw_lane, lane, limits, mapped, names_height, remarks, strongest, tiers
 from simplechrome_tk.pl._style import EFFECTS, effect_norm, signed
 
@@ -78,7 +78,7 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     drawn, written = _ARCS + _TIER * levels + _GAP, names_height(names)
     stretch = 1.0
     if ax is None:
-        _, ax = plt.subplots(figsize=(_WIDTH + 1.3, drawn + written + 1.1), layout="constrained")
+        _, ax = subplots(figsize=(_WIDTH + 1.3, drawn + written + 1.1), layout="constrained")
         _colorbar(ax, norm, label)
     else:
         height = ax.get_window_extent().height / ax.figure.dpi

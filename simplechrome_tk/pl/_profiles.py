@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, along, colors, measure
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     regions, marks = list(profiles["region"].unique()), list(profiles["mark"].unique())
     sizes = profiles.drop_duplicates("group").set_index("group")["n"]
     color = colors([str(name) for name in sizes.index])
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(marks),
         len(regions),
         figsize=(3.2 * len(regions) + 1.6, 1.15 * len(marks) + 0.8),

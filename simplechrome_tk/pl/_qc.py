@@ -6,7 +6,6 @@ import math
 import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
@@ -14,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk.pl._figure import new_figure
 from simplechrome_tk.pl._style import GREY, colors, measure
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, expected
 
@@ -94,7 +94,7 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     n_rows = -(-len(marks) // _PROFILES_BESIDE)
     lines = _lines(record)
     heights = [0.3 * len(marks) + 1.9, (1.5 * n_rows + 0.4) * profiled, _LINE * (len(lines) + 2)]
-    figure = plt.figure(figsize=(14, sum(heights)), layout="constrained")
+    figure = new_figure(figsize=(14, sum(heights)), layout="constrained")
     parts = figure.subfigures(2 + profiled, 1, squeeze=False, height_ratios=[height for height in heights if height])
     axes = parts[0, 0].subplots(1, 6, width_ratios=[1, 1, 1.1, 1.5, 1.5, 2.0])
     for ax, figure_of in zip(axes, _MEASURES, strict=False):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import LABEL_COLORS, along
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def saturation(
     largest = float(mean[value].abs().max()) or 1.0
     ends = [LABEL_COLORS["low"], "white", LABEL_COLORS["high"]]
     colors = LinearSegmentedColormap.from_list("effect", ends).with_extremes(bad=_NO_SCAN)
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         len(regions),
         figsize=(4.0 * len(regions) + 1.8, 0.42 * len(marks) + 1.4),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.colors import LogNorm
@@ -12,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, LABEL_COLORS, unit
 from simplechrome_tk.pp._label import expression_truth
 
@@ -47,7 +47,7 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
     marks = list(table["mark"].unique())
     share = table["share"].to_numpy().reshape(len(names), len(marks))
     sizes = table["n"].to_numpy().reshape(len(names), len(marks))[:, 0]
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         1,
         2,
         figsize=(0.55 * len(marks) + 6.2, 0.27 * len(names) + 1.5),
@@ -110,7 +110,7 @@ def state_changes(adata: ad.AnnData, first: str, second: str, *, state_key: str 
     names = [name for name in map(str, adata.obs[state_key].astype("category").cat.categories) if name in found]
     count = table.pivot(index="from_state", columns="to_state", values="n").reindex(index=names, columns=names)
     share = table.pivot(index="from_state", columns="to_state", values="share").reindex(index=names, columns=names)
-    figure, ax = plt.subplots(figsize=(0.62 * len(names) + 3.6, 0.42 * len(names) + 2.4), layout="constrained")
+    figure, ax = subplots(figsize=(0.62 * len(names) + 3.6, 0.42 * len(names) + 2.4), layout="constrained")
     drawn = ax.pcolormesh(share, cmap="YlGnBu", norm=LogNorm(0.003, 1), edgecolors="white", linewidth=0.5)
     for (row, column), n in np.ndenumerate(count.to_numpy()):
         if not np.isnan(n):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks
+from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, along
 from simplechrome_tk.tl._decode import traverse
 
@@ -58,7 +58,7 @@ def traversal(
     regions, marks = list(table["region"].unique()), list(table["mark"].unique())
     quantiles = table["quantile"].unique()
     color = dict(zip(quantiles, sns.color_palette("viridis", len(quantiles)), strict=True))
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(marks),
         len(regions),
         figsize=(3.2 * len(regions) + 1.8, 1.15 * len(marks) + 0.8),
@@ -121,9 +121,7 @@ def traversals(model: SimpleChrome, adata: ad.AnnData, *, dimensions: Sequence[i
     order = np.argsort(-np.abs(difference).mean(axis=1), kind="stable")
     starts = blocks(adata)
     n_marks = starts[k.MARK].nunique()
-    figure, ax = plt.subplots(
-        figsize=(1.0 * len(starts) + 2.0, max(2.2, 0.19 * len(names) + 1.3)), layout="constrained"
-    )
+    figure, ax = subplots(figsize=(1.0 * len(starts) + 2.0, max(2.2, 0.19 * len(names) + 1.3)), layout="constrained")
     limit = float(np.quantile(np.abs(difference), 0.995)) or 1.0
     # Each mark of each region gets the same width, however many bins it has.
     edges = np.concatenate(

@@ -1,0 +1,54 @@
+"""Figures to draw on: pyplot's, as in a script or a notebook, or such as nobody else knows of."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.layout_engine import LayoutEngine
+
+_DETACHED: ContextVar[list[Figure] | None] = ContextVar("detached", default=None)
+
+
+@contextmanager
+def detached() -> Iterator[list[Figure]]:
+    """Keep the figures made inside out of pyplot, and collect them in the list that is handed over.
+
+    Pyplot holds on to its figures and shows them under whatever cell ends next; a plot made in another thread, for a
+    widget, must not turn up there.
+    """
+    figures: list[Figure] = []
+    token = _DETACHED.set(figures)
+    try:
+        yield figures
+    finally:
+        _DETACHED.reset(token)
+
+
+def new_figure(**settings: Any) -> Figure:
+    """Make a figure as ``plt.figure`` does, or one for :func:`detached`."""
+    figures = _DETACHED.get()
+    if figures is None:
+        return plt.figure(**settings)
+    figures.append(Figure(**settings))
+    return figures[-1]
+
+
+def subplots(
+    n_rows: int = 1,
+    n_columns: int = 1,
+    *,
+    figsize: tuple[float, float] | None = None,
+    layout: str | LayoutEngine | None = None,
+    **axes: Any,
+) -> tuple[Figure, Any]:
+    """Make a figure with Axes, as ``plt.subplots`` does."""
+    figure = new_figure(figsize=figsize, layout=layout)
+    return figure, figure.subplots(n_rows, n_columns, **axes)

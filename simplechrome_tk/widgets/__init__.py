@@ -1,0 +1,1 @@
+"""Look, touch, understand: widgets for JupyterLab that call ``tl``, ``pl`` and ``get`` and compute nothing."""
