@@ -7,6 +7,7 @@ from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._dose_response import dose_response
 from simplechrome_tk.pl._effect_map import effect_map
+from simplechrome_tk.pl._expression import expression
 from simplechrome_tk.pl._gene import gene
 from simplechrome_tk.pl._history import history
 from simplechrome_tk.pl._interactions import interactions
@@ -29,6 +30,7 @@ __all__ = [
     "compare",
     "dose_response",
     "effect_map",
+    "expression",
     "gene",
     "history",
     "interactions",

@@ -1,1 +1,5 @@
-"""Look, touch, understand: widgets for JupyterLab that call ``tl``, ``pl`` and ``get`` and compute nothing."""
+"""Look, touch, understand: widgets for JupyterLab, which call ``tl``, ``pl`` and ``get`` and hold no science."""
+
+from simplechrome_tk.widgets._explorer import Explorer
+
+__all__ = ["Explorer"]

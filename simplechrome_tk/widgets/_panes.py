@@ -1,0 +1,111 @@
+"""What the explorer shows of the selected genes."""
+
+from __future__ import annotations
+
+import base64
+import html
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from matplotlib.colors import ListedColormap, Normalize
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk import pl
+from simplechrome_tk._require import symbols
+from simplechrome_tk.pl._figure import subplots
+from simplechrome_tk.pl._style import unit
+from simplechrome_tk.widgets._panel import picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simplechrome_tk.widgets._colors import Color
+
+GROUP = "genes"
+SELECTED, OTHERS = "selected", "other genes"
+_MOST_ROWS = 200
+_TOLD = (k.CELL_TYPE, k.CHROM, k.LABEL, k.STATE, k.LEIDEN)
+
+
+def said(sentence: str) -> str:
+    """Return a sentence as HTML."""
+    return f"<p>{html.escape(sentence)}</p>"
+
+
+def split_off(adata: ad.AnnData, rows: np.ndarray) -> ad.AnnData:
+    """Return the same genes, their matrices shared, with ``obs["genes"]``: selected, or other genes."""
+    chosen = np.zeros(adata.n_obs, dtype=bool)
+    chosen[rows] = True
+    group = pd.Categorical(np.where(chosen, SELECTED, OTHERS), categories=[SELECTED, OTHERS])
+    obs = adata.obs[[name for name in (k.EXPRESSION,) if name in adata.obs]].assign(**{GROUP: group})
+    kept = {name: adata.uns[name] for name in ("windows", k.UNITS, "normalize") if name in adata.uns}
+    layers = {k.SIGNAL: adata.layers[k.SIGNAL]} if k.SIGNAL in adata.layers else None
+    return ad.AnnData(adata.X, obs=obs, var=adata.var, uns=kept, layers=layers)
+
+
+def profile(adata: ad.AnnData, rows: np.ndarray) -> str:
+    """Draw the mean of each mark along the selected genes and along all others."""
+    data = split_off(adata, rows)
+    return picture(lambda: pl.mark_profiles(data, groupby=GROUP), f"Mean marks of {len(rows)} selected genes")
+
+
+def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
+    """Draw the expression of the selected genes and of all others."""
+    if k.EXPRESSION not in adata.obs:
+        return said("The data hold no expression: obs has no column 'expression'.")
+    unmeasured = int(adata.obs[k.EXPRESSION].iloc[rows].isna().sum())
+    if unmeasured == len(rows):
+        return said("No selected gene has a measured expression.")
+    data = split_off(adata, rows)
+    drawn = picture(lambda: pl.expression(data, groupby=GROUP), f"Expression of {len(rows)} selected genes")
+    return drawn + (said(f"{unmeasured} selected genes without a measured expression are left out.") * (unmeasured > 0))
+
+
+def gene_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None) -> pd.DataFrame:
+    """Return what is known of genes, the probability of high and ``log10(expression + 0.1)`` predicted; by id."""
+    obs = adata.obs.iloc[rows]
+    table = pd.DataFrame({k.SYMBOL: symbols(adata)[rows]}, index=obs.index)
+    table = table.join(obs[[name for name in _TOLD if name in obs]])
+    if k.EXPRESSION in obs:
+        table[f"expression {unit(adata, k.EXPRESSION)}".rstrip()] = obs[k.EXPRESSION]
+    if predicted is not None:
+        of_genes = predicted.iloc[rows]
+        if "probability" in of_genes:
+            table["P(high)"] = of_genes["probability"]
+        if "expression" in of_genes:
+            table["predicted log10"] = of_genes["expression"]
+    return table
+
+
+def table_page(table: pd.DataFrame) -> str:
+    """Return a table as HTML, with a link that saves all of it."""
+    csv = base64.b64encode(table.to_csv().encode()).decode()
+    link = f'<a download="selected_genes.csv" href="data:text/csv;base64,{csv}">Save as CSV</a>'
+    part = f"; the first {_MOST_ROWS} are shown" if len(table) > _MOST_ROWS else ""
+    words = f"<p>{len(table):,} gene{'s' if len(table) > 1 else ''} selected{part}. {link}</p>"
+    by_symbol = table.head(_MOST_ROWS).reset_index(names="id").set_index(k.SYMBOL)
+    rows = by_symbol[[*by_symbol.columns.drop("id"), "id"]].to_html(float_format="{:.3g}".format, na_rep="", border=0)
+    return f'{words}<div style="overflow: auto; max-height: 360px">{rows}</div>'
+
+
+def map_figure(xy: np.ndarray, name: str, how: Color, rows: np.ndarray) -> Figure:
+    """Draw the map with matplotlib, the selected genes circled."""
+    figure, ax = subplots(figsize=(7.2, 4.8), layout="constrained")
+    small = {"s": 2.0, "linewidths": 0, "rasterized": True}
+    if isinstance(how.palette, dict):
+        for group, one in how.palette.items():
+            members = (how.values == group).to_numpy()
+            ax.scatter(*xy[members, :2].T, color=one, label=f"{group} ({members.sum():,})", **small)
+        ax.legend(title=name, loc="upper left", bbox_to_anchor=(1, 1), markerscale=4, frameon=False, fontsize="small")
+    else:
+        low, high = how.ends or (None, None)
+        norm, cmap = Normalize(low, high, clip=True), ListedColormap(how.palette)
+        points = ax.scatter(*xy[:, :2].T, c=how.values, norm=norm, cmap=cmap, **small)
+        figure.colorbar(points, ax=ax, label=name)
+    if len(rows):
+        ax.scatter(*xy[rows, :2].T, s=14, facecolors="none", edgecolors="black", linewidths=0.6)
+        ax.set_title(f"{len(rows):,} selected genes circled", loc="left", fontsize="medium")
+    ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+    return figure
