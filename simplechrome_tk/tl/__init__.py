@@ -21,6 +21,7 @@ from simplechrome_tk.tl._dose_response import dose_response
 from simplechrome_tk.tl._edit import Edit
 from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.tl._evaluate import evaluate
+from simplechrome_tk.tl._explain import explain
 from simplechrome_tk.tl._interactions import interactions
 from simplechrome_tk.tl._latent_quality import latent_quality
 from simplechrome_tk.tl._mixing import mixing
@@ -54,6 +55,7 @@ __all__ = [
     "dose_response",
     "embed",
     "evaluate",
+    "explain",
     "fit_baseline",
     "gradient_boosting",
     "interactions",

@@ -1,0 +1,83 @@
+"""A gene as a picture: its tracks, what each bin does, its neighbours; shared by the widgets that show one."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, NamedTuple
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk import get, pl, tl
+from simplechrome_tk._require import symbols
+from simplechrome_tk.widgets._panel import picture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import anndata as ad
+    from matplotlib.figure import Figure
+
+    from simplechrome_tk.model import SimpleChrome
+
+_METHODS = {
+    "integrated_gradients": "integrated gradients",
+    "deep_lift": "DeepLIFT",
+    "gradient_shap": "GradientSHAP",
+    "occlusion": "occlusion",
+    "feature_ablation": "ablation",
+}
+_AGAINST = {
+    "zero": "no signal of any mark",
+    "low": "the median low gene",
+    "matched": "the mean gene of like length",
+    "given": "a baseline of your own",
+}
+
+
+class GenePage(NamedTuple):
+    """What is drawn of a gene: ``data`` holds it, its neighbours and attributions, if there are any."""
+
+    data: ad.AnnData
+    gene: str
+    note: str
+    """Where the attributions are from, in words."""
+
+
+def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: int | Sequence[int]) -> list[GenePage]:
+    """Gather what is drawn of genes, with attributions: those of ``adata`` where it has them, else computed.
+
+    ``adata`` and ``model`` stay as they are.
+    """
+    ids = adata.obs_names[[rows] if isinstance(rows, int) else list(rows)].to_numpy(str)
+    if model is not None:
+        data = tl.explain(model, adata, ids)
+        note = _note(data.uns[k.ATTRIBUTION], len(ids))
+    else:
+        graph = adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key") or None
+        data = get.neighborhood(adata, ids, neighbors_key=graph)
+        note = "Effects are those in the AnnData, where it has any; without a model none are computed."
+    return [GenePage(data, gene, note) for gene in ids]
+
+
+def draw_gene(page: GenePage) -> Figure:
+    """Draw a gene; return the figure."""
+    return pl.browser(page.data, page.gene).signal[0, 0].figure
+
+
+def show_gene(page: GenePage) -> str:
+    """Return the picture of a gene, and where its effects are from, as HTML."""
+    row = page.data.obs_names.get_loc(page.gene)
+    alt = f"Tracks of {symbols(page.data)[row]}, what each bin does to the prediction, and its neighbours."
+    return f"{picture(lambda: draw_gene(page), alt)}<div>{html.escape(page.note)}</div>"
+
+
+def gene_page(adata: ad.AnnData, model: SimpleChrome | None, row: int) -> str:
+    """Return tracks, attributions and neighbours of the gene in ``row`` as HTML."""
+    return show_gene(read_gene(adata, model, row)[0])
+
+
+def _note(record: Mapping[str, object], n_genes: int) -> str:
+    source = "computed for this gene" if n_genes == 1 else "computed for this gene in each cell type"
+    return (
+        f"Effects on {record['unit']} by {_METHODS[str(record['method'])]}, against "
+        f"{_AGAINST[str(record['baseline'])]}; {source if record['computed'] else 'from the AnnData'}."
+    )
