@@ -176,7 +176,10 @@ class Explorer(Panel):
     def _recolor(self, _: Any = None) -> None:
         name = self._color_by.value
         groups = self._colors[name].groups
-        self._group.options = [("a group …" if len(groups) else "(colour by groups first)", ""), *groups]
+        self._group.options = [
+            ("a group …" if len(groups) else "(colour by groups first)", ""),
+            *((group, group) for group in groups),
+        ]
         if self._map is not None:
             self._do("colours", "Colouring", lambda: name, self._map.color)
 

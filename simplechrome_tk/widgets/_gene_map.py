@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import jscatter
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from simplechrome_tk.widgets._colors import Color
 
 _HEIGHT = 560
+_REDRAWN_S = 3.0
+"""A map drawn in new colours reports within this time that nothing is selected, which nobody asked for."""
 _SELECTED = "#CC79A7"
 """Reddish purple of Okabe and Ito (2008), which no palette here starts with."""
 
@@ -48,7 +51,11 @@ class GeneMap:
     ) -> None:
         self._colors = colors
         self._on_select = on_select
-        columns = {name: how.values.round(3).to_numpy() if how.ends else how.values.array for name, how in colors.items()}
+        self._rows = np.empty(0, dtype=int)
+        self._recolored = -np.inf
+        columns = {
+            name: how.values.round(3).to_numpy() if how.ends else how.values.array for name, how in colors.items()
+        }
         self._scatter = jscatter.Scatter(
             data=pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "symbol": symbols, **columns}),
             x="x",
@@ -67,15 +74,23 @@ class GeneMap:
         self.widget: ipywidgets.Widget = self._scatter.show()
 
     def color(self, name: str) -> None:
-        """Colour the genes by one of ``colors``."""
+        """Colour the genes by one of ``colors``; the selection stays."""
         how = self._colors[name]
+        self._recolored = time.monotonic()
         self._scatter.color(by=name, map=how.palette, norm=how.ends, labeling={"variable": name})
 
     def select(self, rows: np.ndarray) -> None:
         """Show genes as selected, without a report."""
+        self._rows = rows
         self._scatter.widget.unobserve(self._selected, names="selection")
         self._scatter.selection(rows)
         self._scatter.widget.observe(self._selected, names="selection")
 
     def _selected(self, change: dict[str, np.ndarray]) -> None:
-        self._on_select(np.sort(np.asarray(change["new"], dtype=int)))
+        rows = np.sort(np.asarray(change["new"], dtype=int))
+        if not len(rows) and time.monotonic() - self._recolored < _REDRAWN_S:
+            self._recolored = -np.inf
+            self.select(self._rows)
+        else:
+            self._rows = rows
+            self._on_select(rows)
