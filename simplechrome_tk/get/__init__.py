@@ -5,6 +5,7 @@ from simplechrome_tk.get._interactions import interactions
 from simplechrome_tk.get._latent import clusters, latent_correlations, nearest_genes
 from simplechrome_tk.get._movement import movement, state_changes
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
+from simplechrome_tk.get._neighbors import neighbors
 from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._region import region
 from simplechrome_tk.get._top_genes import top_genes
@@ -18,6 +19,7 @@ __all__ = [
     "movement",
     "nearest_genes",
     "neighbor_effects",
+    "neighbors",
     "region",
     "region_effects",
     "state_changes",
