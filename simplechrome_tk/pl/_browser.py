@@ -19,7 +19,7 @@ from simplechrome_tk.pl._lane import Lane, lane
 from simplechrome_tk.pl._style import DOWN, UP, along, bounds, measure, signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import anndata as ad
     import pandas as pd
@@ -43,7 +43,14 @@ class BrowserAxes(NamedTuple):
     genome: Axes | None
 
 
-def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: str | None = k.SIGNAL) -> BrowserAxes:
+def browser(
+    adata: ad.AnnData,
+    gene: str,
+    *,
+    key: str = k.ATTRIBUTION,
+    layer: str | None = k.SIGNAL,
+    alike: Sequence[str] = (),
+) -> BrowserAxes:
     """Draw a gene's marks as tracks, under each what its bins do, and beneath the gene among its neighbours.
 
     Tracks read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks and
@@ -62,6 +69,9 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
         Name of the attributions.
     layer
         Tracks to draw, as for :func:`simplechrome_tk.get.region`: ``"signal"``, the signal before normalisation.
+    alike
+        Other genes, or ids of the gene in other cell types, that the scales have room for too: figures of several that
+        name each other can be compared by eye.
 
     Returns
     -------
@@ -93,14 +103,15 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
         for ax in [*signal_axes[:, column], *effect_axes[:, column]]:
             _dress(ax, edges, marked=axis.marker is not None, left=column == 0, bottom=ax is last)
         last.set_xlabel(axis.label, fontsize="small")
+    scaled = [row, *(gene_row(adata, other) for other in alike)]
+    signal = values(adata, layer)[scaled]
     for i, mark in enumerate(marks):
         page.name(i, mark)
-        lowest, highest = _range([tracks[region][i] for region in regions])
-        _limit(signal_axes[i], lowest, highest)
+        _limit(signal_axes[i], *_range(signal[:, (adata.var[k.MARK] == mark).to_numpy()]))
     heading = title(adata, row)
     handles = [Patch(color=_SIGNAL, label=measure(adata, layer))]
     if effects:
-        lowest, highest = _range(list(effects.values()))
+        lowest, highest = _range(values(adata, key)[scaled])
         for axes in effect_axes:
             _limit(axes, lowest, highest)
         own = np.sum([panel.sum(axis=1, dtype=float) for panel in effects.values()], axis=0)
@@ -172,9 +183,9 @@ def _dress(ax: Axes, edges: np.ndarray, *, marked: bool, left: bool, bottom: boo
         ax.add_artist(Line2D([0, 0], [0, 1], transform=across, color="0.5", linewidth=0.8, linestyle=":", zorder=0))
 
 
-def _range(panels: list[np.ndarray]) -> tuple[float, float]:
-    """Smallest and largest value, and 0."""
-    return min(0.0, *(float(panel.min()) for panel in panels)), max(0.0, *(float(panel.max()) for panel in panels))
+def _range(heights: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest value, and 0; NaN, of genes without attributions, does not count."""
+    return min(0.0, float(np.nanmin(heights))), max(0.0, float(np.nanmax(heights)))
 
 
 def _limit(axes: np.ndarray, lowest: float, highest: float) -> None:
