@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -12,11 +13,14 @@ from simplechrome_tk import nn
 from simplechrome_tk._calibration import Readout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     import numpy as np
 
     from simplechrome_tk._inputs import Observed
+
+    OnEpoch: TypeAlias = Callable[[Mapping[str, Any]], object]
 
 
 class Genes(NamedTuple):
@@ -60,17 +64,21 @@ def train(
     seeds: Sequence[int],
     phases: Sequence[str],
     progress: bool,
+    on_epoch: OnEpoch | None = None,
 ) -> Trained:
     """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"``, ``"neighbors"``.
 
-    The caller's random state is left as it was.
+    ``on_epoch`` is given each row of history as it comes, with ``phase_epoch`` (from 1), ``plan`` (epochs of each
+    phase, at most) and ``n_models`` added. Where it answers with something true the phase ends as if it had stopped
+    early, and after any but the first phase the training of this network. The caller's random state is left as it was.
     """
     rows = genes.observed.rows(genes.split)
     center, scale = genes.observed.expression_units(rows["train"])
     targets = genes.targets(center, scale)
     learnt, held_out = (torch.as_tensor(rows[name], device=genes.x.device) for name in ("train", "valid"))
     history: list[dict[str, Any]] = []
-    total = sum(getattr(recipe, phase).epochs for phase in phases) * len(networks)
+    plan = {phase: int(getattr(recipe, phase).epochs) for phase in phases}
+    total = sum(plan.values()) * len(networks)
     with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
             torch.manual_seed(seed)
@@ -82,11 +90,19 @@ def train(
             }
             epoch = itertools.count(1)
             for phase in phases:
-                for row in fits[phase]:
-                    history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
-                    bar.set_description(phase if len(networks) == 1 else f"{phase}, model {number + 1}")
-                    bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
-                    bar.update()
+                stopped = False
+                with closing(fits[phase]) as rows_of_phase:  # closed, it leaves the best weights in the network
+                    for phase_epoch, row in enumerate(rows_of_phase, start=1):
+                        history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
+                        bar.set_description(phase if len(networks) == 1 else f"{phase}, model {number + 1}")
+                        bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
+                        bar.update()
+                        asked = {"phase_epoch": phase_epoch, "plan": plan, "n_models": len(networks)}
+                        stopped = on_epoch is not None and bool(on_epoch({**history[-1], **asked}))
+                        if stopped:
+                            break
+                if stopped and phase != "latent":
+                    break
     ensemble = nn.Ensemble(networks).eval()
     output = nn.Output(*(values[held_out] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
     return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), history)

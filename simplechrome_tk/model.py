@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk._settings import Likelihood, Preset, Task
-    from simplechrome_tk._training import Trained
+    from simplechrome_tk._training import OnEpoch, Trained
 
 
 class SimpleChrome:
@@ -181,6 +181,7 @@ class SimpleChrome:
         learning_rate: float | None = None,
         patience: int | None = None,
         progress: bool = True,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         """Train all phases from new weights; what is not given comes from the preset.
 
@@ -201,6 +202,11 @@ class SimpleChrome:
             Epochs without a better validation score after which phase 2 ends.
         progress
             Show a progress bar.
+        on_epoch
+            Called after each epoch with its row of :attr:`history`, and ``phase_epoch``, its number in the phase,
+            ``plan``, the epochs of each phase, and ``n_models``. If it returns something true the phase ends as in
+            early stopping: after phase 1 phase 2 begins, since without it nothing is predicted; in phase 2 or 3 the
+            network is done, with its best weights so far, and the next of ``n_models`` begins.
 
         Raises
         ------
@@ -224,6 +230,7 @@ class SimpleChrome:
                 seeds=self.settings.seeds,
                 phases=self.settings.phases,
                 progress=progress,
+                on_epoch=on_epoch,
             )
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,15 @@ def test_explain_of_a_regression_is_of_expression():
     small = tl.explain(model, adata, "SIM0007")
     assert small.n_obs == 1
     assert small.uns["attribution"]["target"] == "expression"
+
+
+def test_two_threads_explain_at_once(trained):
+    adata, model = trained
+    alone = tl.explain(model, adata, "SIM0007").layers["attribution"]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: tl.explain(model, adata, "SIM0007").layers["attribution"], range(8)))
+    for layer in together:
+        np.testing.assert_allclose(layer, alone, atol=1e-6)
 
 
 def test_explain_needs_a_trained_model(trained):

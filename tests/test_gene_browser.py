@@ -177,9 +177,9 @@ def test_table_says_where_the_measured_value_lies_and_what_the_model_has_seen(st
     )
     monkeypatch.setattr(model, "predict", lambda _: predicted)
     table = gene_table(adata, model, [0, 1, 2])
-    assert table["measured lies"].tolist() == ["below", "within", "above"]
-    assert table["predicted (90 % of genes within)"].iloc[0].startswith("9.9 ")
-    assert table["predicted (90 % of genes within)"].iloc[0].endswith(" (5 to 20)")
+    assert table["measured is"].tolist() == ["below", "within", "above"]
+    assert table["predicted (90 % interval)"].iloc[0].startswith("9.9 ")
+    assert table["predicted (90 % interval)"].iloc[0].endswith(" (5 to 20)")
     assert table["this gene was"].tolist()[::2] == ["seen in training", "held out"]
     assert table["this gene was"].iloc[1].startswith("seen in training (validation")
 

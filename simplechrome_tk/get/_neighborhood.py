@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.get._attribution import Genes
+
+_SLICING = Lock()
+"""AnnData switches a warning of pandas off while it slices, for all threads, and on again while another still does."""
 
 
 def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None = None) -> ad.AnnData:
@@ -54,13 +58,18 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     """
     rows = gene_rows(adata, genes)
     if neighbors_key is None:
-        return adata[rows].copy()
+        return _copy(adata, rows)
     links = sparse.csr_matrix(neighbor_matrices(adata, neighbors_key)[0])[rows]
     heard = np.setdiff1d(links.indices[links.data != 0], rows)
-    small = adata[np.concatenate([rows, heard])].copy()
+    small = _copy(adata, np.concatenate([rows, heard]))
     asked = sparse.diags_array((np.arange(small.n_obs) < len(rows)).astype(float))
     for slot in (k.CONNECTIVITIES, k.DISTANCES):
         links = sparse.csr_matrix(asked @ small.obsp[slot.format(neighbors_key)])
         links.eliminate_zeros()
         small.obsp[slot.format(neighbors_key)] = links.astype(adata.obsp[slot.format(neighbors_key)].dtype)
     return small
+
+
+def _copy(adata: ad.AnnData, rows: np.ndarray) -> ad.AnnData:
+    with _SLICING:
+        return adata[rows].copy()

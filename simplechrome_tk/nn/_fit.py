@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_net
 from simplechrome_tk.nn._vae import Latent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from simplechrome_tk.nn._graph import Graph
 
@@ -117,7 +117,7 @@ def expression_loss(output: Output, targets: Targets, *, regression_weight: floa
 
 def fit_latent(
     net: SimpleChromeNet, x: torch.Tensor, *, held_out: torch.Tensor, recipe: Recipe
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float]]:
     """Phase 1: train encoder and decoder to reconstruct the marks of every gene, no label used.
 
     The weight of the divergence rises from 0 to its full value over the first half of the epochs.
@@ -174,7 +174,7 @@ def fit_expression(
     valid: torch.Tensor,
     graph: Graph | None,
     recipe: Recipe,
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float]]:
     """Phase 2: train the prediction of expression, end to end unless the recipe freezes the latent.
 
     Stops when the validation score (mean of AUROC and Pearson, whichever can be had) has not risen for
@@ -254,7 +254,7 @@ def fit_neighbors(
     valid: torch.Tensor,
     graph: Graph,
     recipe: Recipe,
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float]]:
     """Phase 3: train attention and head alone, on the latents that phase 2 has left.
 
     What neighbours do is small beside what a gene's own marks do, and is learnt late: in phase 2 the own marks have
@@ -267,9 +267,11 @@ def fit_neighbors(
     best = start
     alone = dataclasses.replace(recipe, expression=recipe.neighbors, freeze_latent=True, attention_speed=1.0)
     try:
-        for row in fit_expression(net, x, targets, train=train, valid=valid, graph=graph, recipe=alone):
-            best = max(best, validation_score(row))
-            yield row
+        # Closed before the weights are judged, since closing writes them.
+        with closing(fit_expression(net, x, targets, train=train, valid=valid, graph=graph, recipe=alone)) as rows:
+            for row in rows:
+                best = max(best, validation_score(row))
+                yield row
     finally:
         if best <= start:
             net.load_state_dict(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
+
+
+_FORWARD = Lock()
+"""Torch keeps one stack of forward derivatives for all threads, which two at a time would tear down."""
 
 
 class Effects(NamedTuple):
@@ -79,7 +84,7 @@ def integrated_gradients(
 
 def _move(net: SimpleChromeNet, at: torch.Tensor, path: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents at a point of the paths, and how fast they change there, ``(n_needed, n_latent)`` each."""
-    with torch.no_grad(), warnings.catch_warnings():
+    with _FORWARD, torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)  # torch's own call
         latent, velocity, *_ = torch.func.jvp(lambda x: net.encode(x).mean, (at,), (path,))
     return latent, velocity

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # column -> name, colour, line style
-_LOSSES = {
+LOSSES = {
     "train_loss": ("training loss", "#0072B2", "-"),
     "valid_loss": ("validation loss", "#D55E00", "-"),
     "reconstruction": ("reconstruction (validation)", "#009E73", "--"),
 }
 _KL = {"kl": ("KL divergence", "#CC79A7", "-")}
-_SCORES = {
+SCORES = {
     "valid_auroc": ("AUROC", "#0072B2", "-"),
     "valid_pearson": ("Pearson", "#E69F00", "-"),
 }
@@ -56,8 +56,8 @@ def history(history: pd.DataFrame) -> np.ndarray:
     panels = []
     for phase in [None] if phases is None else phases.unique():
         part = history if phase is None else history[phases == phase]
-        panels.append(("loss" if phase is None else f"{phase} phase", "loss", part, _LOSSES))
-    panels += [("KL divergence", "nats", history, _KL), ("validation scores", "score", history, _SCORES)]
+        panels.append(("loss" if phase is None else f"{phase} phase", "loss", part, LOSSES))
+    panels += [("KL divergence", "nats", history, _KL), ("validation scores", "score", history, SCORES)]
     drawn = [(*panel, lines) for *panel, known in panels if (lines := _recorded(panel[2], known))]
     if not drawn:
         msg = f"nothing to draw: {len(history)} epochs with columns {', '.join(map(str, history))}; train first."

@@ -3,5 +3,6 @@
 from simplechrome_tk.widgets._explorer import Explorer
 from simplechrome_tk.widgets._gene_browser import GeneBrowser
 from simplechrome_tk.widgets._perturbation_lab import PerturbationLab
+from simplechrome_tk.widgets._training_monitor import TrainingMonitor
 
-__all__ = ["Explorer", "GeneBrowser", "PerturbationLab"]
+__all__ = ["Explorer", "GeneBrowser", "PerturbationLab", "TrainingMonitor"]

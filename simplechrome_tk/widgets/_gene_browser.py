@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
@@ -71,6 +72,7 @@ class GeneBrowser(Panel):
         obs = adata.obs.iloc[first].drop(columns=k.CELL_TYPE, errors="ignore")
         self._genes = ad.AnnData(obs=obs.set_axis(ids[first].astype(str)))
         self._order = _along_the_genome(self._genes.obs)
+        self._reading = Lock()
         self._read: tuple[int, list[GenePage]] | None = None
         self._picker = GenePicker(self._genes, description="Gene")
         self._before = _button("arrow-left", "Previous gene along the chromosome")
@@ -174,9 +176,10 @@ class GeneBrowser(Panel):
 
     def _pages(self, gene: int) -> list[GenePage]:
         """Read a gene in all cell types, once for all choices of these."""
-        if self._read is None or self._read[0] != gene:
-            self._read = gene, read_gene(self._adata, self._model, self._in_cells(gene))
-        return self._read[1]
+        with self._reading:  # the picture for where widgets do not run is drawn on the main thread
+            if self._read is None or self._read[0] != gene:
+                self._read = gene, read_gene(self._adata, self._model, self._in_cells(gene))
+            return self._read[1]
 
     def _chosen(self, pages: Sequence[GenePage]) -> list[GenePage]:
         """Keep those of the cell types chosen."""

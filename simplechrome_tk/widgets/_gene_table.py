@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SPLITS = {
     "train": "seen in training",
-    "valid": "seen in training (validation: chose the epoch and the intervals)",
+    "valid": "seen in training (validation)",
     "test": "held out",
 }
 
@@ -49,14 +49,14 @@ def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int
         if "expression" in predicted:
             amounts = predicted[["expression", "expression_low", "expression_high"]].to_numpy(float)
             amounts = np.maximum(10**amounts - 0.1, 0)
-            table["predicted (90 % of genes within)"] = [_interval(row, of) for row in amounts]
+            table["predicted (90 % interval)"] = [_interval(row, of) for row in amounts]
             if measured is not None:
-                table["measured lies"] = [
+                table["measured is"] = [
                     _side(value, low, high) for value, (_, low, high) in zip(measured, amounts, strict=True)
                 ]
         if "probability" in predicted:
             chances = predicted[["probability", "probability_low", "probability_high"]].to_numpy(float)
-            table["probability of high (interval)"] = [_chance(row) for row in chances]
+            table["probability of high"] = [_chance(row) for row in chances]
     if split is not None:
         table["this gene was"] = [_SPLITS.get(str(name), str(name)) for name in split]
     return table
@@ -64,12 +64,13 @@ def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int
 
 def table_html(table: pd.DataFrame) -> str:
     """Return a table as HTML that a screen reader reads row by row."""
-    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in table)
+    head = "".join(f'<th scope="col" style="white-space: normal">{html.escape(str(name))}</th>' for name in table)
     body = "".join(
         f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>"
         for row in table.itertuples(index=False)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div style="overflow-x: auto">{table}</div>'
 
 
 def _amount(value: float, of: str) -> str:

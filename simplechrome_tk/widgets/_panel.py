@@ -14,13 +14,12 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
+from matplotlib.figure import Figure
 
 from simplechrome_tk.pl._figure import detached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -159,10 +158,13 @@ class Panel(ipywidgets.VBox):
 
 
 def picture(draw: Callable[[], object], alt: str) -> str:
-    """Draw outside pyplot; return the last figure as HTML, with ``alt`` for those who cannot see it."""
+    """Draw outside pyplot; return the figure as HTML, with ``alt`` for those who cannot see it.
+
+    It is the one that ``draw`` returns, or else the last that was made.
+    """
     with _DRAWING, detached() as figures:
-        draw()
-        image = png(figures[-1])
+        drawn = draw()
+        image = png(drawn if isinstance(drawn, Figure) else figures[-1])
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(image).decode()}">'
 
 
