@@ -17,9 +17,9 @@ def test_without_a_model_the_effects_of_the_anndata_are_drawn(attributed, monkey
 
 
 def test_gene_without_effects_is_drawn_as_tracks_alone(attributed):
-    page = _gene_page.read_gene(attributed, None, 4)[0]
+    page = _gene_page.read_gene(attributed, None, [4])[0]
     assert np.isnan(page.data.layers["attribution"][0]).all()
     assert not any("effect on" in text.get_text() for text in _gene_page.draw_gene(page).texts)
-    with_effects = _gene_page.read_gene(attributed, None, 3)[0]
+    with_effects = _gene_page.read_gene(attributed, None, [3])[0]
     assert any("effect on" in text.get_text() for text in _gene_page.draw_gene(with_effects).texts)
     plt.close("all")

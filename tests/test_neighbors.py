@@ -117,3 +117,22 @@ def test_copy_leaves_the_original_alone():
 def test_what_cannot_be_connected_is_refused(adata, kwargs, message):
     with pytest.raises(ValueError, match=message):
         sct.pp.tss_neighbors(adata, **kwargs)
+
+
+def test_neighbors_are_listed_the_nearest_first(scattered):
+    sct.pp.tss_neighbors(scattered, 4)
+    order = ["7", "3", "150"]
+    table = sct.get.neighbors(scattered, genes=order)
+    assert list(dict.fromkeys(table["gene"])) == [gene for gene in order if brute_force(scattered, int(gene), 4)]
+    for gene, part in table.groupby("gene"):
+        expected = brute_force(scattered, int(gene), 4)
+        assert dict(zip(part["neighbor"].astype(int), part["distance_bp"], strict=True)) == expected
+        assert part["distance_bp"].abs().is_monotonic_increasing
+        assert (part["weight"] == 1).all()
+    moved = scattered.copy()
+    moved.obs.loc[table["neighbor"].iloc[0], "chrom"] = "chr9"
+    last = sct.get.neighbors(moved, genes="7")["distance_bp"]
+    assert np.isnan(last.iloc[-1])
+    assert last.notna().sum() == len(last) - 1
+    with pytest.raises(ValueError, match="obsp has no contacts_connectivities"):
+        sct.get.neighbors(scattered, key="contacts")

@@ -170,6 +170,43 @@ def test_edits_act_one_after_the_other_on_gene_and_neighbours(adata, hears):
     assert_predicts(sct.tl.perturb(hears, adata, edits, genes=adata.obs_names[GENE]), by_hand(hears, adata, change))
 
 
+def test_intervals_are_those_of_predict_before_and_after(adata, hears):
+    gene = adata.obs_names[GENE]
+    edit, change = edits_by_hand(adata)["set"]
+    table = sct.tl.perturb(hears, adata, edit, genes=gene).iloc[0]
+    before, after = hears.predict().loc[gene], by_hand(hears, adata, change).loc[gene]
+    for value in ("probability", "expression"):
+        for bound in ("low", "high"):
+            name = f"{value}_{bound}"
+            assert table[f"{name}_before"] == pytest.approx(before[name], abs=1e-5)
+            assert table[f"{name}_after"] == pytest.approx(after[name], abs=1e-5)
+        assert table[f"{value}_low_after"] <= table[f"{value}_after"] <= table[f"{value}_high_after"]
+    regression = trained(adata, task="regression")
+    columns = sct.tl.perturb(regression, adata, edit, genes=gene).columns
+    assert "expression_low_after" in columns
+    assert not any("probability" in name for name in columns)
+
+
+def test_edited_genes_as_an_anndata(adata, hears):
+    genes = adata.obs_names[[GENE, 3]]
+    k4 = columns(adata, K4, "tss")
+    edited = sct.tl.apply_edits(adata, Edit.scale(2, mark=K4, region="tss"), genes=genes)
+    assert edited.obs_names.tolist() == genes.tolist()
+    expected = adata[genes].layers["signal"].copy()
+    expected[:, k4] *= 2
+    np.testing.assert_array_equal(edited.layers["signal"], expected)
+    constants = adata.uns["normalize"]
+    np.testing.assert_allclose(
+        edited.X[:, k4], (np.log1p(expected[:, k4]) - constants["center"][0]) / constants["scale"][0], atol=1e-5
+    )
+    of_one = Edit.remove(of=adata.obs_names[heard_by(adata, GENE)[0]])
+    both = sct.tl.apply_edits(adata, of_one, genes=genes[0], neighbors_key="tss")
+    assert both.obs["perturbed"].tolist() == [True] + [False] * 4
+    assert (both.layers["signal"].sum(axis=1) == 0).sum() == 1
+    with pytest.raises(ValueError, match="there are no edits"):
+        sct.tl.apply_edits(adata, [], genes=genes)
+
+
 def test_genes_perturbed_together_are_each_perturbed_alone(adata, hears):
     genes = [GENE, *heard_by(adata, GENE)]
     assert any(GENE in heard_by(adata, gene) for gene in genes[1:]), "some hear each other"
@@ -471,6 +508,21 @@ def test_doses_begin_at_removal_and_pass_through_the_prediction(adata, hears, ca
     assert "1 of 6 genes have no H3K4me3 there: their curves are flat" in caplog.text
 
 
+def test_doses_where_others_were_edited_before(adata, hears):
+    gene = adata.obs_names[GENE]
+    first = [Edit.scale(3, mark=K36), Edit.remove(of="neighbors")]
+    table = sct.tl.dose_response(hears, adata, K4, doses=[0, 0.5, 1], genes=gene, region="tss", edits=first)
+    for dose, expression in zip(table["dose"], table["expression"], strict=True):
+        edits = [*first, Edit.scale(dose, mark=K4, region="tss")]
+        after = sct.tl.perturb(hears, adata, edits, genes=gene)["expression_after"].iloc[0]
+        assert expression == pytest.approx(after, abs=1e-5)
+    of_neighbor = str(adata.obs_names[heard_by(adata, GENE)[0]])
+    together = sct.tl.dose_response(hears, adata, None, doses=[0], genes=gene, of=of_neighbor, edits=first[0])
+    after = sct.tl.perturb(hears, adata, [first[0], Edit.remove(of=of_neighbor)], genes=gene)["expression_after"]
+    assert together["expression"].to_numpy() == pytest.approx(after.to_numpy(), abs=1e-5)
+    assert together["mark"].tolist() == ["all marks"]
+
+
 @pytest.mark.parametrize("of", ["gene", "neighbors", "one"])
 def test_saturation_is_one_perturbation_per_bin(adata, hears, of):
     gene = adata.obs_names[GENE]
@@ -628,7 +680,7 @@ def test_doses_and_scans_that_make_no_sense(adata, alone):
 def test_dose_response_draws_genes_or_groups(adata, alone):
     table = sct.tl.dose_response(alone, adata, K4, genes=adata.obs_names[:30])
     ax = sct.pl.dose_response(table)
-    assert ax.get_xlabel() == "H3K4me3 signal (times measured)"
+    assert ax.get_xlabel() == "signal of H3K4me3 (times measured)"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["30 genes"]
     median = table.groupby("dose")["probability"].median()
     np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), median)
@@ -647,6 +699,50 @@ def test_dose_response_draws_genes_or_groups(adata, alone):
     assert len(sct.pl.dose_response(two, groupby="mark").get_legend().get_texts()) == 2
     with pytest.raises(ValueError, match="'label' is missing throughout"):
         sct.pl.dose_response(table.assign(label=None), groupby="label")
+
+
+def test_dose_response_marks_a_dose_on_the_curve(adata, alone):
+    table = sct.tl.dose_response(alone, adata, None, doses=[0, 1, 2], genes=adata.obs_names[:2])
+    ax = sct.pl.dose_response(table, value="expression", dose=1.5)
+    assert ax.get_xlabel() == "signal of all marks (times measured)"
+    marked = [line for line in ax.get_lines() if line.get_marker() == "D"]
+    expected = table.query("dose >= 1").groupby("gene", sort=False)["expression"].mean()
+    np.testing.assert_allclose([line.get_ydata()[0] for line in marked], expected, rtol=1e-5)
+    assert [line.get_xdata()[0] for line in marked] == [1.5, 1.5]
+
+
+def test_perturb_draws_both_predictions_with_their_intervals(adata, alone):
+    genes = adata.obs_names[:3]
+    table = sct.tl.perturb(alone, adata, Edit.remove(mark=K4), genes=genes)
+    for value in ("expression", "probability"):
+        ax = sct.pl.perturb(table, value=value)
+        assert [label.get_text() for label in ax.get_yticklabels()] == adata.obs["symbol"].iloc[:3].tolist()
+        points = [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "o"]
+        np.testing.assert_allclose(points, table[[f"{value}_before", f"{value}_after"]].to_numpy(float).ravel())
+        bars = [line.get_xdata() for line in ax.get_lines() if line.get_marker() != "o"]
+        names = [f"{value}_{bound}_{when}" for when in ("before", "after") for bound in ("low", "high")]
+        np.testing.assert_allclose(np.ravel(bars), table[names].to_numpy(float).ravel())
+    with pytest.raises(ValueError, match=r"no column symbol.* expected what sct\.tl\.perturb returns"):
+        sct.pl.perturb(table.drop(columns="symbol"))
+    with pytest.raises(ValueError, match="the table holds 21 genes; choose from 1 to 20"):
+        sct.pl.perturb(pd.concat([table] * 7))
+
+
+def test_edited_marks_are_drawn_over_the_measured(adata):
+    gene = adata.obs_names[GENE]
+    edited = sct.tl.apply_edits(adata, Edit.scale(2.5, mark=K4, region="tss"), genes=gene)
+    axes = sct.pl.edited(adata, edited, gene)
+    assert axes.shape == (5, 2)
+    measured, changed = axes[0, 0].patches
+    np.testing.assert_array_equal(measured.get_data().values, adata.layers["signal"][GENE, columns(adata, K4, "tss")])
+    np.testing.assert_allclose(changed.get_data().values, 2.5 * measured.get_data().values)
+    assert axes[0, 0].get_ylim()[1] > changed.get_data().values.max()
+    assert [len(ax.patches) for ax in axes.flat[1:]] == [1] * 9, "the others are as measured"
+    assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()] == ["as measured", "edited"]
+    with pytest.raises(ValueError, match="the edited data have 599 columns, others than the 600 measured"):
+        sct.pl.edited(adata, edited[:, 1:], gene)
+    with pytest.raises(ValueError, match="no gene"):
+        sct.pl.edited(adata, edited, adata.obs_names[GENE + 1])
 
 
 def test_saturation_draws_marks_by_bins(adata, alone):

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import StepPatch
 
@@ -41,12 +41,9 @@ def names_below(ax):
 
 def arrows(ax):
     """Position and direction of the arrow heads, in the order drawn: the gene, then its neighbours."""
-    heads = [c for c in ax.collections if isinstance(c, PathCollection)]
-    found = []
-    for head in heads:
-        x, y = head.get_paths()[0].vertices.T
-        found.append((head.get_offsets()[0, 0], int(np.sign(x[np.abs(y).argmin()]))))
-    return found
+    direction = {">": 1, "<": -1}
+    heads = [line for line in ax.lines if line.get_marker() in direction]
+    return [(head.get_xdata()[0], direction[head.get_marker()]) for head in heads]
 
 
 def overlap(ax):
@@ -74,7 +71,15 @@ def test_zero_is_white_up_vermilion_and_down_blue():
 
 @pytest.mark.parametrize(
     ("effect", "text"),
-    [(4.217, "+4.22"), (-0.1, "−0.10"), (0.0996, "+0.10"), (-0.0994, "−0.099"), (0.00049, "+0.0005"), (0, "0")],
+    [
+        (4.217, "+4.22"),
+        (-0.1, "−0.10"),
+        (0.0996, "+0.10"),
+        (-0.0994, "−0.099"),
+        (0.00049, "+0.0005"),
+        (-4e-5, "0"),
+        (0, "0"),
+    ],
 )
 def test_effects_are_written_with_their_sign(effect, text):
     assert signed(effect) == text
@@ -88,11 +93,13 @@ def test_browser_draws_signal_and_effect_of_each_bin(attributed, browsed):
             steps = next(p for p in axes.signal[row, column].patches if isinstance(p, StepPatch))
             np.testing.assert_array_equal(steps.get_data().values, get.region(attributed, region)[1, row])
             np.testing.assert_allclose(steps.get_data().edges, edges)
-            bars = axes.effect[row, column].patches
             expected = get.region(attributed, region, layer="attribution")[1, row]
-            np.testing.assert_allclose([bar.get_height() for bar in bars], expected)
-            np.testing.assert_allclose([bar.get_x() for bar in bars], edges[:-1], atol=1e-9)
-            assert [to_hex(bar.get_facecolor()).upper() for bar in bars] == [UP if x > 0 else DOWN for x in expected]
+            bars = {to_hex(p.get_facecolor()).upper(): p.get_data() for p in axes.effect[row, column].patches}
+            for color, heights in ((UP, np.maximum(expected, 0)), (DOWN, np.minimum(expected, 0))):
+                drawn = bars.pop(color)
+                np.testing.assert_array_equal(drawn.values, heights)
+                np.testing.assert_allclose(drawn.edges, edges, atol=1e-9)
+            assert not bars
     assert axes.effect[-1, 0].get_xlabel() == "distance from TSS (kb), 5′→3′"
     assert axes.effect[-1, 1].get_xlabel() == "gene body, TSS to end (%)"
 
@@ -110,6 +117,15 @@ def test_browser_scales_signal_by_mark_and_effects_alike(attributed, browsed):
         highest = attributed[1, attributed.var["mark"] == mark].X.max()
         assert top.pop() == pytest.approx(1.06 * highest)
     assert {ax.get_ylim()[0] for ax in axes.signal.flat} == {0}
+
+
+def test_browsers_that_name_each_other_have_the_same_scales(attributed):
+    names = list(attributed.obs_names[[1, 2, 4]])  # the last has no attributions
+    apart, alike = ([pl.browser(attributed, name, alike=others) for name in names[:2]] for others in ((), names))
+    for axes in ("signal", "effect"):
+        limits = [[[ax.get_ylim() for ax in getattr(drawn, axes).flat] for drawn in both] for both in (apart, alike)]
+        assert limits[0][0] != limits[0][1]
+        assert limits[1][0] == limits[1][1]
 
 
 def test_browser_writes_names_sums_and_account(attributed, browsed):

@@ -6,6 +6,7 @@ from simplechrome_tk.get._latent import clusters, latent_correlations, nearest_g
 from simplechrome_tk.get._movement import movement, state_changes
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
 from simplechrome_tk.get._neighborhood import neighborhood
+from simplechrome_tk.get._neighbors import neighbors
 from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._region import region
 from simplechrome_tk.get._top_genes import top_genes
@@ -20,6 +21,7 @@ __all__ = [
     "nearest_genes",
     "neighbor_effects",
     "neighborhood",
+    "neighbors",
     "region",
     "region_effects",
     "state_changes",

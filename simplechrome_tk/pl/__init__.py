@@ -6,6 +6,7 @@ from simplechrome_tk.pl._check_attributions import check_attributions
 from simplechrome_tk.pl._compare import compare
 from simplechrome_tk.pl._curves import precision_recall, roc
 from simplechrome_tk.pl._dose_response import dose_response
+from simplechrome_tk.pl._edited import edited
 from simplechrome_tk.pl._effect_map import effect_map
 from simplechrome_tk.pl._expression import expression
 from simplechrome_tk.pl._gene import gene
@@ -17,6 +18,7 @@ from simplechrome_tk.pl._mark_effects import mark_effects
 from simplechrome_tk.pl._metrics import metrics
 from simplechrome_tk.pl._movement import movement, placement
 from simplechrome_tk.pl._neighbor_effects import neighbor_effects
+from simplechrome_tk.pl._perturb import perturb
 from simplechrome_tk.pl._profiles import mark_profiles
 from simplechrome_tk.pl._qc import qc
 from simplechrome_tk.pl._saturation import saturation
@@ -29,6 +31,7 @@ __all__ = [
     "check_attributions",
     "compare",
     "dose_response",
+    "edited",
     "effect_map",
     "expression",
     "gene",
@@ -43,6 +46,7 @@ __all__ = [
     "mixing",
     "movement",
     "neighbor_effects",
+    "perturb",
     "placement",
     "precision_recall",
     "qc",

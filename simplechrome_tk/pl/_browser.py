@@ -6,21 +6,23 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, StepPatch
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks, gene_row
 from simplechrome_tk.get._attribution import has_neighbors, record
-from simplechrome_tk.get._region import region as get_region
+from simplechrome_tk.get._region import values
 from simplechrome_tk.pl._browser_page import Page
 from simplechrome_tk.pl._gene import title
 from simplechrome_tk.pl._lane import Lane, lane
 from simplechrome_tk.pl._style import DOWN, UP, along, bounds, measure, signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import anndata as ad
+    import pandas as pd
     from matplotlib.axes import Axes
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,14 @@ class BrowserAxes(NamedTuple):
     genome: Axes | None
 
 
-def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: str | None = k.SIGNAL) -> BrowserAxes:
+def browser(
+    adata: ad.AnnData,
+    gene: str,
+    *,
+    key: str = k.ATTRIBUTION,
+    layer: str | None = k.SIGNAL,
+    alike: Sequence[str] = (),
+) -> BrowserAxes:
     """Draw a gene's marks as tracks, under each what its bins do, and beneath the gene among its neighbours.
 
     Tracks read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks and
@@ -60,6 +69,9 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
         Name of the attributions.
     layer
         Tracks to draw, as for :func:`simplechrome_tk.get.region`: ``"signal"``, the signal before normalisation.
+    alike
+        Other genes, or ids of the gene in other cell types, that the scales have room for too: figures of several that
+        name each other can be compared by eye.
 
     Returns
     -------
@@ -75,8 +87,8 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
     row = gene_row(adata, gene)
     table = blocks(adata)
     regions, marks = list(table["region"].unique()), list(table["mark"].unique())
-    tracks = {name: get_region(adata, name, layer=layer)[row] for name in regions}
-    effects = _effects(adata, row, key, regions)
+    tracks = _by_region(values(adata, layer)[row], table)
+    effects = _effects(adata, row, key, table)
     shown = lane(adata, row, key) if effects and has_neighbors(adata, key) else None
     page = Page(len(marks), len(regions), effects=bool(effects), shown=shown)
     signal_axes = page.rows(effect=False)
@@ -84,23 +96,22 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
     for column, region in enumerate(regions):
         edges, axis = bounds(adata, region), along(adata, region)
         for i in range(len(marks)):
-            signal_axes[i, column].stairs(tracks[region][i], edges, fill=True, color=_SIGNAL)
+            _steps(signal_axes[i, column], tracks[region][i], edges, _SIGNAL)
             if effects:
                 _bars(effect_axes[i, column], effects[region][i], edges)
-        for ax in [*signal_axes[:, column], *effect_axes[:, column]]:
-            _dress(ax, edges, marked=axis.marker is not None, named=column == 0)
         last = (effect_axes if effects else signal_axes)[-1, column]
+        for ax in [*signal_axes[:, column], *effect_axes[:, column]]:
+            _dress(ax, edges, marked=axis.marker is not None, left=column == 0, bottom=ax is last)
         last.set_xlabel(axis.label, fontsize="small")
-        last.locator_params(axis="x", nbins=6)
-        last.tick_params(axis="x", bottom=True, labelbottom=True, labelsize=_SMALL + 1)
+    scaled = [row, *(gene_row(adata, other) for other in alike)]
+    signal = values(adata, layer)[scaled]
     for i, mark in enumerate(marks):
         page.name(i, mark)
-        lowest, highest = _range([tracks[region][i] for region in regions])
-        _limit(signal_axes[i], lowest, highest)
+        _limit(signal_axes[i], *_range(signal[:, (adata.var[k.MARK] == mark).to_numpy()]))
     heading = title(adata, row)
     handles = [Patch(color=_SIGNAL, label=measure(adata, layer))]
     if effects:
-        lowest, highest = _range(list(effects.values()))
+        lowest, highest = _range(values(adata, key)[scaled])
         for axes in effect_axes:
             _limit(axes, lowest, highest)
         own = np.sum([panel.sum(axis=1, dtype=float) for panel in effects.values()], axis=0)
@@ -112,16 +123,24 @@ def browser(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, layer: st
     return BrowserAxes(signal_axes, effect_axes, genome)
 
 
-def _effects(adata: ad.AnnData, row: int, key: str, regions: list[str]) -> dict[str, np.ndarray]:
+def _by_region(columns: np.ndarray, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Fold the columns of a gene into marks by bins, region by region."""
+    return {
+        str(name): columns[part["start"].iloc[0] : part["stop"].iloc[-1]].reshape(len(part), -1)
+        for name, part in table.groupby("region", sort=False)
+    }
+
+
+def _effects(adata: ad.AnnData, row: int, key: str, table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Effects of the gene's bins by region, ``(n_marks, n_bins)``; empty where there are none."""
     if key == k.ATTRIBUTION and key not in adata.layers:
         return {}
     record(adata, key)
-    effects = {name: get_region(adata, name, layer=key)[row] for name in regions}
-    if any(np.isnan(panel).any() for panel in effects.values()):
+    effects = values(adata, key)[row]
+    if np.isnan(effects).any():
         logger.info("%s has no attributions %r: its tracks are drawn alone.", adata.obs_names[row], key)
         return {}
-    return effects
+    return _by_region(effects, table)
 
 
 def _account(record: Mapping[str, object], own: float, shown: Lane | None) -> str:
@@ -134,25 +153,39 @@ def _account(record: Mapping[str, object], own: float, shown: Lane | None) -> st
 
 
 def _bars(ax: Axes, effects: np.ndarray, edges: np.ndarray) -> None:
-    """One bar for each bin."""
-    ax.bar(edges[:-1], effects, np.diff(edges), align="edge", color=np.where(effects > 0, UP, DOWN), linewidth=0)
-    ax.axhline(0, color="0.75", linewidth=0.6, zorder=0)
+    """One bar for each bin: two outlines, which are drawn in a tenth of the time of a hundred bars."""
+    for heights, color in ((np.maximum(effects, 0), UP), (np.minimum(effects, 0), DOWN)):
+        _steps(ax, heights, edges, color)
+    ax.add_artist(Line2D([0, 1], [0, 0], transform=ax.get_yaxis_transform(), color="0.75", linewidth=0.6, zorder=0))
 
 
-def _dress(ax: Axes, edges: np.ndarray, *, marked: bool, named: bool) -> None:
-    """Draw all but the values."""
+def _steps(ax: Axes, heights: np.ndarray, edges: np.ndarray, color: str) -> None:
+    """Fill between heights and 0, as ``ax.stairs`` does; without looking for limits, which are set later."""
+    ax.add_artist(StepPatch(heights, edges, baseline=0, fill=True, color=color, linewidth=0))
+
+
+def _dress(ax: Axes, edges: np.ndarray, *, marked: bool, left: bool, bottom: bool) -> None:
+    """Draw all but the values, with ticks ``left`` and at the ``bottom`` where they are asked for."""
     ax.set_xlim(edges[0], edges[-1])
-    ax.tick_params(axis="x", bottom=False, labelbottom=False)
-    ax.tick_params(axis="y", left=named, labelleft=named, labelsize=_SMALL, length=2, pad=2)
+    if bottom:
+        ax.locator_params(axis="x", nbins=6)
+        ax.tick_params(axis="x", labelsize=_SMALL + 1)
+    else:
+        ax.xaxis.set_visible(False)
+    if left:
+        ax.tick_params(axis="y", labelsize=_SMALL, length=2, pad=2)
+    else:
+        ax.yaxis.set_visible(False)
     ax.spines[["right", "top"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("0.7")
     if marked:
-        ax.axvline(0, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
+        across = ax.get_xaxis_transform()
+        ax.add_artist(Line2D([0, 0], [0, 1], transform=across, color="0.5", linewidth=0.8, linestyle=":", zorder=0))
 
 
-def _range(panels: list[np.ndarray]) -> tuple[float, float]:
-    """Smallest and largest value, and 0."""
-    return min(0.0, *(float(panel.min()) for panel in panels)), max(0.0, *(float(panel.max()) for panel in panels))
+def _range(heights: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest value, and 0; NaN, of genes without attributions, does not count."""
+    return min(0.0, float(np.nanmin(heights))), max(0.0, float(np.nanmax(heights)))
 
 
 def _limit(axes: np.ndarray, lowest: float, highest: float) -> None:
@@ -161,4 +194,5 @@ def _limit(axes: np.ndarray, lowest: float, highest: float) -> None:
     ticks = [tick for tick in (lowest, highest) if tick]
     for ax in axes:
         ax.set_ylim(lowest - room * (lowest < 0), highest + room)
-        ax.set_yticks(ticks, [f"{tick:.2g}".replace("-", "−") for tick in ticks])
+        if ax.yaxis.get_visible():
+            ax.set_yticks(ticks, [f"{tick:.2g}".replace("-", "−") for tick in ticks])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import seaborn as sns
 
 from simplechrome_tk import _keys as k
@@ -23,7 +24,12 @@ _MOST_LINES = 8
 
 
 def dose_response(
-    table: pd.DataFrame, *, value: str = "probability", groupby: str | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    value: str = "probability",
+    groupby: str | None = None,
+    dose: float | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw predictions against the dose of a mark: genes as lines, or the median of groups with their middle half.
 
@@ -36,6 +42,8 @@ def dose_response(
         ``"probability"``, ``"log_odds"`` or ``"expression"``.
     groupby
         Column of the table. ``None`` draws up to eight genes one by one, and more of them as one group.
+    dose
+        Dose to mark with a diamond on each line, between two doses of the table or at one.
     ax
         Axes to draw on; ``None`` makes new ones.
 
@@ -77,10 +85,13 @@ def dose_response(
         members = part["gene"].nunique()
         label = str(name) if one_by_one else f"{members:,} genes" if groupby is None else f"{name} ({members:,} genes)"
         ax.plot(spread.index, spread[0.5], color=color[str(name)], marker="o", markersize=3.5, label=label)
+        if dose is not None:
+            at = float(np.interp(dose, spread.index, spread[0.5]))
+            ax.plot([dose], [at], color=color[str(name)], marker="D", markersize=8, markeredgecolor="black")
         if members > 1:
             ax.fill_between(spread.index, spread[0.25], spread[0.75], color=color[str(name)], alpha=0.2, linewidth=0)
     ax.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
-    what = "signal of the mark" if len(marks) > 1 else f"{marks[0]} signal"
+    what = "signal of the mark" if len(marks) > 1 else f"signal of {marks[0]}"
     ax.set(xlabel=f"{what} (times measured)", ylabel=_NAMES.get(value, value))
     if value == "probability":
         ax.set_ylim(-0.02, 1.02)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from scipy.optimize import isotonic_regression
 
 from simplechrome_tk import _keys as k
@@ -160,7 +162,7 @@ def draw_lane(
     at = spread(np.array([genes[i].tss for i in order]), low, high, _LABEL_EVERY * inch)
     for x, i in zip(at, order, strict=True):
         gene = genes[i]
-        ax.plot(
+        leader = Line2D(
             [gene.tss, gene.tss, x, x],
             [top - tier * (where[i] + 0.5), bottom - 0.1 * gap, bottom - 0.8 * gap, bottom - gap],
             color=_INK if i == 0 else _LEADER,
@@ -168,6 +170,7 @@ def draw_lane(
             solid_joinstyle="round",
             zorder=1,
         )
+        ax.add_artist(leader)
         ax.text(
             x,
             bottom - 1.1 * gap,
@@ -189,13 +192,14 @@ def draw_lane(
 def _body(ax: Axes, gene: LaneGene, middle: float, height: float, color: ColorType) -> None:
     """Draw the body as a bar, joined to a TSS outside it, with an arrow head at the gene's end."""
     reach = [min(gene.left, gene.tss), max(gene.right, gene.tss)]
-    ax.plot(reach, [middle, middle], color=_EDGE, linewidth=0.8, zorder=2)
-    width = gene.right - gene.left
-    ax.barh(middle, width, height, left=gene.left, color=color, edgecolor=_EDGE, linewidth=0.6, zorder=3)
     tip = {1: gene.right, -1: gene.left, 0: gene.tss}[gene.direction]
     marker = {1: ">", -1: "<", 0: "o"}[gene.direction]
-    size = (72 * _ARROW) ** 2
-    ax.scatter([tip], [middle], marker=marker, s=size, color=[color], edgecolor=_EDGE, linewidth=0.6, zorder=4)
+    corner, width = (gene.left, middle - height / 2), gene.right - gene.left
+    head = Line2D([tip], [middle], marker=marker, markersize=72 * _ARROW, color=color, linewidth=0, zorder=4)
+    head.set(markeredgecolor=_EDGE, markeredgewidth=0.6)
+    ax.add_artist(Line2D(reach, [middle, middle], color=_EDGE, linewidth=0.8, zorder=2))
+    ax.add_artist(Rectangle(corner, width, height, facecolor=color, edgecolor=_EDGE, linewidth=0.6, zorder=3))
+    ax.add_artist(head)
 
 
 def remarks(shown: Lane, width: float) -> list[str]:

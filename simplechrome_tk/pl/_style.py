@@ -104,7 +104,8 @@ def effect_color(effect: float) -> str:
 
 
 def signed(effect: float) -> str:
-    """Write an effect with its sign and two decimals, three below 0.1, four below 0.0005."""
+    """Write an effect with its sign and two decimals, three below 0.1, four below 0.0005; 0 where those are 0."""
     size = abs(effect)
     digits = 2 if size >= 0.0995 else 3 if size >= 0.0005 else 4
-    return f"{effect:+.{digits}f}".replace("-", "−") if effect else "0"
+    text = f"{effect:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else "0"

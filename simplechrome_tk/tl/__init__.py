@@ -1,5 +1,6 @@
 """Tools: attribute, perturb, explore the latent space, evaluate, compare, fit baselines, audit labels."""
 
+from simplechrome_tk.tl._apply_edits import apply_edits
 from simplechrome_tk.tl._attribute import attribute
 from simplechrome_tk.tl._attribute_neighbors import attribute_neighbors
 from simplechrome_tk.tl._audit import LabelAudit, above_as_text, audit_labels, text_label_shares
@@ -42,6 +43,7 @@ __all__ = [
     "LabelAudit",
     "NetworkBaseline",
     "above_as_text",
+    "apply_edits",
     "attentivechrome",
     "attribute",
     "attribute_neighbors",

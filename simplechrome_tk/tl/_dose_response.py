@@ -10,7 +10,7 @@ import pandas as pd
 
 from simplechrome_tk._require import gene_rows
 from simplechrome_tk.tl._edit import GENE, Edit
-from simplechrome_tk.tl._perturb import answer, bench_of, chunks, unchanged, who
+from simplechrome_tk.tl._perturb import EXPRESSION, LOG_ODDS, PROBABILITY, answer, bench_of, chunks, unchanged, who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ALL_MARKS = "all marks"
+_VALUES = (PROBABILITY, LOG_ODDS, EXPRESSION)
 _DOSES = tuple(float(dose) for dose in np.linspace(0, 2, 9))
 
 
 def dose_response(
     model: SimpleChrome,
     adata: ad.AnnData,
-    mark: str,
+    mark: str | None,
     *,
     doses: Sequence[float] | np.ndarray = _DOSES,
     genes: str | Sequence[str] | np.ndarray | pd.Series | None = None,
@@ -35,6 +37,7 @@ def dose_response(
     start: float | None = None,
     end: float | None = None,
     of: str = GENE,
+    edits: Edit | Sequence[Edit] = (),
     progress: bool = True,
 ) -> pd.DataFrame:
     """Predict genes with a mark scaled to each of several doses.
@@ -44,18 +47,21 @@ def dose_response(
     model, adata, genes, progress
         As for :func:`simplechrome_tk.tl.perturb`.
     mark
-        Mark to scale.
+        Mark to scale; ``None`` scales every mark together.
     doses
         Factors of the signal, at least 0; 1 is what was measured. 0 to 2 in nine steps by default.
     region, start, end, of
         Where the mark is scaled, as for :class:`simplechrome_tk.tl.Edit`.
+    edits
+        Made before, at every dose alike: what a mark does where others have been changed.
 
     Returns
     -------
     pandas.DataFrame
-        One row per gene and dose, doses in the order given: ``gene`` (id), ``symbol``, ``mark``, ``dose``,
-        ``probability`` of being high and its ``log_odds``, ``expression`` (``log10(expression + 0.1)``), those that the
-        model's task covers. Genes without the mark have a flat curve; they are counted in the log.
+        One row per gene and dose, doses in the order given: ``gene`` (id), ``symbol``, ``mark`` (``"all marks"`` where
+        it was ``None``), ``dose``, ``probability`` of being high and its ``log_odds``, ``expression``
+        (``log10(expression + 0.1)``), those that the model's task covers. Genes without the mark have a flat curve;
+        they are counted in the log.
 
     Raises
     ------
@@ -66,19 +72,21 @@ def dose_response(
     if factors.ndim > 1 or not len(factors):
         msg = f"doses has shape {factors.shape}; expected one factor or more, such as [0, 0.5, 1]."
         raise ValueError(msg)
-    edits = [Edit.scale(float(dose), mark=mark, region=region, start=start, end=end, of=of) for dose in factors]
+    before = [edits] if isinstance(edits, Edit) else list(edits)
+    scalings = [Edit.scale(float(dose), mark=mark, region=region, start=start, end=end, of=of) for dose in factors]
     bench = bench_of(model, adata)
-    bench.check(edits)
+    bench.check([*before, *scalings])
     rows = gene_rows(adata, genes)
+    name = _ALL_MARKS if mark is None else mark
     parts, flat = [], 0
-    removal = Edit.remove(mark=mark, region=region, start=start, end=end, of=of)
+    there, gone = (Edit.scale(dose, mark=mark, region=region, start=start, end=end, of=of) for dose in (1.0, 0.0))
     for places in chunks(bench, rows, progress=progress):
         chunk = rows[places]
-        flat += unchanged(*bench.scene(chunk, [removal]))
-        for edit in edits:
-            answers = answer(model, bench, bench.scene(chunk, [edit])[1])
-            table = who(adata, chunk).assign(mark=mark, dose=edit.value)
-            parts.append(pd.concat([table, answers], axis=1).set_index(places))
+        flat += unchanged(*(bench.scene(chunk, [*before, edit])[1] for edit in (there, gone)))
+        for scaling in scalings:
+            answers = answer(model, bench, bench.scene(chunk, [*before, scaling])[1])
+            table = who(adata, chunk).assign(mark=name, dose=scaling.value)
+            parts.append(pd.concat([table, answers.filter(_VALUES)], axis=1).set_index(places))
     if flat:
-        logger.info("%d of %d genes have no %s there: their curves are flat.", flat, len(rows), mark)
+        logger.info("%d of %d genes have no %s there: their curves are flat.", flat, len(rows), name)
     return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)

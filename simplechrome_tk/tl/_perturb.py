@@ -79,7 +79,10 @@ def perturb(
         One row per gene, in the order asked for: ``gene`` (id), ``symbol``, ``probability_before``,
         ``probability_after``, ``log_odds_change`` (of being high, natural logarithm, calibrated as the probability is),
         ``expression_before``, ``expression_after`` and ``expression_change`` (``log10(expression + 0.1)``), those that
-        the model's task covers.
+        the model's task covers; then their intervals, as :meth:`simplechrome_tk.SimpleChrome.predict` gives them:
+        ``probability_low_before``, ``probability_high_before``, ``probability_low_after``, ``probability_high_after``,
+        and those of ``expression``. The intervals were learnt from genes as they are. Around an edited gene they say
+        how genes that are predicted alike were measured; such edited chromatin was never measured.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def perturb(
             answers.append(answer(model, bench, scene).set_index(places))
     if same:
         logger.info("The edits change no mark of %d of %d genes: nothing is there to change.", same, len(rows))
-    old, new = (pd.concat(answers).sort_index() for answers in (before, after))
+    old, new = (pd.concat(parts).sort_index() for parts in (before, after))
     table = who(adata, rows)
     if LOG_ODDS in old:
         table["probability_before"], table["probability_after"] = old[PROBABILITY].array, new[PROBABILITY].array
@@ -126,6 +129,10 @@ def perturb(
     if EXPRESSION in old:
         table["expression_before"], table["expression_after"] = old[EXPRESSION].array, new[EXPRESSION].array
         table["expression_change"] = (new[EXPRESSION] - old[EXPRESSION]).array
+    for value in (name for name in (PROBABILITY, EXPRESSION) if name in old):
+        for when, answers in (("before", old), ("after", new)):
+            for bound in ("low", "high"):
+                table[f"{value}_{bound}_{when}"] = answers[f"{value}_{bound}"].array
     return table
 
 
@@ -201,10 +208,9 @@ def bench_of(model: object, adata: ad.AnnData) -> Bench:
 
 
 def answer(model: SimpleChrome, bench: Bench, scene: Scene) -> pd.DataFrame:
-    """Predict the genes of a scene: ``log_odds`` and ``probability``, ``expression``, those that the task covers."""
+    """Predict the genes of a scene: the columns of ``model.predict`` and ``log_odds``, those that the task covers."""
     columns = model._answer(bench.adata_of(scene, named=False))
-    kept = [name for name in (PROBABILITY, LOG_ODDS, EXPRESSION) if name in columns]
-    return pd.DataFrame({name: columns[name][: len(scene.genes.rows)] for name in kept})
+    return pd.DataFrame({name: values[: len(scene.genes.rows)] for name, values in columns.items()})
 
 
 def unchanged(before: Scene, after: Scene) -> int:

@@ -1,5 +1,6 @@
 """Look, touch, understand: widgets for JupyterLab, which call ``tl``, ``pl`` and ``get`` and hold no science."""
 
 from simplechrome_tk.widgets._explorer import Explorer
+from simplechrome_tk.widgets._gene_browser import GeneBrowser
 
-__all__ = ["Explorer"]
+__all__ = ["Explorer", "GeneBrowser"]

@@ -58,6 +58,7 @@ def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
 def color(values: pd.Series) -> Color:
     """Choose colours that the colour-blind can tell apart; what is not known is grey."""
     if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.cat.remove_unused_categories()
         names = values.cat.categories.astype(str)
         values = values.cat.rename_categories(dict(zip(values.cat.categories, names, strict=True)))
         palette = colors(list(names))

@@ -21,6 +21,8 @@ from simplechrome_tk.widgets._gene_picker import GenePicker
 from simplechrome_tk.widgets._panel import Panel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import anndata as ad
     import pandas as pd
     from matplotlib.figure import Figure
@@ -128,7 +130,9 @@ class Explorer(Panel):
         )
         self._color_by.observe(self._recolor, names="value")
         self._group.observe(self._select_group, names="value")
-        self._find.observe(self._select_found, names="value")
+        self._find.observe(
+            lambda _: self._do("find", "Looking for the gene", self._look, self._take_found), names="value"
+        )
         take.on_click(lambda _: self._do("find", "Looking for genes", self._written, self._select))
         self._genes.observe(lambda change: self._turn_to(change["new"]), names="value")
 
@@ -187,12 +191,17 @@ class Explorer(Panel):
         if change["new"]:
             self._select(np.flatnonzero(self._colors[self._color_by.value].values == change["new"]))
 
-    def _select_found(self, _: Any) -> None:
-        """Select the gene that is named in full; where none begins so, say which are close."""
-        if self._find.row is not None:
-            self._select(np.array([self._find.row]))
-        elif self._find.value.strip() and not self._find.options:
-            self._do("find", "Looking for the gene", self._find.require, lambda row: self._select(np.array([row])))
+    def _search(self, work: Callable[[], np.ndarray | None]) -> None:
+        self._do("search", "Looking for genes", work, self._take_found)
+
+    def _look(self) -> np.ndarray | None:
+        """Return the gene that is named in full, nothing while one is being typed; raise where none begins so."""
+        typing = self._find.row is None and (self._find.options or not self._find.value.strip())
+        return None if typing else np.array([self._find.require()])
+
+    def _take_found(self, rows: np.ndarray | None) -> None:
+        if rows is not None:
+            self._select(rows)
 
     def _written(self) -> np.ndarray:
         return gene_rows(self._adata, re.split(r"[\s,;]+", self._symbols.value.strip(" \n\t,;")))
@@ -215,7 +224,7 @@ class Explorer(Panel):
         self._symbols.value = " ".join(self._names[rows])
         listed = rows[:_MOST_NAMES]
         self._genes.options = list(zip(self._names[listed], self._adata.obs_names[listed], strict=True))
-        self._genes.value = self._adata.obs_names[rows[0]] if len(rows) else None
+        self.gene = self._genes.value = self._adata.obs_names[rows[0]] if len(rows) else None
         for pane, draw, shown in (
             ("profile", panes.profile, self._profile),
             ("expression", panes.expression, self._expression),
@@ -231,11 +240,11 @@ class Explorer(Panel):
         self._do("table", "Drawing the selected genes", page, partial(setattr, self._table, "value"))
 
     def _show_gene(self, _: Any) -> None:
-        if self.gene is None:
-            return
-        row = int(self._adata.obs_names.get_loc(self.gene))
-        page = partial(gene_page, self._adata, self._model, row)
-        self._do("gene", f"Attributing {self._names[row]}", page, partial(setattr, self._page, "value"))
+        what, page = "Clearing", lambda: _NOTHING
+        if self.gene is not None:
+            row = int(self._adata.obs_names.get_loc(self.gene))
+            what, page = f"Attributing {self._names[row]}", partial(gene_page, self._adata, self._model, row)
+        self._do("gene", what, page, partial(setattr, self._page, "value"))
 
     def figure(self) -> Figure:
         """Draw the map with matplotlib, coloured as it is, the selected genes circled.

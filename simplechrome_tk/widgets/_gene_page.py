@@ -38,16 +38,18 @@ class GenePage(NamedTuple):
 
     data: ad.AnnData
     gene: str
+    alike: tuple[str, ...]
+    """The gene in other cell types, drawn on the same scales."""
     note: str
     """Where the attributions are from, in words."""
 
 
-def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: int | Sequence[int]) -> list[GenePage]:
-    """Gather what is drawn of genes, with attributions: those of ``adata`` where it has them, else computed.
+def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]) -> list[GenePage]:
+    """Gather what is drawn of a gene in one cell type or several, with attributions.
 
-    ``adata`` and ``model`` stay as they are.
+    These are those of ``adata`` where it has them, else they are computed. ``adata`` and ``model`` stay as they are.
     """
-    ids = adata.obs_names[[rows] if isinstance(rows, int) else list(rows)].to_numpy(str)
+    ids = adata.obs_names[list(rows)].to_numpy(str)
     if model is not None:
         data = tl.explain(model, adata, ids)
         note = _note(data.uns[k.ATTRIBUTION], len(ids))
@@ -55,12 +57,12 @@ def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: int | Sequenc
         graph = adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key") or None
         data = get.neighborhood(adata, ids, neighbors_key=graph)
         note = "Effects are those in the AnnData, where it has any; without a model none are computed."
-    return [GenePage(data, gene, note) for gene in ids]
+    return [GenePage(data, gene, tuple(ids), note) for gene in ids]
 
 
 def draw_gene(page: GenePage) -> Figure:
     """Draw a gene; return the figure."""
-    return pl.browser(page.data, page.gene).signal[0, 0].figure
+    return pl.browser(page.data, page.gene, alike=page.alike).signal[0, 0].figure
 
 
 def show_gene(page: GenePage) -> str:
@@ -72,7 +74,7 @@ def show_gene(page: GenePage) -> str:
 
 def gene_page(adata: ad.AnnData, model: SimpleChrome | None, row: int) -> str:
     """Return tracks, attributions and neighbours of the gene in ``row`` as HTML."""
-    return show_gene(read_gene(adata, model, row)[0])
+    return show_gene(read_gene(adata, model, [row])[0])
 
 
 def _note(record: Mapping[str, object], n_genes: int) -> str:

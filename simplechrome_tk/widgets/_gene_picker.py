@@ -34,7 +34,7 @@ class GenePicker(ipywidgets.Combobox):
         """What each gene is offered as, ``(n_genes,)``."""
         self._upper = np.char.upper(self.names)
         self._order = np.argsort(self._upper)
-        settings = {"placeholder": "gene, such as " + self.names[0], "continuous_update": True} | settings
+        settings = {"placeholder": f"gene, such as {self.names[0]}", "continuous_update": True} | settings
         super().__init__(ensure_option=False, **settings)
         self.observe(self._typed, names="value")
 
@@ -44,7 +44,7 @@ class GenePicker(ipywidgets.Combobox):
         ordered = self._upper[self._order]
         first = np.searchsorted(ordered, typed)
         offered = [row for row in self._order[first : first + _OFFERED] if self._upper[row].startswith(typed)]
-        self.options = tuple(self.names[offered]) if typed else ()
+        self.options = tuple(self.names[offered].tolist()) if typed else ()
         named = np.flatnonzero(self._upper == typed)
         self.row = int(named[0]) if len(named) == 1 else self._by_id(change["new"].strip())
 

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import count
 from threading import Lock
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
@@ -49,12 +50,13 @@ class Panel(ipywidgets.VBox):
     """Base of the widgets: their content under a line that says what goes on.
 
     Handlers on the kernel's main thread hand work to :meth:`_do`, so that the kernel stays free, newer requests replace
-    older ones that wait, and an error becomes a sentence in the widget. Where widgets do not run, such as on a web
-    page, a picture of :meth:`figure` is shown in their place.
+    older ones that wait, and an error becomes a sentence in the widget. Work is done in one thread, in the order asked
+    for; what must not wait for slow work names another. Where widgets do not run, such as on a web page, a picture of
+    :meth:`figure` is shown in their place.
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=type(self).__name__)
+        self._threads: dict[str, ThreadPoolExecutor] = {}
         self._state = Lock()
         self._numbers = count()
         self._asked: dict[str, int] = {}
@@ -74,54 +76,75 @@ class Panel(ipywidgets.VBox):
         """Draw what the widget shows with matplotlib, for a page, a paper, or where widgets do not run."""
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until all that was asked for is shown, at most ``timeout`` seconds."""
-        wait(list(self._futures.values()), timeout=timeout)
+        """Wait until all that was asked for, and what that asks for in turn, is shown, at most ``timeout`` seconds."""
+        end = None if timeout is None else monotonic() + timeout
+        while pending := [future for future in list(self._futures.values()) if not future.done()]:
+            wait(pending, timeout=None if end is None else end - monotonic())
+            if end is not None and monotonic() >= end:
+                return
 
     def close(self) -> None:
-        """Take the widget from the page and end its thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Take the widget from the page and end its threads."""
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
         super().close()
 
-    def _do(self, pane: str, what: str, work: Callable[[], Result], show: Callable[[Result], None]) -> None:
-        """Compute ``work()`` in the widget's thread and hand the result to ``show``, unless the pane was asked anew.
+    def _do(
+        self,
+        pane: str,
+        what: str,
+        work: Callable[[], Result],
+        show: Callable[[Result], None],
+        *,
+        thread: str = "",
+        settle: float = 0,
+    ) -> None:
+        """Compute ``work()`` in a thread and hand the result to ``show``, unless the pane was asked anew.
 
         ``what`` says what is being done, until it is; what ``work`` or ``show`` raises is said in its place, until the
-        pane is asked again.
+        pane is asked again. Work that a newer request is likely to replace, such as a picture while a slider is
+        dragged, begins after ``settle`` seconds in a thread of its own.
         """
+
+        def run() -> None:
+            error = None
+            try:
+                if self._asked[pane] == number:
+                    sleep(settle)
+                if self._asked[pane] == number:
+                    result = work()
+                    if self._asked[pane] == number:
+                        show(result)
+            except Exception as problem:
+                error = problem
+                logger.debug("%s: %s failed.", type(self).__name__, pane, exc_info=True)
+            self._done(pane, number, error)
+
         with self._state:
             number = self._asked[pane] = next(self._numbers)
             self._busy[pane] = what
             self._wrong.pop(pane, None)
+            if thread not in self._threads:
+                self._threads[thread] = ThreadPoolExecutor(1, thread_name_prefix=f"{type(self).__name__} {thread}")
+            self._futures[pane] = self._threads[thread].submit(run)
         self._report()
 
-        def run() -> None:
-            if self._asked[pane] == number:
-                result = work()
-                if self._asked[pane] == number:
-                    show(result)
-
-        self._futures[pane] = self._thread.submit(run)
-        self._futures[pane].add_done_callback(lambda future: self._done(pane, number, future))
-
-    def _done(self, pane: str, number: int, future: Future[None]) -> None:
-        error = None if future.cancelled() else future.exception()
+    def _done(self, pane: str, number: int, error: Exception | None) -> None:
         with self._state:
             if self._asked[pane] != number:
                 return
             self._busy.pop(pane, None)
             if error is not None:
                 self._wrong[pane] = str(error) or type(error).__name__
-        if error is not None:
-            logger.debug("%s: %s failed.", type(self).__name__, pane, exc_info=error)
         self._report()
 
     def _report(self) -> None:
         """Say what is being done and what went wrong, also to screen readers."""
-        with self._state:
+        with self._state:  # until it is sent: of two threads the later must have the last word
             busy, wrong = list(dict.fromkeys(self._busy.values())), list(dict.fromkeys(self._wrong.values()))
-        lines = [f'<div role="status">{html.escape(", ".join(busy))} …</div>' if busy else ""]
-        lines += [f'<div role="alert" class="sct-error">{html.escape(sentence)}</div>' for sentence in wrong]
-        self._status.value = f'<div class="sct-status">{"".join(lines)}</div>'
+            lines = [f'<div role="status">{html.escape(", ".join(busy))} …</div>' if busy else ""]
+            lines += [f'<div role="alert" class="sct-error">{html.escape(sentence)}</div>' for sentence in wrong]
+            self._status.value = f'<div class="sct-status">{"".join(lines)}</div>'
 
     def _repr_mimebundle_(self, **settings: Any) -> Any:
         bundle = super()._repr_mimebundle_(**settings)

@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap, Normalize
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import pl
-from simplechrome_tk._require import symbols
+from simplechrome_tk._require import cell_types, symbols
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import unit
 from simplechrome_tk.widgets._panel import picture
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GROUP = "genes"
 SELECTED, OTHERS = "selected", "other genes"
 _MOST_ROWS = 200
-_TOLD = (k.CELL_TYPE, k.CHROM, k.LABEL, k.STATE, k.LEIDEN)
+_TOLD = (k.CHROM, k.LABEL, k.STATE, k.LEIDEN)
 
 
 def said(sentence: str) -> str:
@@ -67,7 +67,8 @@ def gene_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | No
     """Return what is known of genes, the probability of high and ``log10(expression + 0.1)`` predicted; by id."""
     obs = adata.obs.iloc[rows]
     table = pd.DataFrame({k.SYMBOL: symbols(adata)[rows]}, index=obs.index)
-    table = table.join(obs[[name for name in _TOLD if name in obs]])
+    several = [k.CELL_TYPE] if cell_types(adata).nunique() > 1 else []
+    table = table.join(obs[[name for name in (*several, *_TOLD) if name in obs]])
     if k.EXPRESSION in obs:
         table[f"expression {unit(adata, k.EXPRESSION)}".rstrip()] = obs[k.EXPRESSION]
     if predicted is not None:

@@ -1,0 +1,98 @@
+"""What is predicted of a gene and what was measured, cell type by cell type, as a table."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk import get
+from simplechrome_tk._require import cell_types
+from simplechrome_tk.pl._style import unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anndata as ad
+
+    from simplechrome_tk.model import SimpleChrome
+
+_SPLITS = {
+    "train": "seen in training",
+    "valid": "seen in training (validation: chose the epoch and the intervals)",
+    "test": "held out",
+}
+
+
+def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]) -> pd.DataFrame:
+    """Return one row for each cell type, in words, with the columns that are known."""
+    key = None if model is None else model.settings.neighbors_key
+    small = get.neighborhood(adata, adata.obs_names[list(rows)].to_numpy(str), neighbors_key=key)
+    obs = small.obs.iloc[: len(rows)]
+    names = (k.EXPRESSION, k.LABEL, k.SPLIT)
+    if model is not None:
+        names = (model.settings.expression_key, model.settings.label_key, model.settings.split_key)
+    measured, label, split = (obs[name] if name in obs else None for name in names)
+    of = unit(adata, k.EXPRESSION)
+    table = pd.DataFrame(index=obs.index)
+    if k.CELL_TYPE in obs:
+        table["cell type"] = cell_types(small)[: len(rows)]
+    if measured is not None:
+        table["measured"] = [_amount(value, of) for value in measured]
+    if label is not None:
+        table["label"] = label.astype(object).where(label.notna(), "unknown").astype(str)
+    if model is not None:
+        predicted = model.predict(small).iloc[: len(rows)]
+        if "expression" in predicted:
+            amounts = predicted[["expression", "expression_low", "expression_high"]].to_numpy(float)
+            amounts = np.maximum(10**amounts - 0.1, 0)
+            table["predicted (90 % of genes within)"] = [_interval(row, of) for row in amounts]
+            if measured is not None:
+                table["measured lies"] = [
+                    _side(value, low, high) for value, (_, low, high) in zip(measured, amounts, strict=True)
+                ]
+        if "probability" in predicted:
+            chances = predicted[["probability", "probability_low", "probability_high"]].to_numpy(float)
+            table["probability of high (interval)"] = [_chance(row) for row in chances]
+    if split is not None:
+        table["this gene was"] = [_SPLITS.get(str(name), str(name)) for name in split]
+    return table
+
+
+def table_html(table: pd.DataFrame) -> str:
+    """Return a table as HTML that a screen reader reads row by row."""
+    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in table)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>"
+        for row in table.itertuples(index=False)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _amount(value: float, of: str) -> str:
+    if np.isnan(value):
+        return "unknown"
+    return f"{_digits(value)} {of}".rstrip()
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.2f}"
+
+
+def _interval(amounts: np.ndarray, of: str) -> str:
+    value, low, high = amounts
+    return _amount(value, of) + ("" if np.isnan(low) else f" ({_digits(low)} to {_digits(high)})")
+
+
+def _chance(chances: np.ndarray) -> str:
+    value, low, high = chances
+    return f"{value:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})")
+
+
+def _side(value: float, low: float, high: float) -> str:
+    if np.isnan([value, low]).any():
+        return "unknown"
+    return "below" if value < low else "above" if value > high else "within"

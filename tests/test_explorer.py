@@ -1,0 +1,214 @@
+"""The map of all genes, and what is shown of those selected."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import simplechrome_tk as sct
+from simplechrome_tk.widgets._colors import color, quantities
+
+
+@pytest.fixture(scope="module")
+def genes():
+    adata = sct.datasets.simulate(300)
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata)
+    sct.pp.tss_neighbors(adata, 3)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def model(genes):
+    model = sct.SimpleChrome(genes, n_latent=4, neighbors_key="tss")
+    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    return model
+
+
+@pytest.fixture
+def adata(genes, model):
+    adata = genes.copy()
+    rng = np.random.default_rng(0)
+    adata.obsm["X_umap"] = rng.normal(size=(adata.n_obs, 2)).astype(np.float32)
+    adata.obs["leiden"] = pd.Categorical(rng.choice(["0", "1", "2"], adata.n_obs))
+    return adata
+
+
+def lasso(explorer, rows):
+    """Do what the map does when genes are selected on it."""
+    explorer._map._scatter.widget.selection = np.asarray(rows, dtype="uint32")
+    explorer.wait()
+
+
+def panes(explorer):
+    return {name: getattr(explorer, f"_{name}").value for name in ("profile", "expression", "table", "page")}
+
+
+def csv_of(explorer):
+    link = re.search(r'href="data:text/csv;base64,([^"]+)"', explorer._table.value)
+    return pd.read_csv(io.BytesIO(base64.b64decode(link[1])), index_col=0)
+
+
+def test_selecting_on_the_map_updates_every_pane(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    explorer.wait()
+    before = panes(explorer)
+    assert all("No gene is selected" in pane for pane in before.values())
+    lasso(explorer, [7, 3, 5])
+    assert explorer.selected == adata.obs_names[[3, 5, 7]].tolist()
+    first = panes(explorer)
+    for name in ("profile", "expression", "page"):
+        assert first[name].startswith("<img alt="), name
+    table = csv_of(explorer)
+    assert table.index.tolist() == explorer.selected
+    np.testing.assert_allclose(table["P(high)"], model.predict().loc[explorer.selected, "probability"])
+    lasso(explorer, [20, 21])
+    assert all(first[name] != pane for name, pane in panes(explorer).items())
+    assert explorer.gene == adata.obs_names[20]
+    lasso(explorer, [])
+    assert panes(explorer) == before
+    assert not plt.get_fignums()
+
+
+def test_selected_is_a_list_that_can_be_set(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    explorer.selected = [adata.obs["symbol"].iloc[9], adata.obs_names[2]]
+    explorer.wait()
+    assert explorer.selected == adata.obs_names[[2, 9]].tolist()
+    assert explorer._map._scatter.selection().tolist() == [2, 9]
+    with pytest.raises(ValueError, match="no gene 'nobody' among 300"):
+        explorer.selected = ["nobody"]
+    assert explorer.selected == adata.obs_names[[2, 9]].tolist()
+
+
+def test_genes_are_found_by_symbol(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    symbol = adata.obs["symbol"].iloc[12]
+    explorer._find.value = symbol.lower()
+    explorer.wait()
+    assert explorer.selected == [adata.obs_names[12]]
+    explorer._find.value = symbol + "X"
+    explorer.wait()
+    assert f"no gene &#x27;{symbol}X&#x27; among 300: did you mean" in explorer._status.value
+    explorer._find.value = adata.obs["symbol"].iloc[13]
+    explorer.wait()
+    assert explorer.selected == [adata.obs_names[13]]
+    assert "no gene" not in explorer._status.value
+
+
+def test_written_symbols_are_selected(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    explorer._symbols.value = f" {adata.obs['symbol'].iloc[4]},\n{adata.obs_names[1]} "
+    explorer._search(explorer._written)
+    explorer.wait()
+    assert explorer.selected == adata.obs_names[[1, 4]].tolist()
+
+
+def test_groups_are_selected_by_keyboard(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    explorer._color_by.value = "leiden"
+    explorer._group.value = "1"
+    explorer.wait()
+    assert explorer.selected == adata.obs_names[adata.obs["leiden"] == "1"].tolist()
+
+
+def test_selection_survives_new_colours(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    lasso(explorer, [3, 5])
+    explorer._color_by.value = "leiden"
+    explorer.wait()
+    lasso(explorer, [])  # the map's own report on being drawn anew
+    assert explorer.selected == adata.obs_names[[3, 5]].tolist()
+    lasso(explorer, [])
+    assert explorer.selected == []
+
+
+@pytest.mark.parametrize("name", ["log10(RPKM + 0.1)", "label", "chrom", "H3K4me3:tss (mean log signal)"])
+def test_map_is_coloured_by_what_differs(adata, name):
+    adata.uns["units"] = {"expression": "RPKM", "signal": "signal"}
+    explorer = sct.widgets.Explorer(adata)
+    explorer._color_by.value = name
+    explorer.wait()
+    assert explorer._map._scatter.color()["by"] == name
+    assert len(explorer.figure().axes) >= 1
+
+
+def test_missing_values_are_grey(adata):
+    adata.obs.loc[adata.obs_names[:5], "expression"] = np.nan
+    adata.obs.loc[adata.obs_names[:5], "label"] = None
+    found = quantities(adata)
+    measured = color(next(iter(found.values())))
+    assert measured.values.notna().all()
+    assert (measured.values[:5] == measured.ends[0]).all()
+    assert (measured.values[5:] > measured.ends[0]).all()
+    grey = measured.palette[0]
+    label = color(found["label"])
+    assert (label.values[:5] == "unknown").all()
+    assert label.palette["unknown"] == grey
+
+
+def test_genes_without_expression_are_told(adata, model):
+    adata.obs.loc[adata.obs_names[:5], "expression"] = np.nan
+    explorer = sct.widgets.Explorer(adata, model)
+    lasso(explorer, [0, 1, 8])
+    assert "2 selected genes without a measured expression" in explorer._expression.value
+    lasso(explorer, [0, 1])
+    assert "No selected gene has a measured expression" in explorer._expression.value
+    assert 'role="alert"' not in explorer._status.value
+
+
+def test_without_a_map_a_button_computes_it(genes, model):
+    adata = genes.copy()
+    explorer = sct.widgets.Explorer(adata, model)
+    words, button = explorer._place.children
+    assert "sct.tl.embed(adata, model)" in words.value
+    assert "image/png" not in explorer._repr_mimebundle_()
+    explorer.selected = adata.obs_names[:3].tolist()
+    button.click()
+    explorer.wait()
+    assert "X_umap" in adata.obsm
+    assert "leiden" in explorer._color_by.options
+    assert explorer._map._scatter.selection().tolist() == [0, 1, 2]
+    assert "sct.tl.embed" in sct.widgets.Explorer(genes.copy())._place.children[0].value
+
+
+def test_model_of_other_columns_is_named_and_the_rest_works(adata):
+    other = sct.datasets.simulate(300, marks=("H3K4me3", "H3K27me3"))
+    sct.pp.split_by_chromosome(other)
+    sct.pp.normalize(other)
+    model = sct.SimpleChrome(other, n_latent=4)
+    model.train(latent_epochs=1, expression_epochs=1, progress=False)
+    explorer = sct.widgets.Explorer(adata, model)
+    lasso(explorer, [1, 2])
+    assert 'role="alert"' in explorer._status.value
+    assert "columns" in explorer._status.value
+    assert explorer._profile.value.startswith("<img")
+    assert "P(high)" not in csv_of(explorer)
+
+
+def test_two_explorers_leave_the_data_and_each_other_alone(adata, model):
+    before = adata.copy()
+    one, other = (sct.widgets.Explorer(adata, model) for _ in range(2))
+    one.selected, other.selected = adata.obs_names[:4].tolist(), adata.obs_names[7:9].tolist()
+    one.wait()
+    other.wait()
+    assert len(csv_of(one)), len(csv_of(other)) == (4, 2)
+    assert list(adata.layers) == list(before.layers)
+    assert list(adata.uns) == list(before.uns)
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    np.testing.assert_array_equal(adata.X, before.X)
+
+
+def test_many_selections_keep_no_figures_and_no_threads(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        lasso(explorer, rng.choice(adata.n_obs, 30, replace=False))
+    assert not plt.get_fignums()
+    assert len(explorer._futures) <= 8
