@@ -125,13 +125,16 @@ class Notebook:
         raise AssertionError(msg)
 
     def lasso(self, plot: Locator, corners: list[tuple[float, float]]) -> None:
-        """Press the lasso of a scatter plot and draw with the mouse; corners are fractions of the plot's sides."""
+        """Press the lasso of a scatter plot and draw with the mouse; corners are fractions of the plot's sides.
+
+        The lasso is left open, and closes by itself: one that ends where it began counts as a click too.
+        """
         canvas = plot.locator("canvas").first
         canvas.evaluate("element => element.scrollIntoView({block: 'center'})")
         plot.get_by_title("Activate lasso selection").click()
         box = canvas.bounding_box()
         assert box is not None, f"{self.name}: the plot is not to be seen"
-        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in [*corners, corners[0]]]
+        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
         mouse = self.page.mouse
         mouse.move(*points[0])
         mouse.down()
