@@ -79,7 +79,9 @@ def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Se
         rows = np.flatnonzero(asked)
     else:
         names = asked.astype(str).tolist()
-        found = {**_rows_of(names, symbols(adata)), **_rows_of(names, adata.obs_names.to_numpy())}
+        found = _rows_of(names, adata.obs_names.to_numpy())
+        others = [name for name in names if name not in found]
+        found |= _rows_of(others, symbols(adata)) if others else {}
         unknown = [name for name in names if name not in found]
         if unknown:
             raise ValueError(_no_gene(adata, unknown))

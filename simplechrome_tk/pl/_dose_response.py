@@ -21,6 +21,7 @@ _NAMES = {
     "expression": "predicted log10(expression + 0.1)",
 }
 _MOST_LINES = 8
+_LEAST_SPAN = 0.3  # of log10 expression, a factor of 2: less is not blown up
 
 
 def dose_response(
@@ -95,6 +96,10 @@ def dose_response(
     ax.set(xlabel=f"{what} (times measured)", ylabel=_NAMES.get(value, value))
     if value == "probability":
         ax.set_ylim(-0.02, 1.02)
+    elif value == "expression":
+        low, high = ax.get_ylim()
+        room = max(0.0, _LEAST_SPAN - (high - low)) / 2
+        ax.set_ylim(low - room, high + room)
     title = None if groupby is None else groupby
     ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     sns.despine(ax=ax)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
 _SMALL = 8
-_MARGINS = {"left": 0.11, "right": 0.985, "hspace": 0.35, "wspace": 0.06}
+_MARGINS = {"left": 0.11, "right": 0.975, "hspace": 0.35, "wspace": 0.06}
 
 
 def edited(adata: ad.AnnData, edited: ad.AnnData, gene: str, *, layer: str | None = k.SIGNAL) -> np.ndarray:
@@ -83,6 +83,7 @@ def draw_edited(
     for i, mark in enumerate(marks):
         _limit(axes[i], [track[i] for panels in tracks.values() for track in panels])
         axes[i, 0].set_ylabel(mark, rotation=0, ha="right", va="center", fontsize="small")
+        axes[i, 0].yaxis.set_label_coords(-0.085, 0.5)
     _legend(figure, axes, f"{symbols(adata)[row]}: {measure(adata, layer)}")
     return axes
 

@@ -74,12 +74,17 @@ def label_expression(
     return adata if copy else None
 
 
-def log_expression(expression: np.ndarray) -> np.ndarray:
+def log_expression(expression: np.ndarray | float) -> np.ndarray:
     """``log10(expression + 0.1)``, the scale on which expression is predicted and correlated.
 
     The offset keeps silent genes finite.
     """
     return np.log10(np.asarray(expression, dtype=float) + 0.1)
+
+
+def linear_expression(log: np.ndarray | float) -> np.ndarray:
+    """Return the expression, at least 0, of which ``log`` is :func:`log_expression`."""
+    return np.maximum(10.0 ** np.asarray(log, dtype=float) - 0.1, 0.0)
 
 
 def expression_truth(adata: ad.AnnData, expression_key: str = k.EXPRESSION) -> np.ndarray:

@@ -2,5 +2,6 @@
 
 from simplechrome_tk.widgets._explorer import Explorer
 from simplechrome_tk.widgets._gene_browser import GeneBrowser
+from simplechrome_tk.widgets._perturbation_lab import PerturbationLab
 
-__all__ = ["Explorer", "GeneBrowser"]
+__all__ = ["Explorer", "GeneBrowser", "PerturbationLab"]

@@ -244,7 +244,7 @@ class Explorer(Panel):
         if self.gene is not None:
             row = int(self._adata.obs_names.get_loc(self.gene))
             what, page = f"Attributing {self._names[row]}", partial(gene_page, self._adata, self._model, row)
-        self._do("gene", what, page, partial(setattr, self._page, "value"))
+        self._do("gene", what, page, partial(setattr, self._page, "value"), thread="gene")
 
     def figure(self) -> Figure:
         """Draw the map with matplotlib, coloured as it is, the selected genes circled.

@@ -1,0 +1,36 @@
+"""Edits as the Python that makes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from simplechrome_tk.tl._edit import GENE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simplechrome_tk.tl import Edit
+
+
+def edit_code(groups: Sequence[tuple[Sequence[str], Sequence[Edit]]]) -> str:
+    """Return Python that applies scalings to genes where ``adata`` and ``model`` are, each group its own edits."""
+    parts = ["import simplechrome_tk as sct"]
+    for genes, edits in groups:
+        if edits:
+            named = _quoted(genes[0]) if len(genes) == 1 else "[" + ", ".join(map(_quoted, genes)) + "]"
+            lines = ["edits = [", *(f"    {_call(edit)}," for edit in edits), "]"]
+            parts.append("\n".join([*lines, f"sct.tl.perturb(model, adata, edits, genes={named})"]))
+        else:
+            parts.append(f"# nothing is edited on {', '.join(genes)}: every slider that it has stands at 1")
+    return "\n\n".join(parts)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _call(edit: Edit) -> str:
+    told = [("mark", edit.mark), ("region", edit.region), ("of", None if edit.of == GENE else edit.of)]
+    named = "".join(f", {name}={_quoted(value)}" for name, value in told if value is not None)
+    return f"sct.tl.Edit.scale({edit.value:g}{named})"

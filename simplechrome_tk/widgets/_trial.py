@@ -1,0 +1,164 @@
+"""One state of the perturbation lab: genes, edits, and what is drawn of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk import _keys as k
+from simplechrome_tk import pl, tl
+from simplechrome_tk._require import gene_rows
+from simplechrome_tk.get._region import values
+from simplechrome_tk.pl._edited import draw_edited
+from simplechrome_tk.pl._figure import new_figure, subplots
+from simplechrome_tk.pl._style import unit
+from simplechrome_tk.tl._edit import GENE, NEIGHBORS, Edit
+from simplechrome_tk.widgets._change import Known, changes
+from simplechrome_tk.widgets._panel import picture
+
+if TYPE_CHECKING:
+    import anndata as ad
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.widgets._change import Scale
+    from simplechrome_tk.widgets._doses import Dose
+
+_DOSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the controls ask for at one moment; computed and drawn in another thread, while they move on."""
+
+    adata: ad.AnnData
+    model: SimpleChrome
+    names: dict[str, str]
+    """The genes, by id, as they are called."""
+    reach: dict[str, frozenset[str]]
+    """Whom edits can be of, for each gene: itself, and neighbours that it has."""
+    edits: list[Edit]
+    last: Dose
+    last_name: str
+    factor: float
+    """Where the slider that was moved last stands."""
+
+    def edits_of(self, gene: str) -> list[Edit]:
+        """Return the edits that can be made to a gene: of itself, and of neighbours that it has."""
+        return [edit for edit in self.edits if edit.of in self.reach[gene]]
+
+    def by_edits(self) -> list[tuple[list[str], list[Edit]]]:
+        """Put together genes, by id, that take the same edits."""
+        groups: list[tuple[list[str], list[Edit]]] = []
+        for gene in self.names:
+            edits = self.edits_of(gene)
+            same = [genes for genes, others in groups if others == edits]
+            if same:
+                same[0].append(gene)
+            else:
+                groups.append(([gene], edits))
+        return groups
+
+    def predict(self) -> pd.DataFrame:
+        """Predict the genes before and after."""
+        tables = [
+            tl.perturb(self.model, self.adata, edits or [Edit.scale(1)], genes=genes)
+            for genes, edits in self.by_edits()
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def left_out(self) -> str:
+        """Say which edits some gene cannot take."""
+        sentences = []
+        for gene, name in self.names.items():
+            lost = [edit.of for edit in self.edits if edit.of not in self.reach[gene]]
+            words = ", ".join(dict.fromkeys("any neighbour" if of == NEIGHBORS else of for of in lost))
+            if lost:
+                sentences.append(f"{name} does not hear {words}, so that it stays without these edits.")
+        return " ".join(sentences)
+
+    def signal(self) -> dict[str, np.ndarray]:
+        """Return the measured signal of the genes, by what they are called, ``(n_columns,)`` each."""
+        rows = gene_rows(self.adata, list(self.names))
+        return dict(zip(self.names.values(), values(self.adata, k.SIGNAL)[rows], strict=True))
+
+    def numbers(self, result: pd.DataFrame, scale: Scale) -> str:
+        """Return the predictions as HTML."""
+        return changes(result.to_dict("records"), [self._known(gene) for gene in self.names], scale)
+
+    def curve(self) -> str:
+        """Draw the dose-response curve of what was moved last; nothing where no gene has it."""
+        table = self._responses()
+        alt = f"Prediction over doses of {self.last_name}, the present dose marked"
+        if table is None:
+            return ""
+        return picture(lambda: self._draw_curve(table, subplots(figsize=(4.8, 3.0), layout="constrained")[1]), alt)
+
+    def tracks(self) -> str:
+        """Draw the edited signal of each gene over the measured one."""
+        parts = []
+        for gene, name in self.names.items():
+            draw = partial(pl.edited, self.adata, self._edited(gene), gene)
+            parts.append(picture(draw, f"Signal of {name} along the gene, measured and edited"))
+        return "".join(parts)
+
+    def figure(self) -> Figure:
+        """Draw predictions, curve and signal on one figure."""
+        result, table = self.predict(), self._responses()
+        heights = [3.4, *[0.62 * self.adata.var[k.MARK].nunique() + 1.1] * len(self.names)]
+        figure = new_figure(figsize=(10.5, sum(heights)))
+        top, *below = np.asarray(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))[:, 0]
+        left = pl.perturb(result, value=self._value, ax=top.add_axes((0.11, 0.24, 0.24, 0.6)))
+        left.set_xlabel(self._in_unit(left.get_xlabel()), fontsize="small")
+        if table is not None:
+            self._draw_curve(table, top.add_axes((0.6, 0.24, 0.37, 0.6)))
+        for part, gene in zip(below, self.names, strict=True):
+            draw_edited(part, self.adata, self._edited(gene), gene)
+        return figure
+
+    @property
+    def _value(self) -> str:
+        return "probability" if self.model.settings.task == "classification" else "expression"
+
+    def _others(self) -> list[Edit]:
+        """Return the edits but for that of what was moved last."""
+        return [edit for edit in self.edits if replace(edit, value=1.0) != self.last.edit(1.0)]
+
+    def _responses(self) -> pd.DataFrame | None:
+        """Predict over doses of what was moved last, the other edits made at every dose."""
+        mark, region, of = self.last
+        tables = []
+        for gene in self.names:
+            if of in self.reach[gene]:
+                others = [edit for edit in self._others() if edit.of in self.reach[gene]]
+                at = partial(tl.dose_response, self.model, self.adata, mark, region=region, of=of, edits=others)
+                tables.append(at(doses=sorted({*_DOSES, self.factor}), genes=gene))
+        return pd.concat(tables, ignore_index=True) if tables else None
+
+    def _draw_curve(self, table: pd.DataFrame, ax: Axes) -> None:
+        pl.dose_response(table, value=self._value, dose=self.factor, ax=ax)
+        ax.legend(frameon=False, fontsize="small")
+        ax.set_xlabel(f"{self.last_name} (times measured)")
+        ax.set_ylabel(self._in_unit(ax.get_ylabel()), fontsize="small")
+        if self._others():
+            ax.set_title("the other edits in place at every dose", fontsize="small", loc="left")
+
+    def _in_unit(self, label: str) -> str:
+        """Name the unit on an axis."""
+        return label.replace("(expression", f"({unit(self.adata, k.EXPRESSION) or 'expression'}")
+
+    def _edited(self, gene: str) -> ad.AnnData:
+        own = [edit for edit in self.edits if edit.of == GENE]
+        return tl.apply_edits(self.adata, own or [Edit.scale(1)], genes=gene)
+
+    def _known(self, gene: str) -> Known:
+        obs = self.adata.obs.loc[gene]
+        settings = self.model.settings
+        expression = float(obs.get(settings.expression_key, np.nan))
+        label = obs.get(settings.label_key)
+        return Known(self.names[gene], expression, "" if pd.isna(label) else str(label), unit(self.adata, k.EXPRESSION))
