@@ -88,7 +88,7 @@ class Panel(ipywidgets.VBox):
 
     def close(self) -> None:
         """Take the widget from the page and end its threads."""
-        for thread in self._threads.values():
+        for thread in getattr(self, "_threads", {}).values():  # none where a constructor has raised
             thread.shutdown(wait=False, cancel_futures=True)
         super().close()
 
