@@ -99,7 +99,9 @@ class Notebook:
     def theme(self, name: str) -> None:
         """Choose JupyterLab's theme, "Light" or "Dark"."""
         self.command("apputils:change-theme", {"theme": f"JupyterLab {name}"})
-        self.page.wait_for_selector(f"body[data-jp-theme-light='{'true' if name == 'Light' else 'false'}']", state="attached")
+        self.page.wait_for_selector(
+            f"body[data-jp-theme-light='{'true' if name == 'Light' else 'false'}']", state="attached"
+        )
 
     def screenshot(self, title: str) -> None:
         """Keep a picture of the page in ``build/browser``."""
@@ -208,11 +210,22 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     root = home / "root"
     root.mkdir()
     lab = Lab(f"http://127.0.0.1:{(port := _free_port())}", secrets.token_hex(16), root)
-    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
+    folders = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+    )
     settings = home / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    environment = os.environ | {name: str(home / name) for name in folders} | {"JUPYTER_PREFER_ENV_PATH": "1", "SIMPLECHROME_TK_QUICK": "1"}
+    environment = (
+        os.environ
+        | {name: str(home / name) for name in folders}
+        | {"JUPYTER_PREFER_ENV_PATH": "1", "SIMPLECHROME_TK_QUICK": "1"}
+    )
     environment.pop("MPLBACKEND", None)  # the inline backend, as a user has it
     options = {
         "ServerApp.ip": "127.0.0.1",
@@ -260,7 +273,9 @@ def opened(lab: Lab, browser: Browser) -> Iterator[Callable[[str], Notebook]]:
         pages.append(page)
         page.set_default_timeout(SECONDS * 1_000)
         notebook = Notebook(page, name)
-        page.on("console", lambda message: notebook.complaints.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console", lambda message: notebook.complaints.append(message.text) if message.type == "error" else None
+        )
         page.on("pageerror", lambda error: notebook.complaints.append(str(error)))
         page.goto(f"{lab.url}/lab/workspaces/{Path(name).stem}/tree/{name}?token={lab.token}")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")

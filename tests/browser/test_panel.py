@@ -8,7 +8,7 @@ import pytest
 
 SQUARE = [(0.4, 0.3), (0.6, 0.3), (0.6, 0.7), (0.4, 0.7)]
 CONTEXT = "window.jupyterapp.shell.currentWidget.sessionContext"
-CELL = '''
+CELL = """
 import ipywidgets
 import jscatter
 import numpy as np
@@ -47,7 +47,7 @@ class Counter(Panel):
 
 panel = Counter()
 panel
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -103,4 +103,3 @@ def test_a_kernel_that_is_gone_is_said(notebook, parts, end):
     panel.evaluate("element => element.scrollIntoView()")
     notebook.screenshot(end.rpartition(".")[2])
     notebook.page.evaluate(f"() => {CONTEXT}.session ? null : {CONTEXT}.startKernel().then(() => null)")
-
