@@ -51,8 +51,8 @@ lint: $(STAMP)  ## Style and types: ruff check, ruff format, mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-lab: $(STAMP)  ## Open JupyterLab in tutorials/
-	cd tutorials && ../$(BIN)/python -m jupyterlab
+lab: $(STAMP)  ## Open JupyterLab in tutorials/, with notebooks/ beside it
+	$(BIN)/python -m jupyterlab --ServerApp.preferred_dir=$(CURDIR)/tutorials $(LAB_OPTIONS)
 
 bench: $(STAMP)  ## Run each benchmark in turn
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -29,6 +29,8 @@ _DPI = 90
 _DRAWING = Lock()
 """Matplotlib is not safe to be used from two threads, and two widgets are two threads."""
 
+# ipywidgets marks widgets as disconnected when the kernel restarts, but not when it is shut down; JupyterLab's sign of
+# the kernel then says "unknown".
 _STYLE = """<style>
 .sct-panel { color: var(--jp-ui-font-color1, #222); }
 .sct-panel img { max-width: 100%; height: auto; border-radius: 4px; background: white; }
@@ -38,7 +40,8 @@ _STYLE = """<style>
 .sct-panel table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .sct-panel th, .sct-panel td { padding: 1px 10px 1px 0; text-align: left; white-space: nowrap; }
 .sct-panel a { color: var(--jp-content-link-color, #0072B2); }
-.sct-panel.jupyter-widgets-disconnected::before {
+.sct-panel.jupyter-widgets-disconnected::before,
+.jp-NotebookPanel:has([data-status="unknown"], [data-status="dead"]) .sct-panel::before {
   content: "The kernel has stopped, so that nothing here answers: run the notebook's cells again.";
   border-left: 4px solid #D55E00; padding-left: 8px; margin: 4px 0;
 }
@@ -84,7 +87,7 @@ class Panel(ipywidgets.VBox):
 
     def close(self) -> None:
         """Take the widget from the page and end its threads."""
-        for thread in self._threads.values():
+        for thread in getattr(self, "_threads", {}).values():  # none where a constructor has raised
             thread.shutdown(wait=False, cancel_futures=True)
         super().close()
 
