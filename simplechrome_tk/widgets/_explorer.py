@@ -235,7 +235,7 @@ class Explorer(Panel):
 
     def _show_table(self, rows: np.ndarray) -> None:
         def page() -> str:
-            return panes.table_page(panes.gene_table(self._adata, rows, self._predicted)) if len(rows) else _NOTHING
+            return panes.table_page(panes.selected_table(self._adata, rows, self._predicted)) if len(rows) else _NOTHING
 
         self._do("table", "Drawing the selected genes", page, partial(setattr, self._table, "value"))
 

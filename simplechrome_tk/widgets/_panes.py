@@ -63,7 +63,7 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
     return drawn + (said(f"{unmeasured} selected genes without a measured expression are left out.") * (unmeasured > 0))
 
 
-def gene_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None) -> pd.DataFrame:
+def selected_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None) -> pd.DataFrame:
     """Return what is known of genes, the probability of high and ``log10(expression + 0.1)`` predicted; by id."""
     obs = adata.obs.iloc[rows]
     table = pd.DataFrame({k.SYMBOL: symbols(adata)[rows]}, index=obs.index)
