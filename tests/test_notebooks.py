@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def check_no_error(notebook: Notebook) -> None:
 def check_run_in_order(notebook: Notebook) -> None:
     counts = [cell["execution_count"] for cell in code(notebook) if "progress" not in tags(cell)]
     assert None not in counts, "not run: make tutorials publish"
-    assert all(before < after for before, after in itertools.pairwise(counts)), f"out of order: {counts}"
+    assert all(before < after for before, after in pairwise(counts)), f"out of order: {counts}"
 
 
 def check_no_outputs(notebook: Notebook) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from simplechrome_tk.widgets._colors import Color
 
 _NOTHING = panes.said(
-    "No gene is selected. Drag around some on the map with the lasso (or shift and drag), choose a group, or name a "
+    "No gene is selected. Press the lasso at the left of the map and drag around some, choose a group, or name a "
     "gene: their marks, expression and attributions are shown here."
 )
 _MOST_NAMES = 500
