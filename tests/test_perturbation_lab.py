@@ -113,7 +113,6 @@ def test_opened_it_shows_the_measured_state(adata, model, lab):
     assert f"labelled {adata.obs.loc[A_ID, 'label']}" in text(lab)
     assert "no edited gene was ever measured" in re.sub(r"\s+", " ", lab.children[2].value)
     for shown, name in ((lab._curve, "H3K4me3 around the TSS"), (lab._tracks, A)):
-        assert shown.value.startswith("<img")
         assert name in re.search('alt="([^"]+)"', shown.value)[1]
 
 
@@ -274,8 +273,8 @@ def test_sliders_that_are_not_there(lab):
 
 
 @pytest.mark.parametrize(("task", "there", "missing"), [
-    ("classification", "probability of high", "Predicted expression"),
-    ("regression", "Predicted expression", "probability of high"),
+    ("classification", "Probability of high", "Predicted expression"),
+    ("regression", "Predicted expression", "Probability of high"),
 ])  # fmt: skip
 def test_models_of_one_task_without_neighbours(adata, open_lab, task, there, missing):
     lab = open_lab(adata, trained(adata, task=task), gene=A)

@@ -85,22 +85,20 @@ def _expression(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
     logs = [float(row[f"expression_{when}"]) for when in ("before", "after")]
     old, new = (amount(float(linear_expression(log))) for log in logs)
     change = float(row["expression_change"])
-    times = (
-        f' {_arrow(change)} <span title="of {_logged(gene.unit, log=False)}">×{10**change:.2f}</span>' if change else ""
-    )
     unit = f" {html.escape(gene.unit)}" if gene.unit else ""
     bounds = [float(row[f"expression_{bound}_after"]) for bound in ("low", "high")]
     linear = [amount(float(linear_expression(bound))) for bound in bounds]
     said = "no interval: too few genes to learn it from"
     if not any(map(math.isnan, bounds)):
         said = f"90 % interval {linear[0]} to {linear[1]}{unit}"
+    times = f'<span title="of {_logged(gene.unit, log=False)}">×{10**change:.2f}</span>; ' if change else ""
     moved = f"{logs[0]:.2f} → {logs[1]:.2f}" if change else f"{logs[1]:.2f}"
     measured = f"measured {amount(gene.expression)}{unit}" if not math.isnan(gene.expression) else "not measured"
     return (
         '<div class="sct-what">Predicted expression</div>'
-        f'<div class="sct-number">{_moved(old, new, change)}{unit}{times}</div>'
+        f'<div class="sct-number">{_moved(old, new, change)}{unit} {_arrow(change)}</div>'
         f"{_bar(row, 'expression', scale, float(log_expression(gene.expression)))}"
-        f'<div class="sct-small">{said}<br>{_logged(gene.unit)}: {moved}{_signed(change, 2)}; {measured}</div>'
+        f'<div class="sct-small">{times}{said}<br>{_logged(gene.unit)}: {moved}{_signed(change, 2)}; {measured}</div>'
     )
 
 
@@ -114,7 +112,7 @@ def _probability(row: Mapping[Any, Any], gene: Known) -> str:
     odds = f"; log-odds {_signed(change, 2).strip(' ()')}" if change else ""
     label = f"; labelled {html.escape(gene.label)}" if gene.label else ""
     return (
-        '<div class="sct-what">Predicted probability of high expression</div>'
+        '<div class="sct-what">Probability of high expression</div>'
         f'<div class="sct-number">{_moved(old, new, change)} {_arrow(change)}</div>'
         f"{_bar(row, 'probability', PROBABILITY, math.nan)}"
         f'<div class="sct-small">{said}{odds}{label}</div>'

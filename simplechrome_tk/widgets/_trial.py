@@ -104,8 +104,9 @@ class Trial:
         parts = []
         for gene, name in self.names.items():
             draw = partial(pl.edited, self.adata, self._edited(gene), gene)
-            parts.append(picture(draw, f"Signal of {name} along the gene, measured and edited"))
-        return "".join(parts)
+            drawn = picture(draw, f"Signal of {name} along the gene, measured and edited")
+            parts.append(f'<div style="flex: 1 1 480px; max-width: 864px">{drawn}</div>')
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{"".join(parts)}</div>'
 
     def figure(self) -> Figure:
         """Draw predictions, curve and signal on one figure."""
