@@ -92,6 +92,13 @@ def test_unknown_gene_is_a_sentence_and_the_next_good_one_is_shown(browser, stac
     assert "did you mean" in browser._status.value
     assert symbol in browser._status.value
     assert browser.gene is None
+    browser.gene = other = name(stacked[0], 8)
+    browser.gene = f"{symbol}X"
+    browser.cell_type = "E003"
+    browser.wait()
+    assert f'bold">{other}</caption>' in browser._table.value
+    assert len(pictures(browser)) == 1
+    browser.cell_type = "all"
     browser.gene = symbol
     browser.wait()
     assert "sct-error" not in browser._status.value

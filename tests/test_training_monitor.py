@@ -188,6 +188,6 @@ def test_progress_counts_spared_epochs_and_estimates_what_is_left():
     progress._took = {"latent": [1.0], "expression": [2.0]}
     assert progress.seconds_left() == 9 * 2.0 + 4 * 1.0 + 10 * 2.0
     assert progress.line() == (
-        "network 1 of 2 · phase 2 of 2: prediction of expression · epoch 1 of 10 · about 42 s left · "
+        "network 1 of 2 · phase 2 of 2: prediction of expression · epoch 2, 1 of 10 in this phase · about 42 s left · "
         "best so far: epoch 2 (AUROC 0.900)"
     )

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from scipy.optimize import isotonic_regression
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import symbols
+from simplechrome_tk._require import cell_types, symbols
 from simplechrome_tk.get import neighbor_effects
 from simplechrome_tk.pl._style import EFFECTS, effect_color, effect_norm, signed
 from simplechrome_tk.pp._graph import positions
@@ -68,10 +68,17 @@ def lane(adata: ad.AnnData, row: int, key: str) -> Lane:
     bodies = {k.START, k.END} <= set(adata.obs)
     start, end = (adata.obs[name if bodies else k.TSS].to_numpy(float) for name in (k.START, k.END))
     start, end = (np.where(np.isnan(edge), where.tss, edge) for edge in (start, end))
-    named = symbols(adata)
+    named = symbols(adata)[index]
+    cell = f":{cell_types(adata).iloc[row]}"  # behind the ids of genes without a symbol, where cell types are stacked
     genes = [
         LaneGene(
-            str(named[i]), where.tss[i], start[i], end[i], int(where.sign[i]) * int(known[i]), effect[n], distance[n]
+            str(named[n]).removesuffix(cell),
+            where.tss[i],
+            start[i],
+            end[i],
+            int(where.sign[i]) * int(known[i]),
+            effect[n],
+            distance[n],
         )
         for n, i in enumerate(index)
     ]
@@ -122,7 +129,7 @@ def strongest(genes: Sequence[LaneGene], width: float) -> list[LaneGene]:
 
 def names_height(names: Sequence[str]) -> float:
     """Height that the names need, in inches."""
-    return 0.1 + 0.052 * max(map(len, names))
+    return 0.1 + 0.058 * max(map(len, names))
 
 
 def draw_lane(

@@ -99,8 +99,8 @@ def effect_norm(values: np.ndarray, *, percentile: float = 100.0) -> Normalize:
 
 
 def effect_color(effect: float) -> str:
-    """Colour of the sign of an effect; grey at 0."""
-    return UP if effect > 0 else DOWN if effect < 0 else GREY
+    """Colour of the sign of an effect; grey where it is written as 0."""
+    return GREY if signed(effect) == "0" else UP if effect > 0 else DOWN
 
 
 def signed(effect: float) -> str:

@@ -72,6 +72,7 @@ class GeneBrowser(Panel):
         obs = adata.obs.iloc[first].drop(columns=k.CELL_TYPE, errors="ignore")
         self._genes = ad.AnnData(obs=obs.set_axis(ids[first].astype(str)))
         self._order = _along_the_genome(self._genes.obs)
+        self._shown: int | None = None
         self._reading = Lock()
         self._read: tuple[int, list[GenePage]] | None = None
         self._picker = GenePicker(self._genes, description="Gene")
@@ -120,7 +121,8 @@ class GeneBrowser(Panel):
 
     def figure(self) -> Figure:
         """Draw the gene that is shown; several cell types one beneath the other."""
-        pages = self._chosen(self._pages(self._picker.require()))
+        gene = self._picker.require() if self._shown is None else self._shown
+        pages = self._chosen(self._pages(gene))
         if len(pages) == 1:
             return draw_gene(pages[0])
         with detached() as drawn:
@@ -140,18 +142,20 @@ class GeneBrowser(Panel):
             self._do("gene", "", lambda: None, lambda _: None)
 
     def _show(self, gene: int) -> None:
-        rows = self._in_cells(gene)
+        """Show a gene, which stays until another is named."""
+        self._shown = gene
+        rows, name = self._in_cells(gene), str(self._picker.names[gene])
         self._do(
             "prediction",
             "predicting",
-            lambda: table_html(gene_table(self._adata, self._model, rows)),
+            lambda: table_html(gene_table(self._adata, self._model, rows), caption=name),
             lambda table: setattr(self._table, "value", table),
         )
         self._draw()
 
     def _draw(self, _: Any = None) -> None:
         """Draw the gene in the cell types chosen, one after the other."""
-        gene, chosen = self._picker.row, self._choice.value
+        gene, chosen = self._shown, self._choice.value
         if gene is None:
             return
         old = self._pictures.children
@@ -162,14 +166,14 @@ class GeneBrowser(Panel):
         def show(found: list[GenePage]) -> None:
             drawn: list[ipywidgets.HTML] = []
             for page in found:
-                if (self._picker.row, self._choice.value) != (gene, chosen):
+                if (self._shown, self._choice.value) != (gene, chosen):
                     return
                 drawn.append(ipywidgets.HTML(show_gene(page)))
                 self._pictures.children = [*drawn, *old[len(drawn) : len(found)]]
             for pane in old:
                 pane.close()
 
-        self._do("tracks", f"drawing {self.gene}", pages, show)
+        self._do("tracks", f"drawing {self._picker.names[gene]}", pages, show)
 
     def _in_cells(self, gene: int) -> list[int]:
         return sorted(self._rows[self._genes.obs_names[gene]].tolist())

@@ -62,14 +62,15 @@ def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int
     return table
 
 
-def table_html(table: pd.DataFrame) -> str:
+def table_html(table: pd.DataFrame, *, caption: str) -> str:
     """Return a table as HTML that a screen reader reads row by row."""
+    title = f'<caption style="text-align: left; font-weight: bold">{html.escape(caption)}</caption>'
     head = "".join(f'<th scope="col" style="white-space: normal">{html.escape(str(name))}</th>' for name in table)
     body = "".join(
         f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>"
         for row in table.itertuples(index=False)
     )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div style="overflow-x: auto">{table}</div>'
 
 

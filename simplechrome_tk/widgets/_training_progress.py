@@ -69,8 +69,8 @@ class TrainingProgress:
 
     @property
     def phase(self) -> str:
-        """The phase under way in words."""
-        return f"phase {self._number}, {PHASES[self.rows[-1]['phase']]}"
+        """The phase under way."""
+        return f"phase {self._number}"
 
     def _place(self, phase: str) -> int:
         return list(self._plan).index(phase) + 1
@@ -99,7 +99,7 @@ class TrainingProgress:
         parts = [f"network {row['model'] + 1} of {self._n_models}"] if self._n_models > 1 else []
         parts += [
             f"phase {self._number} of {len(self._plan)}: {PHASES[row['phase']]}",
-            f"epoch {row['phase_epoch']} of {self._plan[row['phase']]}",
+            f"epoch {row['epoch']}, {row['phase_epoch']} of {self._plan[row['phase']]} in this phase",
             f"about {_duration(self.seconds_left())} left",
         ]
         best = self.best
