@@ -105,7 +105,7 @@ class Explorer(Panel):
         self._group = ipywidgets.Dropdown(options=[("a group …", "")], description="Select")
         self._find = GenePicker(self._adata, description="Find a gene")
         self._names = self._find.names
-        self._place = ipywidgets.VBox(layout=ipywidgets.Layout(flex="1 1 480px", min_width="400px"))
+        self._place = ipywidgets.VBox(layout=ipywidgets.Layout(flex="1 1 400px", min_width="340px"))
         self._profile, self._expression, self._table, self._page = (ipywidgets.HTML(_NOTHING) for _ in range(4))
         self._symbols = ipywidgets.Textarea(
             description="Symbols",
@@ -121,7 +121,7 @@ class Explorer(Panel):
         tabs = ipywidgets.Tab(
             [self._profile, self._expression, written, listed],
             titles=("Profile", "Expression", "Table", "Gene"),
-            layout=ipywidgets.Layout(flex="1 1 520px", min_width="400px"),
+            layout=ipywidgets.Layout(flex="1 1 420px", min_width="380px"),
         )
         wrapped = ipywidgets.Layout(flex_flow="row wrap")
         self._fill(
