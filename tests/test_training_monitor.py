@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -130,6 +134,21 @@ def test_stop_in_the_latent_goes_on_to_the_prediction(monitor):
     monitor.wait()
     assert phases(monitor._model) == {"latent": 1, "expression": 4, "neighbors": 3}
     assert "Phase 1, latent of the marks: stopped after 1 of 2 epochs. The weights of epoch" in monitor._line.value
+
+
+def test_an_interrupt_while_waiting_is_a_stop(monitor):
+    def interrupt(row):
+        if (row["phase"], row["phase_epoch"]) == ("expression", 1):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            for _ in range(100):
+                if monitor._stop.is_set():
+                    return
+                time.sleep(0.05)
+
+    monitor.train(**EPOCHS, on_epoch=interrupt)
+    monitor.wait()
+    assert phases(monitor._model) == {"latent": 2, "expression": 1}
+    assert "stopped after 1 of 4 epochs." in monitor._line.value
 
 
 def test_of_several_networks_the_next_is_trained(adata):

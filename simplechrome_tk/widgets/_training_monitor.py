@@ -37,12 +37,12 @@ class TrainingMonitor(Panel):
     training of this network, whose best weights on validation so far are kept; of several networks the next is trained.
     The model stays as it was until its training has ended; closing the widget abandons it.
 
-    Training runs in a thread of its own, so that other cells can run meanwhile, and Stop works while one does (with
-    JupyterLab 4.4 and ipykernel 7, or newer; with older ones once the cell has ended). The same seed gives the same
-    weights as ``model.train`` as long as nothing else in this Python process draws from torch's global random numbers
-    or changes its number of threads; what is drawn there meanwhile is not what it would be otherwise, and the state of
-    before the training is put back when it ends. Do not train, predict with or save this model in another cell
-    meanwhile: you would use the weights of before.
+    Training runs in a thread of its own, so that other cells can run meanwhile. A click on Stop reaches a kernel that
+    is free, or else once the running cell has ended; while :meth:`wait` is what runs, interrupting the kernel (the
+    notebook's ■) stops as the button does. The same seed gives the same weights as ``model.train`` as long as nothing
+    else in this Python process draws from torch's global random numbers or changes its number of threads; what is drawn
+    there meanwhile is not what it would be otherwise, and the state of before the training is put back when it ends. Do
+    not train, predict with or save this model in another cell meanwhile: you would use the weights of before.
 
     Parameters
     ----------
@@ -128,6 +128,23 @@ class TrainingMonitor(Panel):
             self._stop.set()
             self._stop_button.disabled = True
             self._say("Stopping at the end of this epoch.")
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for the end, at most ``timeout`` seconds; an interrupt stops the training.
+
+        The first interrupt is what a press of Stop is, which waits for the kernel to be free; another before the epoch
+        has ended ends the waiting.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                super().wait(_EVERY)
+            except KeyboardInterrupt:
+                if self._stop.is_set() or not self._under_way.is_set():
+                    raise
+                self.stop()
+            if all(future.done() for future in self._futures.values()) or (end is not None and time.monotonic() > end):
+                return
 
     def close(self) -> None:
         """Take the widget from the page; a training that is under way is abandoned, and the model is as before."""
