@@ -53,6 +53,7 @@ def model(adata: ad.AnnData) -> sct.SimpleChrome:
 @pytest.fixture
 def open_lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., sct.widgets.PerturbationLab]]:
     monkeypatch.setattr(_perturbation_lab, "_SETTLE", 0)
+    monkeypatch.setattr(_perturbation_lab, "_TYPING", 0.02)
     made = []
 
     def make(*args: object, **kwargs: object) -> sct.widgets.PerturbationLab:
@@ -149,9 +150,10 @@ def test_neighbours_are_offered_nearest_first_and_change_with_the_gene(adata, mo
     offered = [slider.description for slider in lab._doses._near.children]
     expected = zip(table["neighbor_symbol"], table["distance_bp"], strict=True)
     assert offered == [f"{name} ({distance(bp)})" for name, bp in expected]
-    lab.set_factor(0, of=table["neighbor_symbol"].iloc[1])
     lab.set_factor(2, mark=K4, region="tss")
+    lab.set_factor(0, of=table["neighbor_symbol"].iloc[1])
     lab.wait(30)
+    assert table["neighbor_symbol"].iloc[1] in lab._curve.value
     expected = sct.tl.perturb(
         model,
         adata,
@@ -165,6 +167,7 @@ def test_neighbours_are_offered_nearest_first_and_change_with_the_gene(adata, mo
     assert lab.result["gene"].tolist() == [B_ID]
     assert lab._doses._near.children[0].description.startswith(nearest(adata, B)["neighbor_symbol"].iloc[0])
     assert status(lab) == ""
+    assert "H3K4me3 around the TSS" in lab._curve.value, "what was moved last is no longer there"
 
 
 def test_more_neighbours_than_sliders_are_counted(adata, open_lab):
@@ -240,7 +243,7 @@ def test_genes_by_typing_and_unknown_ones(adata, lab):
     lab._pick.value = B.lower()
     lab.wait(30)
     assert lab.gene == B_ID
-    assert lab._pick.value == B
+    assert lab._pick.value == B.lower(), "it may be typed on"
     lab._pick.value = "SIM03011"
     lab.wait(30)
     assert "no gene 'SIM03011'" in status(lab)
@@ -257,6 +260,10 @@ def test_genes_by_typing_and_unknown_ones(adata, lab):
     lab._pick_other.value = ""
     lab.wait(30)
     assert lab.other is None
+    lab.gene = B
+    assert lab._pick.value == B
+    lab._pick.value = A.lower()
+    lab.wait(30)
     with pytest.raises(ValueError, match="no gene 'nobody'"):
         lab.gene = "nobody"
     assert lab.gene == A_ID

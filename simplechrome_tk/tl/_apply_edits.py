@@ -49,6 +49,7 @@ def apply_edits(
     --------
     >>> import simplechrome_tk as sct
     >>> adata = sct.datasets.simulate(300)
+    >>> sct.pp.split_by_chromosome(adata)
     >>> sct.pp.normalize(adata)
     >>> edited = sct.tl.apply_edits(adata, sct.tl.Edit.remove(mark="H3K4me3"), genes="SIM0007")
     >>> float(sct.get.region(edited, "tss", layer="signal")[0, 0].max())

@@ -129,8 +129,7 @@ class Doses(ipywidgets.VBox):
 
     def show_neighbors(self, table: pd.DataFrame) -> None:
         """Offer the neighbours of a gene, a table of :func:`simplechrome_tk.get.neighbors`, the nearest first."""
-        for dose in [dose for dose in self.sliders if dose.of not in {GENE, NEIGHBORS}]:
-            del self.sliders[dose]
+        sliders = {dose: slider for dose, slider in self.sliders.items() if dose.of in {GENE, NEIGHBORS}}
         rows = self._adata.obs_names.get_indexer(table["neighbor"])
         near = table.head(_MOST_NEIGHBORS)
         shown = self._spare[: len(near)]
@@ -143,7 +142,8 @@ class Doses(ipywidgets.VBox):
                 slider.tooltip = (
                     f"All marks of {name}, {distance(neighbor.distance_bp)} along the strand, times measured"
                 )
-                self.sliders[Dose(None, None, name if unique else str(neighbor.neighbor))] = slider
+                sliders[Dose(None, None, name if unique else str(neighbor.neighbor))] = slider
+            self.sliders = sliders  # at once, since other threads read it
         self._near.children = shown
         rest = len(table) - len(near)
         words = "The model's graph gives this gene no neighbours." if not len(table) else ""

@@ -34,8 +34,9 @@ _WHAT_IT_IS = """<p style="margin: 0 0 6px 0; line-height: 1.4; max-width: 110ch
 cells.</b> The numbers say what the model expects of a gene with such marks. It has learnt which marks go along with
 expression, not which of them cause it. Intervals were learnt from measured genes; no edited gene was ever measured.
 </p>"""
-_SETTLE = 0.2
-_PICTURES = "pictures"
+_SETTLE = 0.2  # seconds without another step, before pictures are drawn
+_TYPING = 0.3  # seconds without another key: on the way to TP53 lies T, also a gene
+_PICTURES, _NAMES = "pictures", "names"
 
 
 class PerturbationLab(Panel):
@@ -100,6 +101,7 @@ class PerturbationLab(Panel):
         expression = model.settings.expression_key
         known = expression_truth(adata, expression) if expression in adata.obs else np.empty(0)
         self._scale = expression_scale(known)
+        self._typed = False
         self._calls: dict[str, str] = {}
         self._reaches: dict[str, frozenset[str]] = {}
         self.result: pd.DataFrame | None = None
@@ -186,33 +188,43 @@ class PerturbationLab(Panel):
         """Turn to the gene that is named in full; where none begins so, say which are close."""
         if picker.row is not None or not change["new"].strip():
             name = None if picker.row is None else str(self._adata.obs_names[picker.row])
-            self._do(trait, "Turning to the gene", lambda: name, partial(self._set, trait), thread="names")
+            turn = partial(self._set, trait)
+            self._do(trait, "Turning to the gene", lambda: name, turn, thread=_NAMES, settle=_TYPING)
         elif not picker.options:
-            self._do(trait, "Looking for the gene", picker.require, lambda _: None, thread="names", settle=0.3)
+            self._do(trait, "Looking for the gene", picker.require, lambda _: None, thread=_NAMES, settle=_TYPING)
 
     def _set(self, trait: str, name: str | None) -> None:
+        """Turn to a gene that was typed, and leave the text as it is, since it may be typed on."""
         if name is not None or trait == "other":
-            setattr(self, trait, name)
+            self._typed = True
+            try:
+                setattr(self, trait, name)
+            finally:
+                self._typed = False
+
+    def _write(self, picker: GenePicker, gene: str | None) -> None:
+        """Show which gene was set from Python."""
+        if not self._typed:
+            picker.value = "" if gene is None else picker.names[self._adata.obs_names.get_loc(gene)]
 
     def _turn(self, _: Any) -> None:
         """Show the sliders of the gene's neighbours."""
-        self._pick.value = self._pick.names[gene_row(self._adata, self.gene)]
+        self._write(self._pick, self.gene)
         if self._key is not None:
             self._doses.show_neighbors(get.neighbors(self._adata, key=self._key, genes=self.gene))
+        if self._last not in self._doses.sliders:  # a neighbour of the gene before
+            self._last = self._doses.first()
         self._compared(None)
 
     def _compared(self, _: Any) -> None:
         """Say which marks the genes carry, and predict them."""
-        if self.other is not None:
-            self._pick_other.value = self._pick_other.names[gene_row(self._adata, self.other)]
+        self._write(self._pick_other, self.other)
         trial = self._trial()
         self._doses.show_carried(trial.signal())
         self._ask(trial)
 
     def _moved(self, dose: Dose | None) -> None:
         self._last = self._last if dose is None else dose
-        if self._last not in self._doses.sliders:  # a neighbour of the gene before
-            self._last = self._doses.first()
         self._ask(self._trial())
 
     def _trial(self) -> Trial:
