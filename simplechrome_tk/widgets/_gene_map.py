@@ -68,7 +68,7 @@ class GeneMap:
             tooltip=True,
             tooltip_properties=["symbol", *told],
             tooltip_histograms=False,
-            camera_distance=1.15,
+            camera_distance=1.25,
         )
         self._scatter.widget.observe(self._selected, names="selection")
         self.widget: ipywidgets.Widget = self._scatter.show()
