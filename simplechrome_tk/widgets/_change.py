@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 STYLE = """<style>
 .sct-changes { display: flex; flex-wrap: wrap; gap: 8px 28px; }
-.sct-change { flex: 1 1 250px; max-width: 460px; line-height: 1.4; }
+.sct-change { flex: 1 1 195px; max-width: 460px; line-height: 1.4; }
 .sct-change h3 { margin: 0; font-size: 15px; }
-.sct-change .sct-number { font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
-.sct-change .sct-number b { font-size: 28px; }
+.sct-change .sct-number { font-size: 18px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.sct-change .sct-number b { font-size: 25px; }
 .sct-panel .sct-small { color: var(--jp-ui-font-color2, #666); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .sct-change .sct-what { margin-top: 8px; font-weight: 600; }
 .sct-change svg { width: 100%; max-width: 400px; height: auto; display: block; }
