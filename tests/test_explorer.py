@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.widgets._colors import color, quantities
+from simplechrome_tk.widgets._explorer_colors import color, quantities
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import simplechrome_tk as sct
 from simplechrome_tk import tl
 from simplechrome_tk.widgets import GeneBrowser
-from simplechrome_tk.widgets._gene_table import gene_table
+from simplechrome_tk.widgets._gene_browser_table import gene_table
 
 CELLS = ("E116", "E003")
 

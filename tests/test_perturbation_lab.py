@@ -14,8 +14,8 @@ import pytest
 import simplechrome_tk as sct
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.widgets import _perturbation_lab
-from simplechrome_tk.widgets._change import Known, amount, changes, expression_scale
-from simplechrome_tk.widgets._doses import Dose, distance
+from simplechrome_tk.widgets._lab_numbers import Known, amount, changes, expression_scale
+from simplechrome_tk.widgets._lab_sliders import Dose, distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ import traitlets
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import gene_rows
 from simplechrome_tk.tl._embed import embed
-from simplechrome_tk.widgets import _panes as panes
-from simplechrome_tk.widgets._colors import color, quantities
-from simplechrome_tk.widgets._gene_map import GeneMap
+from simplechrome_tk.widgets import _explorer_panes as panes
+from simplechrome_tk.widgets._explorer_colors import color, quantities
+from simplechrome_tk.widgets._explorer_map import GeneMap
 from simplechrome_tk.widgets._gene_page import gene_page
 from simplechrome_tk.widgets._gene_picker import GenePicker
 from simplechrome_tk.widgets._panel import Panel
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simplechrome_tk.model import SimpleChrome
-    from simplechrome_tk.widgets._colors import Color
+    from simplechrome_tk.widgets._explorer_colors import Color
 
 _NOTHING = panes.said(
     "No gene is selected. Press the lasso at the left of the map and drag around some, choose a group, or name a "

@@ -15,9 +15,9 @@ from matplotlib.image import imread
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import cell_types, gene_ids, symbols
 from simplechrome_tk.pl._figure import detached, new_figure
+from simplechrome_tk.widgets._gene_browser_table import gene_table, table_html
 from simplechrome_tk.widgets._gene_page import draw_gene, read_gene, show_gene
 from simplechrome_tk.widgets._gene_picker import GenePicker
-from simplechrome_tk.widgets._gene_table import gene_table, table_html
 from simplechrome_tk.widgets._panel import Panel
 
 if TYPE_CHECKING:

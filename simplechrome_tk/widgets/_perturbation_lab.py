@@ -15,12 +15,12 @@ from simplechrome_tk._require import gene_row, gene_rows, symbols
 from simplechrome_tk.pp._label import expression_truth
 from simplechrome_tk.tl._edit import GENE, NEIGHBORS
 from simplechrome_tk.tl._perturb import bench_of
-from simplechrome_tk.widgets._change import expression_scale
-from simplechrome_tk.widgets._doses import Dose, Doses
-from simplechrome_tk.widgets._edit_code import edit_code
 from simplechrome_tk.widgets._gene_picker import GenePicker
+from simplechrome_tk.widgets._lab_code import edit_code
+from simplechrome_tk.widgets._lab_numbers import expression_scale
+from simplechrome_tk.widgets._lab_sliders import Dose, Doses
+from simplechrome_tk.widgets._lab_trial import Trial
 from simplechrome_tk.widgets._panel import Panel
-from simplechrome_tk.widgets._trial import Trial
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -17,7 +17,7 @@ from simplechrome_tk.pl._edited import draw_edited
 from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import unit
 from simplechrome_tk.tl._edit import GENE, NEIGHBORS, Edit
-from simplechrome_tk.widgets._change import Known, changes
+from simplechrome_tk.widgets._lab_numbers import Known, changes
 from simplechrome_tk.widgets._panel import picture
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simplechrome_tk.model import SimpleChrome
-    from simplechrome_tk.widgets._change import Scale
-    from simplechrome_tk.widgets._doses import Dose
+    from simplechrome_tk.widgets._lab_numbers import Scale
+    from simplechrome_tk.widgets._lab_sliders import Dose
 
 _DOSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 

@@ -21,7 +21,7 @@ from simplechrome_tk.widgets._panel import picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.widgets._colors import Color
+    from simplechrome_tk.widgets._explorer_colors import Color
 
 GROUP = "genes"
 SELECTED, OTHERS = "selected", "other genes"

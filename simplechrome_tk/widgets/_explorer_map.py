@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import ipywidgets
 
-    from simplechrome_tk.widgets._colors import Color
+    from simplechrome_tk.widgets._explorer_colors import Color
 
 _HEIGHT = 560
 _REDRAWN_S = 3.0
