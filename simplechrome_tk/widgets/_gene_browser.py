@@ -64,7 +64,7 @@ class GeneBrowser(Panel):
         self._adata, self._model = adata, model
         if model is not None:
             model.require_trained()
-            model._data(adata)
+            model.inputs(adata)
         self._cells = list(dict.fromkeys(cell_types(adata)))
         ids = gene_ids(adata)
         first = np.flatnonzero(~ids.duplicated())
