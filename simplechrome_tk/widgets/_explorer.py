@@ -222,9 +222,6 @@ class Explorer(Panel):
         if self._map is not None:
             self._map.select(rows)
         self._symbols.value = " ".join(self._names[rows])
-        listed = rows[:_MOST_NAMES]
-        self._genes.options = list(zip(self._names[listed], self._adata.obs_names[listed], strict=True))
-        self.gene = self._genes.value = self._adata.obs_names[rows[0]] if len(rows) else None
         for pane, draw, shown in (
             ("profile", panes.profile, self._profile),
             ("expression", panes.expression, self._expression),
@@ -232,6 +229,9 @@ class Explorer(Panel):
             work = partial(draw, self._adata, rows) if len(rows) else lambda: _NOTHING
             self._do(pane, "Drawing the selected genes", work, partial(setattr, shown, "value"))
         self._show_table(rows)
+        listed = rows[:_MOST_NAMES]
+        self._genes.options = list(zip(self._names[listed], self._adata.obs_names[listed], strict=True))
+        self.gene = self._genes.value = self._adata.obs_names[rows[0]] if len(rows) else None
 
     def _show_table(self, rows: np.ndarray) -> None:
         def page() -> str:
@@ -244,7 +244,7 @@ class Explorer(Panel):
         if self.gene is not None:
             row = int(self._adata.obs_names.get_loc(self.gene))
             what, page = f"Attributing {self._names[row]}", partial(gene_page, self._adata, self._model, row)
-        self._do("gene", what, page, partial(setattr, self._page, "value"), thread="gene")
+        self._do("gene", what, page, partial(setattr, self._page, "value"))
 
     def figure(self) -> Figure:
         """Draw the map with matplotlib, coloured as it is, the selected genes circled.
