@@ -76,7 +76,8 @@ class GeneMap:
     def color(self, name: str) -> None:
         """Colour the genes by one of ``colors``; the selection stays."""
         how = self._colors[name]
-        self._recolored = time.monotonic()
+        if len(self._rows):
+            self._recolored = time.monotonic()
         self._scatter.color(by=name, map=how.palette, norm=how.ends, labeling={"variable": name})
 
     def select(self, rows: np.ndarray) -> None:
