@@ -14,7 +14,7 @@ from simplechrome_tk.nn._network import Correction, Neighbors, Output, SimpleChr
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
 from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
 from simplechrome_tk.nn._recipe import LATENT_RECIPE, PAPER_RECIPE, Phase, Recipe
-from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, RegionEncoder, RegionShape
+from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, LatentEncoder, RegionEncoder, RegionShape
 
 __all__ = [
     "LATENT_RECIPE",
@@ -28,6 +28,7 @@ __all__ = [
     "GaussianLikelihood",
     "Graph",
     "Latent",
+    "LatentEncoder",
     "NegativeBinomialLikelihood",
     "NeighborAttention",
     "Neighbors",

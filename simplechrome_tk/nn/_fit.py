@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from contextlib import closing, contextmanager
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from simplechrome_tk.nn._dropout import without_dropout
 from simplechrome_tk.nn._loop import keep_best, run_epochs, validation_score
 from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
@@ -52,7 +53,7 @@ def fit_latent(
     warmth = 0.0
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        with _dropout(net.encoder, kept=recipe.latent_dropout):
+        with nullcontext() if recipe.latent_dropout else without_dropout(net.encoder):
             own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight, noise=recipe.noise)
         return own.reconstruction + warmth * (own.total - own.reconstruction)
 
@@ -114,15 +115,17 @@ def fit_expression(
     frozen = encode(net, x).mean if recipe.freeze_latent else None
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        latent = net.encode(x[genes]) if frozen is None else Latent(frozen[genes], frozen[genes])
+        if frozen is not None:
+            latent = own = Latent(frozen[genes], frozen[genes])
+        elif recipe.latent_dropout:
+            latent = own = net.encode(x[genes])
+        else:
+            latent, own = net.encode_twice(x[genes])
         output = net.express(latent.mean, None if graph is None else heard(graph, genes))
         total = expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
         if frozen is None and recipe.latent_weight:
-            if not recipe.latent_dropout:
-                with _dropout(net.encoder, kept=False):
-                    latent = net.encode(x[genes])
-            own = latent_loss(net, x[genes], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
-            total = total + recipe.latent_weight * own.total
+            reached = latent_loss(net, x[genes], own, kl_weight=recipe.kl_weight, noise=recipe.noise)
+            total = total + recipe.latent_weight * reached.total
         return total
 
     def heard(graph: Graph, genes: torch.Tensor) -> Neighbors:
@@ -233,19 +236,6 @@ def fit_network(
 
     epochs = run_epochs(net, list(net.parameters()), phase, n_genes=len(train), shuffle=shuffle, loss=loss)
     yield from keep_best(net, epochs, score, patience=phase.patience)
-
-
-@contextmanager
-def _dropout(module: nn.Module, *, kept: bool) -> Iterator[None]:
-    """Switch the dropout of ``module`` off meanwhile, unless it is to be kept."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Dropout) and layer.training and not kept]
-    for layer in layers:
-        layer.eval()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.train()
 
 
 def _at(targets: Targets, genes: torch.Tensor) -> Targets:

@@ -34,7 +34,7 @@ class Recipe:
     that of the signal, of what is left to chance. ``freeze_latent`` trains the head
     alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``.
     ``latent_dropout`` says whether the latent's own loss reads genes with dropout, as the prediction does. Without it
-    marks are reconstructed far better, and each gene of a batch is encoded twice in phase 2.
+    marks are reconstructed far better; in phase 2 the two share what is read of each region.
     ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
     label. ``attention_speed`` multiplies the learning rate of attention in phase 2; phase 3, ``neighbors``, trains
     attention and head on fixed latents.
