@@ -62,7 +62,7 @@ def measure(cell: str, preset: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="every cell type and preset; an hour")
+    parser.add_argument("--all", action="store_true", help="every cell type and preset; ten minutes")
     parser.add_argument("--cells", nargs="+", default=["E116"])
     parser.add_argument("--presets", nargs="+", default=["latent"])
     parser.add_argument("--write", action="store_true")

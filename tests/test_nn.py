@@ -210,6 +210,49 @@ def test_training_end_to_end_moves_attention_and_encoder():
     assert changed == {"attention", "decoder", "encoder", "head"}
 
 
+def in_two_passes(net: nn.SimpleChromeNet, x: torch.Tensor) -> tuple[nn.Latent, nn.Latent]:
+    """Encode with dropout, then all of it again without."""
+    latent = net.train().encode(x)
+    whole = net.eval().encode(x)
+    net.train()
+    return latent, whole
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_one_pass_gives_the_losses_and_gradients_of_two(published: bool):
+    torch.manual_seed(0)
+    net = network(dropout=0.5)
+    if published:
+        net = nn.build_paper_network(REGIONS[:1], n_latent=6, neighbors=False)
+    x = torch.randn(20, 300 if published else N_COLUMNS)
+    found = []
+    for encode in (nn.SimpleChromeNet.encode_twice, in_two_passes):
+        net.train().zero_grad()
+        torch.manual_seed(1)
+        latent, whole = encode(net, x)
+        assert torch.equal(latent.mean, whole.mean) == published, "the published encoder drops nothing"
+        own = nn.latent_loss(net, x, whole, kl_weight=None, noise=0.01).total
+        (own + net.express(latent.mean).expression.square().mean()).backward()
+        found.append((own.detach(), *(value.grad for value in net.parameters() if value.grad is not None)))
+        assert all(module.training for module in net.modules())
+    torch.testing.assert_close(*found)
+
+
+def test_the_latent_loss_of_the_second_phase_reads_genes_without_dropout():
+    x, targets = toy()
+    net, rows = network(dropout=0.5), torch.arange(300)
+    recipe = nn.Recipe(expression=nn.Phase(1, 300, 1e-3), noise=0.01, latent_weight=4.0, latent_dropout=False)
+    torch.manual_seed(1)
+    train = rows[torch.randperm(200)]
+    latent, whole = in_two_passes(net, x[train])
+    known = nn.Targets(targets.label[train], targets.expression[train])
+    expected = nn.expression_loss(net.express(latent.mean), known, regression_weight=1.5)
+    expected = expected + 4 * nn.latent_loss(net, x[train], whole, kl_weight=None, noise=0.01).total
+    torch.manual_seed(1)
+    fit = nn.fit_expression(net, x, targets, train=rows[:200], valid=rows[200:], graph=None, recipe=recipe)
+    assert next(fit)["train_loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_attention_finds_a_neighbour_that_acts_by_its_side():
     x, own = toy(600)
     level = own.expression

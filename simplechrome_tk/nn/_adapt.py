@@ -17,8 +17,8 @@ from simplechrome_tk.nn._predict import encode, predict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from simplechrome_tk.nn._fit import Targets
     from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._loss import Targets
     from simplechrome_tk.nn._network import SimpleChromeNet
 
 _FREEDOM = 0.3  # of slope and shift of the head's output, which costs 1 / freedom**2 as much as a weight of freedom 1

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from simplechrome_tk.nn._attention import NeighborAttention
-from simplechrome_tk.nn._fit import Phase, Recipe
 from simplechrome_tk.nn._graph import N_EDGE_FEATURES
 from simplechrome_tk.nn._network import SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
@@ -22,24 +21,6 @@ if TYPE_CHECKING:
     from simplechrome_tk.nn._vae import RegionShape
 
 _N_CONTEXT = 32
-
-PAPER_RECIPE = Recipe(
-    latent=Phase(5, 64, 1e-4),
-    expression=Phase(5, 32, 1e-3),
-    kl_weight=5e-5,
-    regression_weight=0.5,
-    freeze_latent=True,
-)
-"""SimpleChrome's published settings: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on a fixed latent."""
-
-
-LATENT_RECIPE = Recipe(
-    latent=Phase(40, 256, 2e-3, weight_decay=0.01, one_cycle=True),
-    noise=0.01,
-    latent_weight=4.0,
-    latent_dropout=False,
-)
-"""For latents from which marks can be decoded: longer without labels, less noise, and their loss weighs more."""
 
 
 def build_network(

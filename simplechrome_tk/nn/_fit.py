@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from simplechrome_tk.nn._dropout import without_dropout
 from simplechrome_tk.nn._loop import keep_best, run_epochs, validation_score
+from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
 from simplechrome_tk.nn._vae import Latent
@@ -22,97 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from simplechrome_tk.nn._graph import Graph
-
-
-@dataclass(frozen=True)
-class Phase:
-    """How one phase is trained.
-
-    ``one_cycle`` warms the learning rate up to ``learning_rate`` and anneals it to 0; else it is constant.
-    ``average`` is the decay of the running mean of the weights, which is what is kept; 0 keeps the weights themselves.
-    ``patience`` is the number of epochs without a better validation score after which the phase ends.
-    ``max_gradient`` is the norm to which longer gradients are cut; ``None`` leaves them.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    one_cycle: bool = False
-    average: float = 0.0
-    patience: int = 5
-    max_gradient: float | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    ``kl_weight`` weighs the divergence against the loss of the reconstruction; ``None`` is the evidence lower bound of
-    the network's likelihood (``2 / n_columns`` for a Gaussian of unit variance), times ``noise``: the variance, against
-    that of the signal, of what is left to chance. ``freeze_latent`` trains the head
-    alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``.
-    ``latent_dropout`` says whether the latent's own loss reads genes with dropout, as the prediction does. Without it
-    marks are reconstructed far better, and each gene of a batch is encoded twice in phase 2.
-    ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
-    label. ``attention_speed`` multiplies the learning rate of attention in phase 2; phase 3, ``neighbors``, trains
-    attention and head on fixed latents.
-    """
-
-    latent: Phase = field(default_factory=lambda: Phase(10, 256, 2e-3, weight_decay=0.01, one_cycle=True))
-    expression: Phase = field(
-        default_factory=lambda: Phase(15, 256, 2e-3, weight_decay=0.01, one_cycle=True, average=0.99)
-    )
-    neighbors: Phase = field(
-        default_factory=lambda: Phase(30, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=30)
-    )
-    kl_weight: float | None = None
-    noise: float = 1.0
-    latent_weight: float = 0.05
-    latent_dropout: bool = True
-    regression_weight: float = 1.5
-    freeze_latent: bool = False
-    attention_speed: float = 5.0
-
-
-class Targets(NamedTuple):
-    """What is predicted: ``label`` 0 or 1 and ``expression`` in standard units, ``(n_genes,)``, NaN where unknown."""
-
-    label: torch.Tensor
-    expression: torch.Tensor
-
-
-class LatentLoss(NamedTuple):
-    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (the likelihood's), ``kl`` (nats)."""
-
-    total: torch.Tensor
-    reconstruction: torch.Tensor
-    kl: torch.Tensor
-
-
-def latent_loss(
-    net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None, noise: float = 1.0
-) -> LatentLoss:
-    """Reconstruct the marks in ``x`` from a sample of ``latent`` and weigh the loss against the divergence.
-
-    ``kl_weight=None`` is the evidence lower bound of the network's likelihood, times ``noise``. Columns of ``x`` behind
-    those that the decoder gives are covariates, which are not reconstructed.
-    """
-    decoded = net.decode(latent.sample(), net.conditions(x))
-    n_columns = decoded.shape[1]
-    reconstruction = net.likelihood(decoded, x[:, :n_columns]).mean()
-    kl = latent.kl().sum(dim=1).mean()
-    weight = noise * net.likelihood.kl_scale / n_columns if kl_weight is None else kl_weight
-    return LatentLoss(reconstruction + weight * kl, reconstruction, kl)
-
-
-def expression_loss(output: Output, targets: Targets, *, regression_weight: float) -> torch.Tensor:
-    """Cross-entropy of labels plus weighted squared error of expression, each over the genes that have it."""
-    entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
-    error = (output.expression - targets.expression.nan_to_num()).square()
-    return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(
-        error, ~targets.expression.isnan()
-    )
+    from simplechrome_tk.nn._recipe import Phase, Recipe
 
 
 def fit_latent(
@@ -142,7 +53,7 @@ def fit_latent(
     warmth = 0.0
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        with _dropout(net.encoder, kept=recipe.latent_dropout):
+        with nullcontext() if recipe.latent_dropout else without_dropout(net.encoder):
             own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight, noise=recipe.noise)
         return own.reconstruction + warmth * (own.total - own.reconstruction)
 
@@ -204,15 +115,17 @@ def fit_expression(
     frozen = encode(net, x).mean if recipe.freeze_latent else None
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        latent = net.encode(x[genes]) if frozen is None else Latent(frozen[genes], frozen[genes])
+        if frozen is not None:
+            latent = own = Latent(frozen[genes], frozen[genes])
+        elif recipe.latent_dropout:
+            latent = own = net.encode(x[genes])
+        else:
+            latent, own = net.encode_twice(x[genes])
         output = net.express(latent.mean, None if graph is None else heard(graph, genes))
         total = expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
         if frozen is None and recipe.latent_weight:
-            if not recipe.latent_dropout:
-                with _dropout(net.encoder, kept=False):
-                    latent = net.encode(x[genes])
-            own = latent_loss(net, x[genes], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
-            total = total + recipe.latent_weight * own.total
+            reached = latent_loss(net, x[genes], own, kl_weight=recipe.kl_weight, noise=recipe.noise)
+            total = total + recipe.latent_weight * reached.total
         return total
 
     def heard(graph: Graph, genes: torch.Tensor) -> Neighbors:
@@ -323,23 +236,6 @@ def fit_network(
 
     epochs = run_epochs(net, list(net.parameters()), phase, n_genes=len(train), shuffle=shuffle, loss=loss)
     yield from keep_best(net, epochs, score, patience=phase.patience)
-
-
-@contextmanager
-def _dropout(module: nn.Module, *, kept: bool) -> Iterator[None]:
-    """Switch the dropout of ``module`` off meanwhile, unless it is to be kept."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Dropout) and layer.training and not kept]
-    for layer in layers:
-        layer.eval()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.train()
-
-
-def _mean_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def _at(targets: Targets, genes: torch.Tensor) -> Targets:

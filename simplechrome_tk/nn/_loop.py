@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from simplechrome_tk.nn._fit import Phase
+    from simplechrome_tk.nn._recipe import Phase
 
 Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]
 Network = TypeVar("Network", bound=nn.Module)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from simplechrome_tk.nn._dropout import without_dropout
 from simplechrome_tk.nn._likelihood import GaussianLikelihood
 
 if TYPE_CHECKING:
     from simplechrome_tk.nn._attention import NeighborAttention
     from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
-    from simplechrome_tk.nn._vae import Latent
+    from simplechrome_tk.nn._vae import Latent, LatentEncoder
 
 
 class Neighbors(NamedTuple):
@@ -81,7 +82,7 @@ class SimpleChromeNet(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: LatentEncoder,
         decoder: nn.Module,
         head: nn.Module,
         attention: NeighborAttention | None = None,
@@ -100,7 +101,14 @@ class SimpleChromeNet(nn.Module):
 
     def encode(self, x: torch.Tensor) -> Latent:
         """Map marks, covariates and conditions to a :class:`Latent`; conditions are not read."""
-        return self.encoder(x[:, : x.shape[1] - self.n_conditions])
+        return self.encoder(self._encoded(x))
+
+    def encode_twice(self, x: torch.Tensor) -> tuple[Latent, Latent]:
+        """Encode with dropout, for the prediction, and without, for the latent's own loss; features are shared."""
+        features = self.encoder.features(self._encoded(x))
+        with without_dropout(self.encoder):
+            whole = self.encoder.latent(features)
+        return self.encoder.latent(features), whole
 
     def decode(self, latent: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Map latents ``(batch, n_latent)`` and ``(batch, n_conditions)`` to the marks that are expected."""
@@ -130,3 +138,6 @@ class SimpleChromeNet(nn.Module):
                 x=self.encode(neighbors.x.flatten(0, 1)).mean.unflatten(0, neighbors.mask.shape)
             )
         return self.express(self.encode(x).mean, neighbors)
+
+    def _encoded(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, : x.shape[1] - self.n_conditions]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from simplechrome_tk.nn._vae import Latent
+from simplechrome_tk.nn._vae import Latent, LatentEncoder
 
 if TYPE_CHECKING:
     from simplechrome_tk.nn._vae import RegionShape
@@ -17,7 +17,7 @@ _CHANNELS = (32, 64)
 _KERNEL = 5
 
 
-class PaperEncoder(nn.Module):
+class PaperEncoder(LatentEncoder):
     """SimpleChrome's encoder (Cheng et al. 2020): two convolutions *over the marks* of each bin, then one dense layer.
 
     The published code hands Keras an input of shape ``(bins, marks, 1)``, so its ``Conv1D`` slides over the marks and
@@ -43,10 +43,13 @@ class PaperEncoder(nn.Module):
         )
         self.to_latent = nn.Linear(second * shape.n_marks * shape.n_bins, 2 * n_latent)
 
-    def forward(self, x: torch.Tensor) -> Latent:
-        """Map ``(batch, n_columns)`` to a :class:`~simplechrome_tk.nn.Latent`."""
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve over the marks of each bin."""
         bins = x.unflatten(1, self.shape).transpose(1, 2).reshape(-1, 1, self.shape.n_marks)
-        features = self.convolutions(bins).reshape(len(x), -1)
+        return self.convolutions(bins).reshape(len(x), -1)
+
+    def latent(self, features: torch.Tensor) -> Latent:
+        """Join the bins."""
         return Latent(*self.to_latent(features).chunk(2, dim=1))
 
 

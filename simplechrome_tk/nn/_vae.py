@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -31,6 +32,22 @@ class Latent(NamedTuple):
     def kl(self) -> torch.Tensor:
         """Kullback-Leibler divergence from the standard normal, shape ``(batch, n_latent)``, in nats."""
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1.0 - self.log_var)
+
+
+class LatentEncoder(nn.Module, ABC):
+    """Marks of a gene to a Gaussian over its latent, in two steps: features of the marks, and what they make."""
+
+    @abstractmethod
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(batch, n_columns + n_covariates)`` to ``(batch, n_features)``; nothing is dropped."""
+
+    @abstractmethod
+    def latent(self, features: torch.Tensor) -> Latent:
+        """Map ``(batch, n_features)`` to a :class:`Latent`."""
+
+    def forward(self, x: torch.Tensor) -> Latent:
+        """Map ``(batch, n_columns + n_covariates)`` to a :class:`Latent`."""
+        return self.latent(self.features(x))
 
 
 class RegionEncoder(nn.Module):
@@ -95,7 +112,7 @@ class RegionEncoder(nn.Module):
         return torch.cat([self.convolutions(both), self.means(both), self.maxima(x)], dim=1)
 
 
-class Encoder(nn.Module):
+class Encoder(LatentEncoder):
     """Marks of a gene to a Gaussian over its latent, one :class:`RegionEncoder` per region.
 
     Parameters
@@ -143,14 +160,18 @@ class Encoder(nn.Module):
         )
         self.to_latent = nn.Linear(n_hidden, 2 * n_latent)
 
-    def forward(self, x: torch.Tensor) -> Latent:
-        """Map ``(batch, n_columns)`` to a :class:`Latent`."""
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Read each region, and put covariates behind."""
         *regions, covariates = x.split(self.widths, dim=1)
         features = [
             encode(columns.unflatten(1, shape))
             for encode, columns, shape in zip(self.regions, regions, self.shapes, strict=True)
         ]
-        return Latent(*self.to_latent(self.joint(torch.cat([*features, covariates], dim=1))).chunk(2, dim=1))
+        return torch.cat([*features, covariates], dim=1)
+
+    def latent(self, features: torch.Tensor) -> Latent:
+        """Join the regions, with dropout in training."""
+        return Latent(*self.to_latent(self.joint(features)).chunk(2, dim=1))
 
 
 def _split(values: torch.Tensor | None, n_marks: list[int]) -> Sequence[torch.Tensor | None]:

@@ -1,0 +1,56 @@
+"""What training makes small: the loss of the latent model and that of the prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from simplechrome_tk.nn._network import Output, SimpleChromeNet
+    from simplechrome_tk.nn._vae import Latent
+
+
+class Targets(NamedTuple):
+    """What is predicted: ``label`` 0 or 1 and ``expression`` in standard units, ``(n_genes,)``, NaN where unknown."""
+
+    label: torch.Tensor
+    expression: torch.Tensor
+
+
+class LatentLoss(NamedTuple):
+    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (the likelihood's), ``kl`` (nats)."""
+
+    total: torch.Tensor
+    reconstruction: torch.Tensor
+    kl: torch.Tensor
+
+
+def latent_loss(
+    net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None, noise: float = 1.0
+) -> LatentLoss:
+    """Reconstruct the marks in ``x`` from a sample of ``latent`` and weigh the loss against the divergence.
+
+    ``kl_weight=None`` is the evidence lower bound of the network's likelihood, times ``noise``. Columns of ``x`` behind
+    those that the decoder gives are covariates, which are not reconstructed.
+    """
+    decoded = net.decode(latent.sample(), net.conditions(x))
+    n_columns = decoded.shape[1]
+    reconstruction = net.likelihood(decoded, x[:, :n_columns]).mean()
+    kl = latent.kl().sum(dim=1).mean()
+    weight = noise * net.likelihood.kl_scale / n_columns if kl_weight is None else kl_weight
+    return LatentLoss(reconstruction + weight * kl, reconstruction, kl)
+
+
+def expression_loss(output: Output, targets: Targets, *, regression_weight: float) -> torch.Tensor:
+    """Cross-entropy of labels plus weighted squared error of expression, each over the genes that have it."""
+    entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
+    error = (output.expression - targets.expression.nan_to_num()).square()
+    return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(
+        error, ~targets.expression.isnan()
+    )
+
+
+def _mean_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return (values * mask).sum() / mask.sum().clamp(min=1)
