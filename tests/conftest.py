@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +28,13 @@ matplotlib.use("Agg")
 torch.set_num_threads(1)  # networks this small gain nothing from threads, and lose much where cores are shared
 
 T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def _figures_closed():
+    """Leave no figure of one test to the next, which may ask whether it made any."""
+    yield
+    plt.close("all")
 
 
 def _or_skip(load: Callable[[], T]) -> T:

@@ -59,7 +59,7 @@ def open_bam(path: Path) -> Iterator[pysam.AlignmentFile]:
 def _alignments(path: Path, index: Path | None) -> pysam.AlignmentFile:
     try:
         bam = pysam.AlignmentFile(str(path), "rb", index_filename=None if index is None else str(index))
-    except ValueError as error:
+    except (NotImplementedError, ValueError) as error:  # pysam: the former where damage looks like another compression
         msg = f"{path}: this is no BAM file ({error}); expected mapped reads in BAM, or in BED or tagAlign."
         raise ValueError(msg) from error
     if bam.is_bam and bam.has_index():

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
+import torch
 from matplotlib.figure import Figure
 
 from simplechrome_tk.pl._figure import detached
@@ -127,7 +128,9 @@ class Panel(ipywidgets.VBox):
             self._busy[pane] = what
             self._wrong.pop(pane, None)
             if thread not in self._threads:
-                self._threads[thread] = ThreadPoolExecutor(1, thread_name_prefix=f"{type(self).__name__} {thread}")
+                # torch counts its threads anew in each thread, and sums that are shared otherwise round otherwise
+                name, count_threads = f"{type(self).__name__} {thread}", torch.get_num_threads()
+                self._threads[thread] = ThreadPoolExecutor(1, name, torch.set_num_threads, (count_threads,))
             self._futures[pane] = self._threads[thread].submit(run)
         self._report()
 

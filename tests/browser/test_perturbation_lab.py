@@ -13,7 +13,7 @@ def notebook(lab, running):
 @pytest.fixture(scope="module")
 def bench(notebook):
     notebook.execute("lab.reset(); lab.wait()")  # the notebook has moved one
-    return notebook.page.locator(".sct-panel").first
+    return notebook.page.locator(".sct-panel").filter(has=notebook.page.get_by_label("Compare with"))
 
 
 @pytest.fixture(scope="module")
