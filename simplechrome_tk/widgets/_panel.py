@@ -58,6 +58,9 @@ class Panel(ipywidgets.VBox):
     :meth:`figure` is shown in their place.
     """
 
+    _torch_threads: int | None = 1
+    """Torch counts its threads anew in each thread. One gene is done sooner by one; ``None`` takes the caller's."""
+
     def __init__(self) -> None:
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._state = Lock()
@@ -128,9 +131,9 @@ class Panel(ipywidgets.VBox):
             self._busy[pane] = what
             self._wrong.pop(pane, None)
             if thread not in self._threads:
-                # torch counts its threads anew in each thread, and sums that are shared otherwise round otherwise
-                name, count_threads = f"{type(self).__name__} {thread}", torch.get_num_threads()
-                self._threads[thread] = ThreadPoolExecutor(1, name, torch.set_num_threads, (count_threads,))
+                name = f"{type(self).__name__} {thread}"
+                of_torch = torch.get_num_threads() if self._torch_threads is None else self._torch_threads
+                self._threads[thread] = ThreadPoolExecutor(1, name, torch.set_num_threads, (of_torch,))
             self._futures[pane] = self._threads[thread].submit(run)
         self._report()
 

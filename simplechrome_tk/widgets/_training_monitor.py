@@ -59,6 +59,8 @@ class TrainingMonitor(Panel):
     >>> monitor.wait()  # doctest: +SKIP
     """
 
+    _torch_threads = None  # the same sums as model.train, bit by bit
+
     def __init__(self, model: SimpleChrome, **settings: Any) -> None:
         super().__init__()
         self._model, self._settings = model, settings
