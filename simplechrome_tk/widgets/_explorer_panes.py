@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from simplechrome_tk import _keys as k
 from simplechrome_tk import pl
 from simplechrome_tk._require import cell_types, symbols
-from simplechrome_tk.pl._figure import subplots
+from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import unit
 from simplechrome_tk.widgets._panel import picture
 
@@ -59,7 +59,12 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
     if unmeasured == len(rows):
         return said("No selected gene has a measured expression.")
     data = split_off(adata, rows)
-    drawn = picture(lambda: pl.expression(data, groupby=GROUP), f"Expression of {len(rows)} selected genes")
+
+    def draw() -> None:
+        ax = new_figure(figsize=(6.4, 2.8)).add_axes((0.09, 0.19, 0.55, 0.76))
+        pl.expression(data, groupby=GROUP, ax=ax)
+
+    drawn = picture(draw, f"Expression of {len(rows)} selected genes")
     return drawn + (said(f"{unmeasured} selected genes without a measured expression are left out.") * (unmeasured > 0))
 
 
