@@ -61,7 +61,7 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
     data = split_off(adata, rows)
 
     def draw() -> None:
-        ax = new_figure(figsize=(6.4, 2.8)).add_axes((0.09, 0.19, 0.55, 0.76))
+        ax = new_figure(figsize=(7.2, 2.8)).add_axes((0.08, 0.19, 0.5, 0.76))
         pl.expression(data, groupby=GROUP, ax=ax)
 
     drawn = picture(draw, f"Expression of {len(rows)} selected genes")
