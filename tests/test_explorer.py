@@ -198,7 +198,7 @@ def test_two_explorers_leave_the_data_and_each_other_alone(adata, model):
     one.selected, other.selected = adata.obs_names[:4].tolist(), adata.obs_names[7:9].tolist()
     one.wait()
     other.wait()
-    assert len(csv_of(one)), len(csv_of(other)) == (4, 2)
+    assert (len(csv_of(one)), len(csv_of(other))) == (4, 2)
     assert list(adata.layers) == list(before.layers)
     assert list(adata.uns) == list(before.uns)
     pd.testing.assert_frame_equal(adata.obs, before.obs)
