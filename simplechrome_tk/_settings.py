@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Task = Literal["classification", "regression", "both"]
-Preset = Literal["default", "latent", "paper"]
+Preset = Literal["default", "paper"]
 Likelihood = Literal["gaussian", "negative_binomial"]
 
 
@@ -136,7 +136,7 @@ class Settings:
         self, *, latent: dict[str, Any], expression: dict[str, Any], neighbors: dict[str, Any] | None = None
     ) -> nn.Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""
-        preset = {"paper": nn.PAPER_RECIPE, "latent": nn.LATENT_RECIPE}.get(self.preset, nn.Recipe())
+        preset = nn.PAPER_RECIPE if self.preset == "paper" else nn.Recipe()
         return dataclasses.replace(
             preset,
             latent=_changed(preset.latent, latent),

@@ -246,7 +246,7 @@ def refused(adata: ad.AnnData, **kwargs: object) -> str:
 
 def test_arguments_that_cannot_be_met(simulated: ad.AnnData):
     assert "choose one of classification, regression, both" in refused(simulated, task="ranking")
-    assert "choose one of default, latent, paper" in refused(simulated, preset="best")
+    assert "choose one of default, paper" in refused(simulated, preset="best")
     assert "n_latent is 0" in refused(simulated, n_latent=0)
     assert "dropout is 1" in refused(simulated, dropout=1)
     assert "sct.pp.normalize(adata, method='paper')" in refused(simulated, preset="paper")
