@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from simplechrome_tk.pp import Window
 
 matplotlib.use("Agg")
-torch.set_num_threads(1)  # networks this small gain nothing from threads, and lose much where cores are shared
 
 T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Networks this small gain nothing from threads, and lose much where cores are shared; numba may have set two."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

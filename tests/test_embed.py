@@ -67,6 +67,7 @@ def test_same_seed_same_map_and_random_state_left_alone(
     with caplog.at_level(logging.INFO):
         sct.tl.embed(again, model, device="cpu", n_neighbors=10)
     assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.get_num_threads() == 1, "as the tests set it"
     assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]  # noqa: NPY002
     np.testing.assert_array_equal(again.obsm["X_umap"], mapped.obsm["X_umap"])
     assert (again.obs["leiden"] == mapped.obs["leiden"]).all()

@@ -140,12 +140,14 @@ def neighbors_and_umap(
     import scanpy as sc
 
     latents = np.asarray(adata.obsm[k.LATENT])
+    threads = torch.get_num_threads()
     search = ExactNeighbors(n_neighbors, device=device)
     sc.pp.neighbors(adata, n_neighbors, use_rep=k.LATENT, transformer=search, random_state=rng)
     if backend == "torchdr":
         _torchdr_umap(adata, latents, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng, device=device)
     else:
         sc.tl.umap(adata, min_dist=min_dist, init_pos=_two_components(latents, rng), random_state=rng)
+    torch.set_num_threads(threads)  # numba, in scanpy, sets those of the whole process
 
 
 def _backend(asked: str, device: torch.device) -> str:
