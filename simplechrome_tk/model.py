@@ -192,7 +192,8 @@ class SimpleChrome:
         latent_epochs, expression_epochs, neighbor_epochs
             Epochs of each phase (at most, in phase 2).
         batch_size
-            Genes in a batch, in all phases.
+            Genes in a batch, in all phases. Where it is smaller than the preset's, the learning rate of phase 1 falls
+            with its square root.
         learning_rate
             Learning rate, in phases 1 and 2.
         patience
@@ -208,7 +209,8 @@ class SimpleChrome:
         Raises
         ------
         ValueError
-            When the data have changed since the model was made, a split has no genes or one class only.
+            When the data have changed since the model was made, a split has no genes or one class only, or the loss
+            is no longer finite.
         """
         shared = {"batch_size": batch_size, "learning_rate": learning_rate}
         recipe = self.settings.recipe(

@@ -383,3 +383,21 @@ def test_other_genes_need_a_graph_of_their_own(model: sct.SimpleChrome, simulate
     for ask in (model.predict, model.adapt, model.fine_tune):
         with pytest.raises(ValueError, match="the graph 'tss' is not of these genes"):
             ask(other)
+
+
+def test_a_training_that_diverges_says_so_and_leaves_the_model(simulated: ad.AnnData):
+    model = sct.SimpleChrome(simulated, n_latent=4, device="cpu")
+    with pytest.raises(ValueError, match=r"training has diverged: its loss is .* Take a lower learning_rate, found 1e"):
+        model.train(learning_rate=1e30, latent_epochs=2, expression_epochs=1, progress=False)
+    assert not model.is_trained
+
+
+def test_small_batches_of_phase_1_take_smaller_steps(simulated: ad.AnnData):
+    recipe = sct.SimpleChrome(simulated).settings.recipe
+    usual = recipe(latent={}, expression={})
+    small = recipe(latent={"batch_size": 16}, expression={"batch_size": 16})
+    assert small.latent.learning_rate == pytest.approx(usual.latent.learning_rate / 4)
+    assert small.expression.learning_rate == usual.expression.learning_rate
+    assert recipe(latent={"batch_size": 1_000}, expression={}).latent.learning_rate == usual.latent.learning_rate
+    given = recipe(latent={"batch_size": 16, "learning_rate": 1e-3}, expression={})
+    assert given.latent.learning_rate == 1e-3

@@ -33,6 +33,11 @@ def run_epochs(
     """Train and yield after each epoch the network to keep and the mean training loss.
 
     The learning rate of ``fast``, some of the ``parameters``, is ``speed`` times that of the others.
+
+    Raises
+    ------
+    ValueError
+        When the loss is no longer finite.
     """
     hurried = {id(parameter) for parameter in fast}
     groups = [
@@ -61,7 +66,14 @@ def run_epochs(
             if averaged is not None:
                 averaged.update_parameters(net)
             total += batch_loss.detach() * len(genes)
-        yield (net if averaged is None else cast("Network", averaged.module)), float(total) / n_genes
+        mean = float(total) / n_genes
+        if not np.isfinite(mean):
+            msg = (
+                f"training has diverged: its loss is {mean}. Take a lower learning_rate, found "
+                f"{phase.learning_rate:g}, or a larger batch_size, found {phase.batch_size}."
+            )
+            raise ValueError(msg)
+        yield (net if averaged is None else cast("Network", averaged.module)), mean
 
 
 def keep_best(
