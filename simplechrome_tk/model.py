@@ -80,7 +80,8 @@ class SimpleChrome:
     preset
         ``"paper"`` takes the network and settings published by Cheng et al. (arXiv 2012.08671); ``n_hidden`` and
         ``dropout`` have no effect there. It needs one region and ``normalize(method="paper")``. ``"latent"`` trains
-        latents from which the marks can be decoded, at 1.3 times the cost and nearly the same accuracy.
+        latents from which the marks can be decoded, at 1.3 times the cost and nearly the same accuracy; do not
+        attribute predictions of tracks that have a background with it (``docs/architecture.md``).
     condition_key
         Column of ``obs`` (``"cell_type"``) that the decoder is told, so that the latent need not tell by how much a
         mark differs between all genes of two cell types, or batches. Encoder and prediction do not read it. Cell types
