@@ -35,6 +35,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _whole_floats():
+    """On CUDA, convolutions read 10 bits of each number (TF32) unless told otherwise, and results move by 1e-5."""
+    torch.backends.cudnn.allow_tf32 = False
+
+
 @pytest.fixture(autouse=True)
 def _figures_closed():
     """Leave no figure of one test to the next, which may ask whether it made any."""

@@ -116,7 +116,7 @@ def test_neighbours_as_captum_attributes_them(adata, among, target, baseline):
             )
             for net in what.networks
         ]
-    own, heard = (torch.stack(part).mean(dim=0).detach().numpy() for part in zip(*parts, strict=True))
+    own, heard = (torch.stack(part).mean(dim=0).detach().cpu().numpy() for part in zip(*parts, strict=True))
     np.testing.assert_allclose(layer(adata, rows), own, atol=1e-5)
     found = adata.obsp["attribution_neighbors"][rows].toarray()
     for row, neighbors, effects in zip(found, among.inputs(adata).graph.index[rows], heard.sum(axis=2), strict=True):

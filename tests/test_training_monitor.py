@@ -30,7 +30,7 @@ def adata():
 
 
 def untrained(adata, **settings):
-    return sct.SimpleChrome(adata, **{"n_latent": 4, "neighbors_key": "tss", **settings})
+    return sct.SimpleChrome(adata, **{"n_latent": 4, "neighbors_key": "tss", "device": "cpu", **settings})
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def trained() -> sct.SimpleChrome:
     adata = sct.datasets.simulate(2_000, rng=0)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    model = sct.SimpleChrome(adata, n_latent=8, n_models=2)
+    model = sct.SimpleChrome(adata, n_latent=8, n_models=2, device="cpu")
     model.train(**QUICK)
     return model
 
