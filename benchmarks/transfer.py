@@ -161,7 +161,9 @@ def main() -> None:
         for model, predict in without_labels(cell, n_models).items():
             measure(unlabelled, {"cell": cell, "model": model}, ("unseen", cell, model), predict)
     few = Table("few_labels", "cell", "labels", "draw", "model")
-    draws = [(size, draw) for size in SIZES for draw in range(N_DRAWS if size else 1)] if everything else [(100, 0)]
+    draws = [(100, 0)]
+    if everything:
+        draws = [(size, draw) for draw in range(N_DRAWS) for size in SIZES if size or not draw]
     every_way = list(with_labels("E116", None, 0, n_models))
     for way, (size, draw) in product(every_way, draws):  # the quick ways first
         ways = with_labels("E116", size, draw, n_models)

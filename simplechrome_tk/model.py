@@ -79,9 +79,7 @@ class SimpleChrome:
         from one network.
     preset
         ``"paper"`` takes the network and settings published by Cheng et al. (arXiv 2012.08671); ``n_hidden`` and
-        ``dropout`` have no effect there. It needs one region and ``normalize(method="paper")``. ``"latent"`` trains
-        latents from which the marks can be decoded, at 1.3 times the cost and nearly the same accuracy; do not
-        attribute predictions of tracks that have a background with it (``docs/architecture.md``).
+        ``dropout`` have no effect there. It needs one region and ``normalize(method="paper")``.
     condition_key
         Column of ``obs`` (``"cell_type"``) that the decoder is told, so that the latent need not tell by how much a
         mark differs between all genes of two cell types, or batches. Encoder and prediction do not read it. Cell types
@@ -194,7 +192,8 @@ class SimpleChrome:
         latent_epochs, expression_epochs, neighbor_epochs
             Epochs of each phase (at most, in phase 2).
         batch_size
-            Genes in a batch, in all phases.
+            Genes in a batch, in all phases. Where it is smaller than the preset's, the learning rate of phase 1 falls
+            with its square root.
         learning_rate
             Learning rate, in phases 1 and 2.
         patience

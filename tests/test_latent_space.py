@@ -415,7 +415,7 @@ def test_real_marks_held_out_are_decoded_better_than_by_components(e116):
     adata = ready(e116.copy())
     held_out = (adata.obs["split"] == "test").to_numpy()
     known, test = adata[~held_out].copy(), adata[held_out].copy()
-    model = sct.SimpleChrome(known, preset="latent")
+    model = sct.SimpleChrome(known)
     model.train(progress=False)
     error = sct.tl.reconstruction(model, test, reference=known).groupby("model")["mse"].mean()
     assert error["SimpleChrome"] < 0.95 * error["PCA"]

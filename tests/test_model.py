@@ -246,7 +246,7 @@ def refused(adata: ad.AnnData, **kwargs: object) -> str:
 
 def test_arguments_that_cannot_be_met(simulated: ad.AnnData):
     assert "choose one of classification, regression, both" in refused(simulated, task="ranking")
-    assert "choose one of default, latent, paper" in refused(simulated, preset="best")
+    assert "choose one of default, paper" in refused(simulated, preset="best")
     assert "n_latent is 0" in refused(simulated, n_latent=0)
     assert "dropout is 1" in refused(simulated, dropout=1)
     assert "sct.pp.normalize(adata, method='paper')" in refused(simulated, preset="paper")
@@ -390,3 +390,14 @@ def test_a_training_that_diverges_says_so_and_leaves_the_model(simulated: ad.Ann
     with pytest.raises(ValueError, match=r"training has diverged: its loss is .* Take a lower learning_rate, found 1e"):
         model.train(learning_rate=1e30, latent_epochs=2, expression_epochs=1, progress=False)
     assert not model.is_trained
+
+
+def test_small_batches_of_phase_1_take_smaller_steps(simulated: ad.AnnData):
+    recipe = sct.SimpleChrome(simulated).settings.recipe
+    usual = recipe(latent={}, expression={})
+    small = recipe(latent={"batch_size": 16}, expression={"batch_size": 16})
+    assert small.latent.learning_rate == pytest.approx(usual.latent.learning_rate / 4)
+    assert small.expression.learning_rate == usual.expression.learning_rate
+    assert recipe(latent={"batch_size": 1_000}, expression={}).latent.learning_rate == usual.latent.learning_rate
+    given = recipe(latent={"batch_size": 16, "learning_rate": 1e-3}, expression={})
+    assert given.latent.learning_rate == 1e-3

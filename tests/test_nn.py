@@ -241,13 +241,14 @@ def test_one_pass_gives_the_losses_and_gradients_of_two(published: bool):
 def test_the_latent_loss_of_the_second_phase_reads_genes_without_dropout():
     x, targets = toy()
     net, rows = network(dropout=0.5), torch.arange(300)
-    recipe = nn.Recipe(expression=nn.Phase(1, 300, 1e-3), noise=0.01, latent_weight=4.0, latent_dropout=False)
+    recipe = nn.Recipe(expression=nn.Phase(1, 300, 1e-3))
     torch.manual_seed(1)
     train = rows[torch.randperm(200)]
     latent, whole = in_two_passes(net, x[train])
     known = nn.Targets(targets.label[train], targets.expression[train])
-    expected = nn.expression_loss(net.express(latent.mean), known, regression_weight=1.5)
-    expected = expected + 4 * nn.latent_loss(net, x[train], whole, kl_weight=None, noise=0.01).total
+    own = nn.latent_loss(net, x[train], whole, kl_weight=None, noise=recipe.noise)
+    predicted = nn.expression_loss(net.express(latent.mean), known, regression_weight=1.5)
+    expected = predicted + recipe.latent_weight * own.total
     torch.manual_seed(1)
     fit = nn.fit_expression(net, x, targets, train=rows[:200], valid=rows[200:], graph=None, recipe=recipe)
     assert next(fit)["train_loss"] == pytest.approx(expected.item(), rel=1e-5)

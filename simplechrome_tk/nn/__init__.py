@@ -13,11 +13,10 @@ from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 from simplechrome_tk.nn._network import Correction, Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
 from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
-from simplechrome_tk.nn._recipe import LATENT_RECIPE, PAPER_RECIPE, Phase, Recipe
+from simplechrome_tk.nn._recipe import PAPER_RECIPE, Phase, Recipe
 from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, LatentEncoder, RegionEncoder, RegionShape
 
 __all__ = [
-    "LATENT_RECIPE",
     "N_EDGE_FEATURES",
     "PAPER_RECIPE",
     "Correction",

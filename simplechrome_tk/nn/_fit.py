@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from contextlib import closing, nullcontext
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,6 @@ from simplechrome_tk.nn._loop import keep_best, run_epochs, validation_score
 from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
-from simplechrome_tk.nn._vae import Latent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -53,7 +52,7 @@ def fit_latent(
     warmth = 0.0
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
-        with nullcontext() if recipe.latent_dropout else without_dropout(net.encoder):
+        with without_dropout(net.encoder):
             own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight, noise=recipe.noise)
         return own.reconstruction + warmth * (own.total - own.reconstruction)
 
@@ -115,18 +114,15 @@ def fit_expression(
     frozen = encode(net, x).mean if recipe.freeze_latent else None
 
     def loss(genes: torch.Tensor) -> torch.Tensor:
+        neighbors = None if graph is None else heard(graph, genes)
         if frozen is not None:
-            latent = own = Latent(frozen[genes], frozen[genes])
-        elif recipe.latent_dropout:
-            latent = own = net.encode(x[genes])
-        else:
-            latent, own = net.encode_twice(x[genes])
-        output = net.express(latent.mean, None if graph is None else heard(graph, genes))
-        total = expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
-        if frozen is None and recipe.latent_weight:
-            reached = latent_loss(net, x[genes], own, kl_weight=recipe.kl_weight, noise=recipe.noise)
-            total = total + recipe.latent_weight * reached.total
-        return total
+            return predicted(net.express(frozen[genes], neighbors), genes)
+        latent, own = net.encode_twice(x[genes])
+        reached = latent_loss(net, x[genes], own, kl_weight=recipe.kl_weight, noise=recipe.noise)
+        return predicted(net.express(latent.mean, neighbors), genes) + recipe.latent_weight * reached.total
+
+    def predicted(output: Output, genes: torch.Tensor) -> torch.Tensor:
+        return expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
 
     def heard(graph: Graph, genes: torch.Tensor) -> Neighbors:
         needed, _, around = graph.closure(genes)

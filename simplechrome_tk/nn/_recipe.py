@@ -32,15 +32,19 @@ class Recipe:
     ``kl_weight`` weighs the divergence against the loss of the reconstruction; ``None`` is the evidence lower bound of
     the network's likelihood (``2 / n_columns`` for a Gaussian of unit variance), times ``noise``: the variance, against
     that of the signal, of what is left to chance. ``freeze_latent`` trains the head
-    alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``.
-    ``latent_dropout`` says whether the latent's own loss reads genes with dropout, as the prediction does. Without it
-    marks are reconstructed far better; in phase 2 the two share what is read of each region.
+    alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``. That
+    loss reads genes without dropout, with which marks are reconstructed far worse.
     ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
     label. ``attention_speed`` multiplies the learning rate of attention in phase 2; phase 3, ``neighbors``, trains
     attention and head on fixed latents.
+
+    Phase 1 is as fast as it can be: at 8e-3, gradients not cut, predictions turn wild where there are no genes, on the
+    way to the baseline of attributions (``docs/architecture.md``, "The latent space").
     """
 
-    latent: Phase = field(default_factory=lambda: Phase(10, 256, 2e-3, weight_decay=0.01, one_cycle=True))
+    latent: Phase = field(
+        default_factory=lambda: Phase(30, 256, 5e-3, weight_decay=0.01, one_cycle=True, max_gradient=1.0)
+    )
     expression: Phase = field(
         default_factory=lambda: Phase(15, 256, 2e-3, weight_decay=0.01, one_cycle=True, average=0.99)
     )
@@ -48,9 +52,8 @@ class Recipe:
         default_factory=lambda: Phase(30, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=30)
     )
     kl_weight: float | None = None
-    noise: float = 1.0
-    latent_weight: float = 0.05
-    latent_dropout: bool = True
+    noise: float = 0.01
+    latent_weight: float = 3.0
     regression_weight: float = 1.5
     freeze_latent: bool = False
     attention_speed: float = 5.0
@@ -64,12 +67,3 @@ PAPER_RECIPE = Recipe(
     freeze_latent=True,
 )
 """SimpleChrome's published settings: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on a fixed latent."""
-
-
-LATENT_RECIPE = Recipe(
-    latent=Phase(20, 256, 8e-3, weight_decay=0.01, one_cycle=True),
-    noise=0.01,
-    latent_weight=4.0,
-    latent_dropout=False,
-)
-"""For latents from which marks can be decoded: a longer, faster phase 1, less noise, and their loss weighs more."""
