@@ -136,6 +136,15 @@ def test_stop_in_the_latent_goes_on_to_the_prediction(monitor):
     assert "Phase 1, latent of the marks: stopped after 1 of 2 epochs. The weights of epoch" in monitor._line.value
 
 
+@pytest.fixture
+def _heard_interrupts():
+    """Raise KeyboardInterrupt on SIGINT, which what a shell runs in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heard_interrupts")
 def test_an_interrupt_while_waiting_is_a_stop(monitor):
     def interrupt(row):
         if (row["phase"], row["phase_epoch"]) == ("expression", 1):
