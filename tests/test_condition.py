@@ -52,7 +52,7 @@ def test_the_decoder_learns_the_batch(batches: ad.AnnData, told: sct.SimpleChrom
     assert "decoder told of 'cell_type'" in repr(told)
     strong = (batches.obs["cell_type"] == "strong").to_numpy()
     difference = float(batches.X[strong].mean() - batches.X[~strong].mean())
-    assert level_told_by_latents(batches, told) > 0.05 * difference
+    assert level_told_by_latents(batches, told) > 0.2 * difference
     without = sct.SimpleChrome(batches, n_latent=4, device="cpu")
     without.train(**QUICK)
     assert level_told_by_latents(batches, without) == 0
