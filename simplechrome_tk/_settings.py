@@ -104,8 +104,7 @@ class Settings:
         """
         neighbors = self.neighbors_key is not None
         center, scale = (torch.as_tensor(constants[name], dtype=torch.float32) for name in ("center", "scale"))
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with nn.seeded(seed):
             if self.preset == "paper":
                 net = nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
             else:

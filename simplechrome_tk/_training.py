@@ -70,7 +70,9 @@ def train(
 
     ``on_epoch`` is given each row of history as it comes, with ``phase_epoch`` (from 1), ``plan`` (epochs of each
     phase, at most) and ``n_models`` added. Where it answers with something true the phase ends as if it had stopped
-    early, and after any but the first phase the training of this network. The caller's random state is left as it was.
+    early, and after any but the first phase the training of this network. The caller's random state and number of
+    threads are left as they were; a second training, in another thread of the process, waits for the first
+    (:func:`simplechrome_tk.nn.seeded`).
     """
     rows = genes.observed.rows(genes.split)
     center, scale = genes.observed.expression_units(rows["train"])
@@ -79,7 +81,7 @@ def train(
     history: list[dict[str, Any]] = []
     plan = {phase: int(getattr(recipe, phase).epochs) for phase in phases}
     total = sum(plan.values()) * len(networks)
-    with torch.random.fork_rng(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
+    with nn.seeded(seeds[0]), nn.one_thread(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
             torch.manual_seed(seed)
             rest: dict[str, Any] = {"train": learnt, "valid": held_out, "graph": genes.graph, "recipe": recipe}

@@ -4,6 +4,7 @@ from simplechrome_tk.nn import baselines
 from simplechrome_tk.nn._adapt import adapt
 from simplechrome_tk.nn._attention import NeighborAttention
 from simplechrome_tk.nn._build import build_network, build_paper_network
+from simplechrome_tk.nn._compute import one_thread, seeded
 from simplechrome_tk.nn._ensemble import Ensemble, mean_output
 from simplechrome_tk.nn._fit import fit_expression, fit_latent, fit_neighbors, fit_network
 from simplechrome_tk.nn._graph import N_EDGE_FEATURES, Graph
@@ -54,6 +55,8 @@ __all__ = [
     "integrated_gradients",
     "latent_loss",
     "mean_output",
+    "one_thread",
     "predict",
     "predict_network",
+    "seeded",
 ]

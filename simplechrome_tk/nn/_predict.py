@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from simplechrome_tk.nn._compute import one_thread
 from simplechrome_tk.nn._network import Output
 from simplechrome_tk.nn._vae import Latent
 
@@ -23,11 +24,11 @@ _CHUNK = 4_096
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode without gradients, and back into the mode it was in."""
+    """Put a network into evaluation mode, without gradients and on one CPU thread, and back into the mode it was in."""
     was_training = net.training
     net.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             yield
     finally:
         net.train(was_training)

@@ -228,11 +228,10 @@ def column_groups(adata: ad.AnnData, method: str, by: By | np.ndarray) -> np.nda
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed the global generators, which Captum draws from, and put them back as they were."""
-    state = np.random.get_state()  # noqa: NPY002  Captum draws from it
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
+    with nn.seeded(seed):
+        state = np.random.get_state()  # noqa: NPY002  Captum draws from it
+        np.random.seed(seed)  # noqa: NPY002
+        try:
             yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
+        finally:
+            np.random.set_state(state)  # noqa: NPY002

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
+from threadpoolctl import threadpool_limits
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._inputs import Observed, observe, read_features, reads_body
@@ -120,7 +121,10 @@ def fit_baseline(
     observed = observe(adata, task=baseline.task, label_key=label_key, expression_key=expression_key)
     rows = _training_rows(observed, split == "train", baseline.task)
     if isinstance(baseline, Baseline):
-        predicted = _predict_with_estimators(baseline, features, observed, rows)
+        # At each split boosted trees wait for all of their threads, so that beside other work two threads took nine
+        # times as long as one.
+        with threadpool_limits(1):
+            predicted = _predict_with_estimators(baseline, features, observed, rows)
     else:
         regions, features = read_regions(adata, features, split == "train", from_rep=use_rep is not None)
         if gene_length:

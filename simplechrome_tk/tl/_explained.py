@@ -248,12 +248,13 @@ def _unit(adata: ad.AnnData, target: str) -> str:
 
 @contextmanager
 def frozen(networks: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Put networks into evaluation mode, and back into the mode that each of their modules was in."""
+    """Put networks into evaluation mode on one CPU thread, and each of their modules back into the mode it was in."""
     modes = [(module, module.training) for net in networks for module in net.modules()]
     for net in networks:
         net.eval()
     try:
-        yield
+        with nn.one_thread():
+            yield
     finally:
         for module, training in modes:
             module.training = training

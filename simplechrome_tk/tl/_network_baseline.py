@@ -74,8 +74,7 @@ def predict_with_network(
         for values in (features, observed.label, (observed.expression - center) / scale)
     )
     train, valid = (torch.as_tensor(rows[name], device=place) for name in ("train", "valid"))
-    with torch.random.fork_rng():
-        torch.manual_seed(baseline.seed)
+    with nn.seeded(baseline.seed), nn.one_thread():
         net = baseline.build(regions).to(place)
         for _ in nn.fit_network(
             net,
