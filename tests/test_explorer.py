@@ -13,6 +13,7 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk.widgets._explorer_colors import color, quantities
+from simplechrome_tk.widgets._explorer_panes import guard, selected_table, table_page
 
 
 @pytest.fixture(scope="module")
@@ -314,3 +315,44 @@ def test_a_map_that_is_none_is_refused(adata, xy, words):
     adata.obsm["X_umap"] = xy
     with pytest.raises(ValueError, match=words):
         sct.widgets.Explorer(adata)
+
+
+@pytest.mark.parametrize(
+    "symbol", ['=HYPERLINK("http://x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "=\n1", "--1"]
+)
+def test_a_symbol_that_is_a_formula_is_guarded_in_the_file(adata, symbol):
+    adata.obs["symbol"] = adata.obs["symbol"].astype(object)
+    adata.obs.iloc[2, adata.obs.columns.get_loc("symbol")] = symbol
+    page = table_page(selected_table(adata, np.array([1, 2]), None))
+    saved = pd.read_csv(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)"', page)[1])), index_col=0)
+    assert saved["symbol"].tolist() == [adata.obs["symbol"].iloc[1], f"'{symbol}"]
+    assert "1 of its texts begin as a formula does" in page
+
+
+@pytest.mark.parametrize(
+    "name", ["-", "+", "-1.5", "+3", "-2e-5", "HLA-A", "7SK", "a=b", "ENSG00000000001", "1-Mar", ""]
+)
+def test_other_names_and_numbers_are_saved_as_they_are(name):
+    table = pd.DataFrame({"symbol": [name], "value": [-1.5]}, index=[name])
+    guarded, count = guard(table)
+    assert count == 0
+    assert guarded.to_csv() == table.to_csv()
+
+
+def test_ids_that_are_formulas_are_guarded_too():
+    guarded, count = guard(pd.DataFrame({"symbol": ["A"]}, index=["=1+1"]))
+    assert (guarded.index.tolist(), count) == (["'=1+1"], 1)
+
+
+def test_a_closed_explorer_takes_input_and_does_nothing(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    explorer.wait()
+    before = panes(explorer)
+    explorer.close()
+    explorer.selected = adata.obs_names[:2].tolist()
+    explorer._color_by.value = "chrom"
+    explorer._find.value = adata.obs["symbol"].iloc[4]
+    explorer._group.value = explorer._group.options[1][1]
+    explorer.wait()
+    explorer.close()
+    assert panes(explorer) == before

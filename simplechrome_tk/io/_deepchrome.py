@@ -89,8 +89,8 @@ def read_deepchrome(
         False, and the other columns that these give are absent. ``uns["windows"]``: the window.
         ``uns["units"]``: what ``X`` and expression hold, as plots call it.
         ``uns["deepchrome"]``: ``labels``, ``oriented``, ``repeated`` and ``unmatched`` (ids), and ``medians`` of RPKM,
-        a table with a row for each cell type and the column ``median``. ``uns["label_expression"]``, for labels by RPKM,
-        as :func:`simplechrome_tk.pp.label_expression`.
+        a table with a row for each cell type and the column ``median``. ``uns["label_expression"]``, for labels by
+        RPKM, as :func:`simplechrome_tk.pp.label_expression`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What two marks do to a gene together beyond what each does by itself."""
+"""What two marks together do to a prediction beyond what each does by itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def interactions(
     progress: bool = True,
     copy: bool = False,
 ) -> ad.AnnData | None:
-    r"""Measure for each pair of the gene's own marks whether they act together.
+    r"""Measure for each pair of the gene's own marks whether the prediction takes them together.
 
     With :math:`f_{AB}` the prediction of the gene as it is, :math:`f_A` without mark ``B`` (replaced by the baseline in
     all its bins), :math:`f_B` without ``A`` and :math:`f` without both, the interaction is

@@ -71,7 +71,9 @@ def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
         else:
             found[unused(str(name), {*found, *levels})] = shown
     if many:
-        logger.info("%d columns of obs hold more than %d words and are no colours: %s.", len(many), MOST_GROUPS, ", ".join(many))
+        logger.info(
+            "%d columns of obs hold more than %d words and are no colours: %s.", len(many), MOST_GROUPS, ", ".join(many)
+        )
     if left_out:
         logger.warning(
             "%d columns of obs cannot be shown as colours and are left out: %s.", len(left_out), ", ".join(left_out)
