@@ -97,7 +97,7 @@ CALLS = {
         (*MARKS, GENE),
     ),
     "state_changes": (lambda a, m, p: sct.pl.state_changes(a, *CELLS), CELLS),
-    "states": (lambda a, m, p: sct.pl.states(a, groupby=GROUP), (*MARKS, *CELLS)),
+    "states": (lambda a, m, p: sct.pl.states(a, groupby=GROUP), CELLS),
     "traversal": (lambda a, m, p: sct.pl.traversal(m, a, 0), MARKS),
     "traversals": (lambda a, m, p: sct.pl.traversals(m, a), MARKS),
 }

@@ -173,7 +173,7 @@ def test_of_several_networks_the_next_is_trained(adata):
 def test_a_closed_monitor_trains_nothing(adata):
     monitor = TrainingMonitor(untrained(adata))
     monitor.close()
-    with pytest.raises(RuntimeError, match="this widget is closed: make a new one with sct.widgets.TrainingMonitor"):
+    with pytest.raises(RuntimeError, match="this widget is closed: make a new one"):
         monitor.train(**EPOCHS)
     monitor._start_button.click()
     monitor.stop()
