@@ -109,8 +109,8 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     palette = colors(names)
     for name in names:
         mask = (group.astype(str) == name).to_numpy()
-        of_group = {"color": palette[name], "label": literal(name)}
-        ax.scatter(place[mask, 0], place[mask, 1], s=4, linewidth=0, rasterized=True, **of_group)
+        x, y = place[mask, 0], place[mask, 1]
+        ax.scatter(x, y, s=4, color=palette[name], linewidth=0, label=literal(name), rasterized=True)
     if k.PLACED_FAR in placed.obs and placed.obs[k.PLACED_FAR].any():
         far = placed.obs[k.PLACED_FAR].to_numpy()
         ax.scatter(
