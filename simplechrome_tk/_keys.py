@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 # obs: one row per gene (in one cell type)
 SYMBOL = "symbol"
 CHROM = "chrom"
@@ -56,3 +58,19 @@ INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 SPLITS = ("train", "valid", "test")
 LABELS = ("low", "high")
 UNKNOWN_STRAND = "."
+
+
+def as_column(name: str) -> str:
+    """Return a mark's name as the name of a column in ``obsm``, which files can hold: ``/`` is written as ``%2F``.
+
+    HDF5 and zarr take a slash for a folder, and neither stores an empty name or one of dots alone. A per cent sign is
+    written as ``%25``, so that :func:`from_column` always finds the name again; other names stay as they are.
+    """
+    if not name.strip("."):
+        return name.replace(".", "%2E") or "%"
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+def from_column(column: str) -> str:
+    """Return the name of which ``column`` is :func:`as_column`."""
+    return "" if column == "%" else unquote(column)

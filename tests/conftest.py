@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from typing import TYPE_CHECKING, TypeVar
 
+import anndata as ad
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,8 +21,6 @@ import simplechrome_tk as sct
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import anndata as ad
 
     from simplechrome_tk.pp import Window
 
@@ -189,3 +189,17 @@ def _attributed() -> ad.AnnData:
 def attributed(_attributed: ad.AnnData) -> ad.AnnData:
     """200 simulated genes with attributions made up at random; every fifth has none."""
     return _attributed.copy()
+
+
+@pytest.fixture(params=["h5ad", "zarr"])
+def round_trip(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[ad.AnnData], ad.AnnData]:
+    """Write data to a file and read them back, in each of the two formats."""
+
+    def write_and_read(adata: ad.AnnData) -> ad.AnnData:
+        path = tmp_path / f"data.{request.param}"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*zarr", category=UserWarning)  # which version it will be
+            getattr(adata, f"write_{request.param}")(path)
+            return getattr(ad, f"read_{request.param}")(path)
+
+    return write_and_read

@@ -97,9 +97,9 @@ def test_the_median_of_all_genes_is_taken_from_the_steps_before():
     some = adata[adata.obs["expression"] > 1].copy()
     audit = sct.tl.audit_labels(some)
     assert audit.rule == "median"
-    assert audit.rules["threshold"][0] == adata.uns["label_expression"]["thresholds"]["simulated"]
+    assert audit.rules["threshold"][0] == adata.uns["label_expression"]["thresholds"].loc["simulated", "threshold"]
     assert sct.tl.audit_labels(some.obs).rule != "median"
-    some.uns["deepchrome"] = {"medians": {"simulated": 1.5}}
+    some.uns["deepchrome"] = {"medians": pd.DataFrame({"median": [1.5]}, index=["simulated"])}
     assert set(sct.tl.audit_labels(some).rules["threshold"]) >= {1.5}
 
 

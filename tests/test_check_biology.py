@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 import simplechrome_tk as sct
+from simplechrome_tk.tl._check_biology import _Measured
 
 
 class Linear(torch.nn.Module):
@@ -112,9 +113,31 @@ def test_a_mark_that_goes_with_the_other_side_in_the_data_is_named(simulated):
     table = sct.tl.check_biology(None, adata)
     row = table[(table["test"] == "sign") & (table["mark"] == "H3K9me3")].iloc[0]
     assert row["measured"] > 0.5
-    assert "In these data genes with more of it are higher" in row["reason"]
+    assert row["verdict"] == "against the data"
+    assert "In these data genes with more of it are higher: the model goes against them" in row["reason"]
+    sct.tl.attribute(planted(adata, -1.0), adata, target="expression", n_steps=2, progress=False)
+    table = sct.tl.check_biology(None, adata)
+    row = table[(table["test"] == "sign") & (table["mark"] == "H3K9me3")].iloc[0]
+    assert row["verdict"] == "not passed"
+    assert "a model that follows them may fail" in row["reason"]
     del adata.obs["expression"]
     assert sct.tl.check_biology(None, adata)["measured"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("correlation", "n", "opposed"),
+    [
+        (0.22, 1_000, True),
+        (0.22, 50, False),
+        (-0.22, 1_000, False),
+        (1.0, 4, True),
+        (1.0, 3, False),
+        (np.nan, 0, False),
+    ],
+)
+def test_the_data_oppose_a_direction_beyond_chance_alone(correlation, n, opposed):
+    assert _Measured(correlation, n).opposes(-1) is opposed
+    assert _Measured(-correlation, n).opposes(1) is opposed
 
 
 def test_windows_that_do_not_reach_are_not_tested():

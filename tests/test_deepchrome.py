@@ -496,7 +496,7 @@ def test_public_tables_add_position_strand_and_rpkm(tmp_path, public, caplog):
     assert list(adata.obs["annotated"]) == [True, True, False, False]
     np.testing.assert_array_equal(adata.obs["expression"], [5, 1, 13, np.nan])
     assert adata.uns["units"] == {"signal": "reads per bin", "expression": "RPKM"}
-    assert adata.uns["deepchrome"]["medians"] == {"E003": 3.33}
+    assert adata.uns["deepchrome"]["medians"].to_dict() == {"median": {"E003": 3.33}}
     assert list(adata.uns["deepchrome"]["unmatched"]) == ["ENSG00000000099"]
     assert "1 unknown to the public tables; 1 on the minus strand turned" in caplog.text
     found = sct.io.read_deepchrome(path, orient=False)
@@ -517,7 +517,8 @@ def test_labels_by_rpkm_replace_the_published(tmp_path, public, caplog):
     assert list(adata.obs["label"][:3]) == ["high", "low", "high"]
     assert adata.obs["label"].isna().to_list() == [False] * 3 + [True]
     assert adata.obs["label"].cat.ordered
-    assert adata.uns["label_expression"] == {"expression_key": "expression", "thresholds": {"E003": 3.33}}
+    assert adata.uns["label_expression"]["expression_key"] == "expression"
+    assert adata.uns["label_expression"]["thresholds"].to_dict() == {"threshold": {"E003": 3.33}}
 
 
 def test_rpkm_of_an_unknown_cell_type_are_missing_or_refused(tmp_path, public):
@@ -720,7 +721,7 @@ def test_published_genes_of_e003(public_file, tmp_path):
 def test_labels_of_e003_by_rpkm_agree_with_24_of_the_published(public_file):
     published, by_rpkm = toy(public_file), toy(public_file, labels="rpkm")
     assert (published.obs["label"] == by_rpkm.obs["label"]).sum() == 24
-    high = by_rpkm.obs["expression"] > by_rpkm.uns["label_expression"]["thresholds"]["E003"]
+    high = by_rpkm.obs["expression"] > by_rpkm.uns["label_expression"]["thresholds"].loc["E003", "threshold"]
     np.testing.assert_array_equal(by_rpkm.obs["label"] == "high", high)
 
 

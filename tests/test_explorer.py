@@ -13,6 +13,7 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk.widgets._explorer_colors import color, quantities
+from simplechrome_tk.widgets._explorer_panes import guard, selected_table, table_page
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +213,146 @@ def test_many_selections_keep_no_figures_and_no_threads(adata, model):
         lasso(explorer, rng.choice(adata.n_obs, 30, replace=False))
     assert not plt.get_fignums()
     assert len(explorer._futures) <= 8
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "y", "symbol", "color", "opacity", "size", "gene", "UMAP 1", "UMAP 2", "genes", "x (obs)", ""]
+)
+def test_the_map_is_the_umap_whatever_columns_are_called(adata, name):
+    values = np.arange(adata.n_obs, dtype=float)
+    adata.obs[name] = values
+    if name == "x (obs)":
+        adata.obs["x"] = -values
+    explorer = sct.widgets.Explorer(adata)
+    explorer._color_by.value = name
+    explorer.wait()
+    scatter = explorer._map._scatter
+    np.testing.assert_array_equal(scatter._data[[scatter._x_by, scatter._y_by]].to_numpy(), adata.obsm["X_umap"])
+    np.testing.assert_array_equal(scatter._data[scatter.color()["by"]], values)
+    assert 'role="alert"' not in explorer._status.value
+
+
+N = 300
+SHOWN = {
+    "gaps": np.where(np.arange(N) % 3 > 0, "a", None),
+    "Int64": pd.array([1, None] * (N // 2), dtype="Int64"),
+    "boolean": pd.array([True, None] * (N // 2), dtype="boolean"),
+    "True and None": np.array([True, None] * (N // 2), dtype=object),
+    "mixed": np.array([1, "1", 1.5, "x", None, True] * (N // 6), dtype=object),
+    "missing": np.full(N, np.nan),
+    "infinite": np.r_[np.inf, -np.inf, np.arange(N - 2)],
+    "dates": pd.to_datetime(["2024-01-01", None] * (N // 2)),
+    "unknown and gaps": pd.Categorical(["unknown", None, "a"] * (N // 3)),
+    "unused": pd.Categorical(["a"] * N, categories=["a", "unknown", "b"]),
+    "blank": pd.Categorical(["", "a", None] * (N // 3)),
+    "numbers and words": pd.Categorical([1, "1", None] * (N // 3)),
+    "nothing": np.full(N, None, dtype=object),
+    "string": pd.array(["a", None] * (N // 2), dtype="string"),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_odd_columns_are_shown(adata, kind):
+    adata.obs["odd"] = SHOWN[kind]
+    explorer = sct.widgets.Explorer(adata)
+    explorer._color_by.value = "odd"
+    explorer.wait()
+    assert 'role="alert"' not in explorer._status.value
+    assert explorer._map._scatter.color()["by"] == "odd"
+    explorer.figure()
+    for group in [value for _, value in explorer._group.options if value]:
+        explorer._group.value = group
+        explorer.wait()
+        assert explorer.selected
+
+
+def test_a_group_called_unknown_is_not_what_is_missing(adata):
+    adata.obs["odd"] = SHOWN["unknown and gaps"]
+    found = color(quantities(adata)["odd"])
+    assert found.values.value_counts().to_dict() == {"unknown": 100, "a": 100, "unknown (missing)": 100}
+    assert found.palette["unknown"] != found.palette["unknown (missing)"]
+
+
+@pytest.mark.parametrize(
+    "values", [[[1, 2]] * N, [{"a": 1}] * N, [(1, 2)] * N, np.ones(N, dtype=complex)], ids=["list", "dict", "pair", "i"]
+)
+def test_columns_that_no_colour_shows_are_left_out_with_a_word(adata, values, caplog):
+    adata.obs["odd"] = pd.Series(list(values), index=adata.obs_names)
+    explorer = sct.widgets.Explorer(adata)
+    assert "odd" not in explorer._color_by.options
+    assert "1 columns of obs cannot be shown as colours and are left out: 'odd'." in caplog.text
+
+
+def test_expression_that_is_no_expression_is_left_out_with_its_reason(adata, caplog):
+    adata.obs["expression"] -= 5
+    explorer = sct.widgets.Explorer(adata)
+    assert next(iter(explorer._color_by.options)) == "label"
+    assert "negative values; expected linear units" in caplog.text
+
+
+def test_columns_called_as_something_else_is_stay_beside_it(adata):
+    adata.obs["H3K4me3:tss (mean log signal)"] = "mine"
+    adata.obs[0], adata.obs["0"] = 1.0, 2.0
+    found = quantities(adata)
+    assert (found["H3K4me3:tss (mean log signal) (obs)"] == "mine").all()
+    assert found["H3K4me3:tss (mean log signal)"].dtype == float
+    assert {found["0"].iloc[0], found["0 (obs)"].iloc[0]} == {1.0, 2.0}
+
+
+def test_genes_without_a_place_are_not_drawn_and_rows_stay_right(adata, caplog):
+    adata.obsm["X_umap"][[0, 3]] = np.nan
+    explorer = sct.widgets.Explorer(adata)
+    assert "2 of 300 genes have no place" in caplog.text
+    lasso(explorer, [0, 1, 2])
+    assert explorer.selected == adata.obs_names[[1, 2, 4]].tolist()
+    explorer.selected = adata.obs_names[[0, 4, 5]].tolist()
+    assert explorer._map._scatter.selection().tolist() == [2, 3]
+    assert len(explorer.selected) == 3
+
+
+@pytest.mark.parametrize(("xy", "words"), [(np.zeros((N, 1)), "shape"), (np.full((N, 2), np.nan), "none of 300 genes")])
+def test_a_map_that_is_none_is_refused(adata, xy, words):
+    adata.obsm["X_umap"] = xy
+    with pytest.raises(ValueError, match=words):
+        sct.widgets.Explorer(adata)
+
+
+@pytest.mark.parametrize(
+    "symbol", ['=HYPERLINK("http://x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "=\n1", "--1"]
+)
+def test_a_symbol_that_is_a_formula_is_guarded_in_the_file(adata, symbol):
+    adata.obs["symbol"] = adata.obs["symbol"].astype(object)
+    adata.obs.iloc[2, adata.obs.columns.get_loc("symbol")] = symbol
+    page = table_page(selected_table(adata, np.array([1, 2]), None))
+    saved = pd.read_csv(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)"', page)[1])), index_col=0)
+    assert saved["symbol"].tolist() == [adata.obs["symbol"].iloc[1], f"'{symbol}"]
+    assert "1 of its texts begin as a formula does" in page
+
+
+@pytest.mark.parametrize(
+    "name", ["-", "+", "-1.5", "+3", "-2e-5", "HLA-A", "7SK", "a=b", "ENSG00000000001", "1-Mar", ""]
+)
+def test_other_names_and_numbers_are_saved_as_they_are(name):
+    table = pd.DataFrame({"symbol": [name], "value": [-1.5]}, index=[name])
+    guarded, count = guard(table)
+    assert count == 0
+    assert guarded.to_csv() == table.to_csv()
+
+
+def test_ids_that_are_formulas_are_guarded_too():
+    guarded, count = guard(pd.DataFrame({"symbol": ["A"]}, index=["=1+1"]))
+    assert (guarded.index.tolist(), count) == (["'=1+1"], 1)
+
+
+def test_a_closed_explorer_takes_input_and_does_nothing(adata, model):
+    explorer = sct.widgets.Explorer(adata, model)
+    explorer.wait()
+    before = panes(explorer)
+    explorer.close()
+    explorer.selected = adata.obs_names[:2].tolist()
+    explorer._color_by.value = "chrom"
+    explorer._find.value = adata.obs["symbol"].iloc[4]
+    explorer._group.value = explorer._group.options[1][1]
+    explorer.wait()
+    explorer.close()
+    assert panes(explorer) == before

@@ -77,7 +77,7 @@ def test_obs_is_that_of_the_public_data_sets(tracks, expression, e116, caplog):
     pd.testing.assert_frame_equal(adata.uns["windows"], e116.uns["windows"])
     assert adata.obs["expression"].isna().tolist() == [False, True, False]
     assert adata.obs["label"].astype(object).fillna("").tolist() == ["low", "", "high"]
-    assert adata.uns["label_expression"]["thresholds"] == {"mine": 4.0}
+    assert adata.uns["label_expression"]["thresholds"]["threshold"].to_dict() == {"mine": 4.0}
     assert "3 genes by 240 columns; 1 left out, which lack the strand or body" in caplog.text
     assert "1 genes without expression (kept, without label); 1 ids of the expression that are no gene" in caplog.text
 

@@ -21,7 +21,8 @@ def test_high_is_strictly_above_the_median_of_the_cell_type():
     assert list(adata.obs["label"]) == ["low", "low", "high", "low", "low", "high", "high"]
     assert list(adata.obs["label"].cat.categories) == ["low", "high"]
     assert adata.obs["label"].cat.ordered
-    assert adata.uns["label_expression"] == {"expression_key": "expression", "thresholds": {"A": 1.0, "B": 25.0}}
+    assert adata.uns["label_expression"]["expression_key"] == "expression"
+    assert adata.uns["label_expression"]["thresholds"].to_dict() == {"threshold": {"A": 1.0, "B": 25.0}}
 
 
 def test_cell_types_are_told_apart_even_when_gene_names_repeat():
@@ -35,21 +36,21 @@ def test_missing_expression_stays_without_a_label_and_out_of_the_median():
     adata = stacked(A=[np.nan, 1.0, 2.0, 9.0, np.nan])
     sct.pp.label_expression(adata)
     assert list(adata.obs["label"].isna()) == [True, False, False, False, True]
-    assert adata.uns["label_expression"]["thresholds"] == {"A": 2.0}
+    assert adata.uns["label_expression"]["thresholds"]["threshold"].to_dict() == {"A": 2.0}
 
 
 def test_a_threshold_stands_in_for_the_medians():
     adata = stacked(A=[0.0, 1.0, 5.0], B=[0.5, 20.0])
     sct.pp.label_expression(adata, threshold=0.5, key_added="on")
     assert list(adata.obs["on"]) == ["low", "high", "high", "low", "high"]
-    assert adata.uns["label_expression"]["thresholds"] == {"A": 0.5, "B": 0.5}
+    assert adata.uns["label_expression"]["thresholds"]["threshold"].to_dict() == {"A": 0.5, "B": 0.5}
 
 
 def test_without_cell_types_all_genes_share_one_median():
     adata = stacked(A=[0.0, 1.0, 5.0])
     del adata.obs["cell_type"]
     copy = sct.pp.label_expression(adata, copy=True)
-    assert copy.uns["label_expression"]["thresholds"] == {"all": 1.0}
+    assert copy.uns["label_expression"]["thresholds"]["threshold"].to_dict() == {"all": 1.0}
     assert "label" not in adata.obs
 
 

@@ -266,7 +266,7 @@ def test_each_cell_type_has_thresholds_of_its_own():
     both = sct.pp.stack_cell_types({"strong": planted(), "weak": weak})
     sct.tl.name_states(both, groupby=None)
     assert (both.obs["state"].astype(str) == both.obs["truth"].astype(str)).all()
-    thresholds = both.uns["state"]["thresholds"]
+    thresholds = both.uns["state"]["thresholds"].pivot(index="cell_type", columns="mark", values="threshold")
     assert (thresholds.loc["weak"] < thresholds.loc["strong"]).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import re
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import pytest
 import simplechrome_tk as sct
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.widgets import _perturbation_lab
+from simplechrome_tk.widgets._lab_code import edit_code
 from simplechrome_tk.widgets._lab_numbers import Known, amount, changes, expression_scale
 from simplechrome_tk.widgets._lab_sliders import Dose, distance
 
@@ -218,6 +220,21 @@ def test_the_code_does_the_same(adata, model, lab, with_neighbors):
     lab.wait(30)
     exec(lab.code, scope)
     assert "nothing is edited" in lab.code
+
+
+HOSTILE = "X\nimport os\r\nos.system('x')  # \"\\ \x0c \u2028"
+
+
+@pytest.mark.parametrize("edits", [[], [Edit.scale(0.5, mark=HOSTILE, region=HOSTILE, of=HOSTILE)]])
+@pytest.mark.parametrize("genes", [[HOSTILE], [HOSTILE, "B"]])
+def test_no_name_becomes_a_line_of_code(edits, genes):
+    tree = ast.parse(edit_code([(genes, edits)]))
+    assert len(tree.body) == (3 if edits else 1)
+    assert [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names] == [
+        "simplechrome_tk"
+    ]
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert texts.count(HOSTILE) == (4 if edits else 0)
 
 
 def test_marks_that_a_gene_does_not_carry_are_told_and_kept(adata, model, open_lab):

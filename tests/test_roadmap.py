@@ -95,7 +95,7 @@ def test_the_first_of_repeated_ids_is_kept_with_its_expression(real_roadmap, pub
 
 def test_labels_compare_with_the_median_of_all_genes(e116, public_file):
     rpkm = np.loadtxt(public_file("shallowchrome/targets/E116/T.csv"))
-    threshold = e116.uns["label_expression"]["thresholds"]["E116"]
+    threshold = e116.uns["label_expression"]["thresholds"].loc["E116", "threshold"]
     assert threshold == pytest.approx(np.median(rpkm), abs=0.01)
     assert threshold < e116.obs["expression"].median()
     np.testing.assert_array_equal(e116.obs["label"] == "high", e116.obs["expression"] > threshold)
@@ -115,7 +115,7 @@ def test_cell_types_are_stacked(real_roadmap):
     pax5 = adata.obs.loc[[f"{PAX5}:E116", f"{PAX5}:E123"]]
     assert pax5["expression"].iloc[0] == 12.686
     assert list(pax5["label"]) == ["high", "low"]
-    thresholds = adata.uns["label_expression"]["thresholds"]
+    thresholds = adata.uns["label_expression"]["thresholds"]["threshold"]
     assert thresholds["E116"] == pytest.approx(1.7475, abs=0.01)
     assert pax5["expression"].iloc[1] < thresholds["E123"] != thresholds["E116"]
     assert list(adata.uns["windows"].index) == ["tss", "body"]

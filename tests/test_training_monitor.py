@@ -170,6 +170,17 @@ def test_of_several_networks_the_next_is_trained(adata):
     monitor.close()
 
 
+def test_a_closed_monitor_trains_nothing(adata):
+    monitor = TrainingMonitor(untrained(adata))
+    monitor.close()
+    with pytest.raises(RuntimeError, match="this widget is closed: make a new one"):
+        monitor.train(**EPOCHS)
+    monitor._start_button.click()
+    monitor.stop()
+    monitor.wait(5)
+    assert not monitor._model.is_trained
+
+
 def test_the_model_is_as_it_was_until_training_has_ended(adata, whole):
     model = untrained(adata)
     seen = []

@@ -103,6 +103,21 @@ def test_closing_ends_the_threads():
     assert threading.active_count() == before
 
 
+def test_a_closed_panel_takes_input_and_does_nothing(caplog):
+    caplog.set_level("INFO")
+    toy, go = Toy(), threading.Event()
+    toy.ask(lambda: go.wait(5) and "begun before")
+    toy.ask(lambda: "waiting")
+    toy.close()
+    go.set()
+    toy.ask(lambda: "after")
+    toy.ask(lambda: "after", thread="another")
+    toy.wait(5)
+    toy.close()
+    assert "after" not in toy.shown
+    assert "Toy is closed and does nothing: make a new one." in caplog.text
+
+
 def test_plots_for_widgets_are_unknown_to_pyplot():
     adata = sct.datasets.simulate(200)
     assert not plt.get_fignums()

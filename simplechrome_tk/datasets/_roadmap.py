@@ -68,7 +68,8 @@ def roadmap(
         ``obs``: Ensembl id (``id:cell_type`` when cell types are stacked), ``symbol``, ``chrom``, ``start``, ``end``,
         ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (RPKM), ``label`` (above the median of all 19,795
         genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts. ``uns["label_expression"]``:
-        the median of each cell type. ``uns["units"]``: what ``X`` and ``expression`` hold, as plots call it.
+        the median of each cell type, as :func:`simplechrome_tk.pp.label_expression` records it. ``uns["units"]``: what
+        ``X`` and ``expression`` hold, as plots call it.
 
     Raises
     ------
@@ -105,10 +106,10 @@ def roadmap(
             raise ValueError(msg)
         kept = kept[kept[k.ANNOTATED]]
     parts = []
-    thresholds: dict[str, float] = {}
+    thresholds = []
     for cell in cells:
         labelled = _with_expression(table, cell)
-        thresholds |= labelled.uns["label_expression"]["thresholds"]
+        thresholds.append(labelled.uns["label_expression"]["thresholds"])
         files = _peak_files(CELL_TYPES[cell])
         part = bin_peaks({mark: fetch(files[mark]) for mark in marks}, labelled.obs.loc[kept.index], windows=windows)
         if len(cells) > 1:
@@ -122,7 +123,7 @@ def roadmap(
         "marks": list(marks),
         "counts": counts,
     }
-    adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": thresholds}
+    adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": pd.concat(thresholds)}
     logger.warning(
         "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and "
         "%d by symbol, unknown for %d: %s.",

@@ -51,7 +51,9 @@ def interactions(
         )
         raise ValueError(msg)
     table = adata.obsm[slot]
-    pairs = [name.split(_BETWEEN) for name in map(str, table.columns)] if isinstance(table, pd.DataFrame) else []
+    pairs = []
+    if isinstance(table, pd.DataFrame):
+        pairs = [[k.from_column(mark) for mark in name.split(_BETWEEN)] for name in map(str, table.columns)]
     if not pairs or any(len(pair) != 2 for pair in pairs):
         found = ", ".join(map(str, table.columns)) if isinstance(table, pd.DataFrame) else type(table).__name__
         msg = f"obsm[{slot!r}] is {found}; expected a DataFrame with columns such as 'H3K4me3 x H3K27me3'."

@@ -134,7 +134,7 @@ def clusters(
     fix = "name one of them with groupby"
     by = [obs_column(adata, column, fix=fix).rename(column) for column in columns]
     levels, _ = typical_levels(adata)
-    presence = pd.DataFrame(adata.obsm[k.MARK_PRESENCE]).reindex(columns=levels.columns)
+    presence = pd.DataFrame(adata.obsm[k.MARK_PRESENCE]).rename(columns=k.from_column).reindex(columns=levels.columns)
     expression = pd.Series(expression_truth(adata, expression_key), index=adata.obs_names)
     parts = []
     for mark in levels:

@@ -86,7 +86,9 @@ def expression(cell: str, table: pd.DataFrame) -> Expression | None:
     except DatasetUnavailableError as error:
         logger.warning("Genes of %s stay without RPKM: %s", cell, error)
         return None
-    return Expression(labelled.obs[k.EXPRESSION], labelled.uns["label_expression"]["thresholds"][cell])
+    return Expression(
+        labelled.obs[k.EXPRESSION], float(labelled.uns["label_expression"]["thresholds"].loc[cell, "threshold"])
+    )
 
 
 class Part(NamedTuple):

@@ -17,6 +17,7 @@ from simplechrome_tk.io._cell_files import open_cells
 from simplechrome_tk.io._csv_genes import Part, assemble, check_parts, describe, expression, public_table, report
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp import _window
+from simplechrome_tk.pp._label import by_cell_type
 
 if TYPE_CHECKING:
     import os
@@ -87,8 +88,9 @@ def read_deepchrome(
         a file whose name does not say it), ``cell_type``. Without public tables ``strand`` is ``"."``, ``annotated``
         False, and the other columns that these give are absent. ``uns["windows"]``: the window.
         ``uns["units"]``: what ``X`` and expression hold, as plots call it.
-        ``uns["deepchrome"]``: ``labels``, ``oriented``, ``repeated`` and ``unmatched`` (ids), and ``medians`` of RPKM
-        by cell type. ``uns["label_expression"]``, for labels by RPKM, as :func:`simplechrome_tk.pp.label_expression`.
+        ``uns["deepchrome"]``: ``labels``, ``oriented``, ``repeated`` and ``unmatched`` (ids), and ``medians`` of RPKM,
+        a table with a row for each cell type and the column ``median``. ``uns["label_expression"]``, for labels by
+        RPKM, as :func:`simplechrome_tk.pp.label_expression`.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def read_deepchrome(
         "oriented": orient,
         "repeated": np.array(repeated, dtype=str),
         "unmatched": np.array(unmatched, dtype=str),
-        "medians": medians,
+        "medians": by_cell_type(medians, "median"),
     }
     _compare_labels(adata, medians, labels=labels)
     report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
@@ -206,4 +208,7 @@ def _compare_labels(adata: ad.AnnData, medians: dict[str, float], *, labels: Lab
             mine = (cells == cell).to_numpy()
             adata.obs.loc[mine, k.LABEL] = pd.Categorical(called[mine], k.LABELS, ordered=True)
     if labels == "rpkm":
-        adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": medians}
+        adata.uns["label_expression"] = {
+            "expression_key": k.EXPRESSION,
+            "thresholds": by_cell_type(medians, "threshold"),
+        }

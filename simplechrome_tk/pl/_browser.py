@@ -1,4 +1,4 @@
-"""A gene as a genome browser shows it, with what each bin and each neighbour does."""
+"""A gene as a genome browser shows it, with the effect of each bin and each neighbour on the prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simplechrome_tk.get._region import values
 from simplechrome_tk.pl._browser_page import Page
 from simplechrome_tk.pl._gene import title
 from simplechrome_tk.pl._lane import Lane, lane
-from simplechrome_tk.pl._style import DOWN, UP, along, bounds, measure, signed
+from simplechrome_tk.pl._style import DOWN, UP, along, bounds, literal, measure, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,9 @@ def browser(
     """Draw a gene's marks as tracks, under each what its bins do, and beneath the gene among its neighbours.
 
     Tracks read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks and
-    regions, vermilion where a bin raises the prediction and blue where it lowers it; sums are written on the right. The
+    regions, vermilion where a bin raises the prediction and blue where it lowers it; sums are written on the right.
+    Effects are of the model, and per bin: a bin of the body may be a hundred times as wide as one around the TSS, and
+    where two regions overlap they share one effect, so that heights in different regions cannot be compared. The
     genome below is to scale and reads from left to right of the chromosome, arrows show strands, and neighbours are
     coloured by their effect, the strongest in full colour; where there is no room for all names, the strongest are
     drawn and the others counted. Without attributions the tracks are drawn alone.
@@ -102,14 +104,14 @@ def browser(
         last = (effect_axes if effects else signal_axes)[-1, column]
         for ax in [*signal_axes[:, column], *effect_axes[:, column]]:
             _dress(ax, edges, marked=axis.marker is not None, left=column == 0, bottom=ax is last)
-        last.set_xlabel(axis.label, fontsize="small")
+        last.set_xlabel(literal(axis.label), fontsize="small")
     scaled = [row, *(gene_row(adata, other) for other in alike)]
     signal = values(adata, layer)[scaled]
     for i, mark in enumerate(marks):
         page.name(i, mark)
         _limit(signal_axes[i], *_range(signal[:, (adata.var[k.MARK] == mark).to_numpy()]))
     heading = title(adata, row)
-    handles = [Patch(color=_SIGNAL, label=measure(adata, layer))]
+    handles = [Patch(color=_SIGNAL, label=literal(measure(adata, layer)))]
     if effects:
         lowest, highest = _range(values(adata, key)[scaled])
         for axes in effect_axes:

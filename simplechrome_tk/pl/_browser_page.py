@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from simplechrome_tk.pl._figure import new_figure
 from simplechrome_tk.pl._lane import Lane, draw_lane, limits, names_height, remarks, strongest, tiers
-from simplechrome_tk.pl._style import effect_color, signed
+from simplechrome_tk.pl._style import effect_color, literal, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Page:
         return self.figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
     def _write(self, left: float, top: float, text: str, **style: Any) -> None:
-        self.figure.text(left / self._size[0], 1 - top / self._size[1], text, **style)
+        self.figure.text(left / self._size[0], 1 - top / self._size[1], literal(text), **style)
 
     def rows(self, *, effect: bool) -> np.ndarray:
         """Add the panels of the tracks, or of the effects beneath them, ``(n_marks, n_regions)``."""
@@ -108,7 +108,7 @@ class Page:
         ax.xaxis.set_label_position("top")
         ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda bp, _: f"{bp / 1e6:,.6g}"))
-        ax.set_xlabel("\n".join([*remarks(shown, self._tracks), f"{chrom} (Mb)"]), fontsize=8)
+        ax.set_xlabel(literal("\n".join([*remarks(shown, self._tracks), f"{chrom} (Mb)"])), fontsize=8)
         ax.tick_params(axis="x", labelsize=8, length=3)
         ax.set_yticks([])
         ax.spines[["left", "right", "bottom"]].set_visible(False)

@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from simplechrome_tk.pl._figure import new_figure
-from simplechrome_tk.pl._style import GREY
+from simplechrome_tk.pl._style import GREY, literal
 from simplechrome_tk.tl._trust_trial import NOT_PASSED, NOT_TESTED, PASSED
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _verdicts(ax: Axes, rows: pd.DataFrame) -> None:
     for place, row in enumerate(rows.to_dict("records")):
         marker, color = _LOOKS[str(row["verdict"])]
         ax.plot([0.98], [place], marker=marker, color=color, markersize=8, clip_on=False)
-        ax.text(0.2, place, _wording(str(row["quantity"])), va="center", fontsize="small")
+        ax.text(0.2, place, literal(_wording(str(row["quantity"]))), va="center", fontsize="small")
         tested = row["verdict"] != NOT_TESTED
         figure = f"{row['value']:.2g}  ({row['expected']})" if tested else NOT_TESTED
         ax.text(0.95, place, figure, va="center", ha="right", fontsize="small", color="black" if tested else GREY)
@@ -126,5 +126,5 @@ def _curve(ax: Axes, report: AttributionChecks, curve: str, label: str) -> None:
     area = report.verdicts[report.verdicts["check"] == curve].iloc[0]
     interval = f" ({area['low']:.2g} to {area['high']:.2g})" if np.isfinite(area["low"]) else ""
     ax.set_title(f"{curve}: area {area['value']:.2g}{interval}", fontsize="medium")
-    ax.set(xlabel=label, ylabel=f"mean prediction\n({report.unit})", xlim=(0, 1))
+    ax.set(xlabel=label, ylabel=literal(f"mean prediction\n({report.unit})"), xlim=(0, 1))
     sns.despine(ax=ax)

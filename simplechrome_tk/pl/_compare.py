@@ -9,7 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, colors, rows_of_split
+from simplechrome_tk.pl._style import GREY, colors, literal, rows_of_split
 from simplechrome_tk.tl._compare import MEAN
 from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
 
@@ -70,13 +70,15 @@ def compare(table: pd.DataFrame, *, split: str = "test", metrics: Sequence[str] 
     references = list(dict.fromkeys(reference for _, reference in contrasts))
     several = len(references) > 1
     labels = [f"{model}\n− {reference}" if several else model for model, reference in contrasts]
-    axes[0, 0].set_yticks(range(len(contrasts)), labels)
+    axes[0, 0].set_yticks(range(len(contrasts)), list(map(literal, labels)))
     axes[0, 0].set_ylim(len(contrasts) - 0.45, -0.55)
     sns.despine(figure, left=True)
     what = "difference of two models" if several else f"model − {references[0]}"
-    figure.suptitle(f"{what}, {split} split, with 95 % interval", fontsize="medium")
+    figure.suptitle(literal(f"{what}, {split} split, with 95 % interval"), fontsize="medium")
     if len(cells) > 1:
-        handles = [Line2D([], [], color=color[cell], marker=_marker(cell), markersize=5, label=cell) for cell in cells]
+        handles = [
+            Line2D([], [], color=color[cell], marker=_marker(cell), markersize=5, label=literal(cell)) for cell in cells
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(cells), 6), frameon=False)
     return axes[0]
 

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import label_truth, split_of
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, colors
+from simplechrome_tk.pl._style import GREY, colors, literal
 from simplechrome_tk.tl._evaluate import PROBABILITY, Pairs, pair
 from simplechrome_tk.tl._metrics import auprc, auroc
 
@@ -136,7 +136,7 @@ def once(truth: np.ndarray) -> np.ndarray:
 
 
 def curve_name(name: str, metric: str, value: float) -> str:
-    return f"{name} ({metric} {value:.3f})" if name else f"{metric} {value:.3f}"
+    return literal(f"{name} ({metric} {value:.3f})") if name else f"{metric} {value:.3f}"
 
 
 def square_axes(ax: Axes | None, n_lines: int) -> Axes:
@@ -146,7 +146,8 @@ def square_axes(ax: Axes | None, n_lines: int) -> Axes:
 def finish_square(ax: Axes, pairs: dict[str, Pairs], split: str) -> Axes:
     truth = next(iter(pairs.values())).truth
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    ax.set_title(f"{split} split: {len(truth):,} genes, {100 * truth.mean():.0f} % high", loc="left", fontsize="medium")
+    title = literal(f"{split} split: {len(truth):,} genes, {100 * truth.mean():.0f} % high")
+    ax.set_title(title, loc="left", fontsize="medium")
     sns.despine(ax=ax)
     below = ax.transAxes + ScaledTranslation(0, -0.5, ax.figure.dpi_scale_trans)
     ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0, frameon=False)

@@ -9,7 +9,7 @@ import seaborn as sns
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, colors
+from simplechrome_tk.pl._style import GREY, colors, literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def dose_response(
         spread = part.groupby("dose")[value].quantile([0.25, 0.5, 0.75]).unstack()
         members = part["gene"].nunique()
         label = str(name) if one_by_one else f"{members:,} genes" if groupby is None else f"{name} ({members:,} genes)"
-        ax.plot(spread.index, spread[0.5], color=color[str(name)], marker="o", markersize=3.5, label=label)
+        ax.plot(spread.index, spread[0.5], color=color[str(name)], marker="o", markersize=3.5, label=literal(label))
         if dose is not None:
             at = float(np.interp(dose, spread.index, spread[0.5]))
             ax.plot([dose], [at], color=color[str(name)], marker="D", markersize=8, markeredgecolor="black")
@@ -93,14 +93,14 @@ def dose_response(
             ax.fill_between(spread.index, spread[0.25], spread[0.75], color=color[str(name)], alpha=0.2, linewidth=0)
     ax.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
     what = "signal of the mark" if len(marks) > 1 else f"signal of {marks[0]}"
-    ax.set(xlabel=f"{what} (times measured)", ylabel=_NAMES.get(value, value))
+    ax.set(xlabel=literal(f"{what} (times measured)"), ylabel=literal(_NAMES.get(value, value)))
     if value == "probability":
         ax.set_ylim(-0.02, 1.02)
     elif value == "expression":
         low, high = ax.get_ylim()
         room = max(0.0, _LEAST_SPAN - (high - low)) / 2
         ax.set_ylim(low - room, high + room)
-    title = None if groupby is None else groupby
+    title = None if groupby is None else literal(groupby)
     ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     sns.despine(ax=ax)
     return ax

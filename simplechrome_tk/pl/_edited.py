@@ -10,7 +10,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks, gene_row, symbols
 from simplechrome_tk.get._region import region as get_region
 from simplechrome_tk.pl._figure import new_figure
-from simplechrome_tk.pl._style import GREY, UP, along, bounds, measure
+from simplechrome_tk.pl._style import GREY, UP, along, bounds, literal, measure
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -79,10 +79,10 @@ def draw_edited(
             if not np.array_equal(old[i], new[i]):
                 ax.stairs(new[i], edges, baseline=None, color=UP, linewidth=1.4, label="edited")
             _dress(ax, edges, marked=axis.marker is not None, last=i == len(marks) - 1)
-        axes[-1, column].set_xlabel(axis.label, fontsize="small")
+        axes[-1, column].set_xlabel(literal(axis.label), fontsize="small")
     for i, mark in enumerate(marks):
         _limit(axes[i], [track[i] for panels in tracks.values() for track in panels])
-        axes[i, 0].set_ylabel(mark, rotation=0, ha="right", va="center", fontsize="small")
+        axes[i, 0].set_ylabel(literal(mark), rotation=0, ha="right", va="center", fontsize="small")
         axes[i, 0].yaxis.set_label_coords(-0.085, 0.5)
     _legend(figure, axes, f"{symbols(adata)[row]}: {measure(adata, layer)}")
     return axes
@@ -111,7 +111,7 @@ def _limit(axes: np.ndarray, panels: list[np.ndarray]) -> None:
 
 def _legend(figure: FigureBase, axes: np.ndarray, heading: str) -> None:
     handles = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.text(_MARGINS["left"], 0.99, heading, ha="left", va="top", fontsize="medium")
+    figure.text(_MARGINS["left"], 0.99, literal(heading), ha="left", va="top", fontsize="medium")
     figure.legend(
         list(handles.values()), list(handles), loc="upper right", bbox_to_anchor=(0.99, 1.0), ncols=2, frameon=False,
         fontsize="small", borderaxespad=0.1,

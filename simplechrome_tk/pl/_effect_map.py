@@ -1,4 +1,4 @@
-"""Where along the gene each mark acts."""
+"""Where along the gene the effects of each mark on the prediction lie."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.get._attribution import record
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import EFFECTS, along, bounds, effect_norm
+from simplechrome_tk.pl._style import EFFECTS, along, bounds, effect_norm, literal
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -25,7 +25,8 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
 
     All are on one scale: white is 0, vermilion raises the prediction, blue lowers it. The scale ends at percentile
     99.5 of the sizes, so that a few strong bins do not bleach the others; its pointed ends stand for what is
-    beyond.
+    beyond. Effects are of the model, and per bin: regions whose bins differ in width, or that overlap, share what is
+    theirs among other numbers of bins, so that their colours cannot be compared.
 
     Parameters
     ----------
@@ -76,13 +77,13 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
         ax.tick_params(axis="y", length=0)
         ax.spines[:].set_color("0.8")
         if group == groups[-1]:
-            ax.set_xlabel(axis.label)
+            ax.set_xlabel(literal(axis.label))
     for ax, group in zip(axes[:, 0], groups, strict=True):
-        ax.set_title(f"{groupby}: {group} ({sizes[group]:,} genes)", loc="left", fontsize="medium")
-    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, marks)
+        ax.set_title(literal(f"{groupby}: {group} ({sizes[group]:,} genes)"), loc="left", fontsize="medium")
+    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
     axes[0, 0].set_ylim(len(marks), 0)
     figure.colorbar(
-        mesh, ax=axes, label=f"mean effect per bin\n({unit})", pad=0.02, aspect=25, extend=_beyond(means, norm)
+        mesh, ax=axes, label=literal(f"mean effect per bin\n({unit})"), pad=0.02, aspect=25, extend=_beyond(means, norm)
     )
     return axes
 

@@ -11,7 +11,7 @@ import seaborn as sns
 from simplechrome_tk import _keys as k
 from simplechrome_tk.get._attribution import categories, fix_groups
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import colors, unit
+from simplechrome_tk.pl._style import colors, literal, unit
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def expression(
         density, _ = np.histogram(of_group, bins=edges, density=True)
         label = f"{name} ({len(of_group):,} gene{'s' if len(of_group) > 1 else ''})"
         ax.stairs(density, edges, color=color[str(name)], fill=True, alpha=0.25)
-        ax.stairs(density, edges, color=color[str(name)], linewidth=1.5, label=label)
+        ax.stairs(density, edges, color=color[str(name)], linewidth=1.5, label=literal(label))
         ax.axvline(np.median(of_group), color=color[str(name)], linestyle="--", linewidth=1.2)
     of = unit(adata, k.EXPRESSION)
-    ax.set(xlabel=f"log10({of or 'expression'} + 0.1)", ylabel="density of genes", ylim=(0, None))
-    ax.legend(title=groupby, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    ax.set(xlabel=literal(f"log10({of or 'expression'} + 0.1)"), ylabel="density of genes", ylim=(0, None))
+    ax.legend(title=literal(groupby), loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     sns.despine(ax=ax)
     return ax

@@ -12,7 +12,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks, gene_row, symbols
 from simplechrome_tk.get._region import region as get_region
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import along, bounds, measure, unit
+from simplechrome_tk.pl._style import along, bounds, literal, measure, unit
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -65,17 +65,17 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
         mesh = ax.pcolormesh(
             bounds(adata, name), np.arange(len(marks) + 1), panel, cmap=cmap, vmin=lowest, vmax=highest
         )
-        ax.set_xlabel(axis.label)
+        ax.set_xlabel(literal(axis.label))
         if axis.marker is not None:
             ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
         ax.hlines(np.arange(1, len(marks)), *ax.get_xlim(), color="white", linewidth=2)
         ax.locator_params(axis="x", nbins=5)
         ax.tick_params(axis="y", length=0)
         ax.spines[:].set_visible(False)
-    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, marks)
+    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
     axes[0, 0].invert_yaxis()
-    figure.colorbar(mesh, ax=axes[0], label=measure(adata, layer), pad=0.02)
-    figure.suptitle(title(adata, row), fontsize="medium")
+    figure.colorbar(mesh, ax=axes[0], label=literal(measure(adata, layer)), pad=0.02)
+    figure.suptitle(literal(title(adata, row)), fontsize="medium")
     return axes[0]
 
 

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY
+from simplechrome_tk.pl._style import GREY, literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def history(history: pd.DataFrame) -> np.ndarray:
                 label = name if number == 0 else None
                 ax.plot(model["epoch"], model[column], color=color, linestyle=style, linewidth=1.5, label=label)
         _mark_best(ax, part)
-        ax.set_title(title, loc="left", fontsize="medium")
+        ax.set_title(literal(title), loc="left", fontsize="medium")
         ax.set(xlabel="epoch", ylabel=unit)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)

@@ -12,7 +12,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.get._attribution import Z95, record
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import EFFECTS, effect_norm, signed
+from simplechrome_tk.pl._style import EFFECTS, effect_norm, literal, signed
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -74,9 +74,9 @@ def interactions(
         part = table[table[_GROUP] == group]
         mesh = _matrix(ax, part, marks, norm)
         name = "" if groupby is None else f"{groupby}: {group}, "
-        ax.set_title(f"{name}{part['n'].iloc[0]:,} genes", fontsize="medium")
-    axes[0, 0].set_yticks(range(len(marks)), marks)
-    figure.colorbar(mesh, ax=axes[0], label=f"mean interaction\n({unit})", pad=0.02, shrink=0.8)
+        ax.set_title(literal(f"{name}{part['n'].iloc[0]:,} genes"), fontsize="medium")
+    axes[0, 0].set_yticks(range(len(marks)), list(map(literal, marks)))
+    figure.colorbar(mesh, ax=axes[0], label=literal(f"mean interaction\n({unit})"), pad=0.02, shrink=0.8)
     return axes[0]
 
 
@@ -106,7 +106,7 @@ def _matrix(ax: Axes, part: pd.DataFrame, marks: list[str], norm: Normalize) -> 
             color="white" if abs(norm(row.mean) - 0.5) > _DARK else "black",
         )
     ax.set_facecolor(_DIAGONAL)
-    ax.set_xticks(range(len(marks)), marks, rotation=45, rotation_mode="anchor", ha="right")
+    ax.set_xticks(range(len(marks)), list(map(literal, marks)), rotation=45, rotation_mode="anchor", ha="right")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax.imshow(values, cmap=EFFECTS, norm=norm)

@@ -12,7 +12,7 @@ from scipy.optimize import isotonic_regression
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import cell_types, symbols
 from simplechrome_tk.get import neighbor_effects
-from simplechrome_tk.pl._style import EFFECTS, effect_color, effect_norm, signed
+from simplechrome_tk.pl._style import EFFECTS, effect_color, effect_norm, literal, signed
 from simplechrome_tk.pp._graph import positions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _APART = 0.03  # inches between bodies in one tier
 
 
 class LaneGene(NamedTuple):
-    """A gene as drawn, in the coordinates of the axis; ``effect`` is NaN for the gene that the others act on."""
+    """A gene as drawn, in the coordinates of the axis; ``effect`` is NaN for the gene whose prediction is explained."""
 
     symbol: str
     tss: float
@@ -181,7 +181,7 @@ def draw_lane(
         ax.text(
             x,
             bottom - 1.1 * gap,
-            names[i],
+            literal(names[i]),
             rotation=_ROTATION,
             rotation_mode="anchor",
             ha="right",

@@ -9,7 +9,7 @@ import seaborn as sns
 
 from simplechrome_tk import get
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY
+from simplechrome_tk.pl._style import GREY, literal
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -90,7 +90,7 @@ def latent_correlations(adata: ad.AnnData, *, method: Method = "spearman", ax: A
         _, ax = subplots(figsize=size, layout="constrained")
     drawn = ax.pcolormesh(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
     ax.invert_yaxis()
-    ax.set_yticks(np.arange(len(features)) + 0.5, features)
+    ax.set_yticks(np.arange(len(features)) + 0.5, list(map(literal, features)))
     ax.set_xticks(np.arange(matrix.shape[1]) + 0.5, matrix.columns, rotation=90, fontsize="small")
     ax.tick_params(length=0)
     ax.set_xlabel("latent dimension")

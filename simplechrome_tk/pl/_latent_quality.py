@@ -9,7 +9,7 @@ import seaborn as sns
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY
+from simplechrome_tk.pl._style import GREY, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +58,11 @@ def reconstruction(table: pd.DataFrame) -> np.ndarray:
             ax.plot([min(row), max(row)], [place, place], color="0.8", linewidth=2, zorder=1)
         for name, values in wide.items():
             ax.plot(values, range(len(names)), "o", color=_COLORS[str(name)], markersize=6, label=name)
-        ax.set_title(f"{cell}, {int(part['n'].iloc[0]):,} genes", fontsize="medium")
+        ax.set_title(literal(f"{cell}, {int(part['n'].iloc[0]):,} genes"), fontsize="medium")
         ax.grid(axis="x", color="0.92")
         ax.set_axisbelow(True)
         ax.tick_params(axis="y", length=0)
-    axes[0, 0].set_yticks(range(len(names)), [f"{mark}, {region}" for region, mark in names])
+    axes[0, 0].set_yticks(range(len(names)), [literal(f"{mark}, {region}") for region, mark in names])
     axes[0, 0].invert_yaxis()
     sns.despine(figure, left=True)
     figure.supxlabel("share of the variance explained", fontsize="medium")
@@ -97,7 +97,7 @@ def latent_quality(table: pd.DataFrame) -> np.ndarray:
         bars = ax.barh(range(len(part)), part["value"], color=[_COLORS[name] for name in part["space"]], height=0.6)
         ax.axvline(0, color=GREY, linewidth=0.8)
         ax.bar_label(bars, fmt="%.3f", padding=3, fontsize="small")
-        labels = [f"{row.space}\n({_WHERE.get(row.against, row.against)})" for row in part.itertuples()]
+        labels = [literal(f"{row.space}\n({_WHERE.get(row.against, row.against)})") for row in part.itertuples()]
         ax.set_yticks(range(len(part)), labels, fontsize="small")
         ax.set_ylim(len(part) - 0.5, -0.5)
         low, high = min(0.0, part["value"].min()), max(0.0, part["value"].max())
@@ -134,7 +134,7 @@ def mixing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     bars = ax.barh(range(len(table)), table["mixing"], color=_COLORS["latent"], height=0.6)
     ax.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")
     ax.axvline(1, color="0.3", linewidth=1, linestyle=":")
-    ax.set_yticks(range(len(table)), [f"{row.group} ({row.n:,} genes)" for row in table.itertuples()])
+    ax.set_yticks(range(len(table)), [literal(f"{row.group} ({row.n:,} genes)") for row in table.itertuples()])
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_xlim(0, max(1.15, 1.15 * table["mixing"].max()))
     ax.set_xlabel("mixing (0: apart, 1: as if drawn at random)")

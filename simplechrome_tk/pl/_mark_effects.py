@@ -12,7 +12,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.get._attribution import attributed_rows, has_neighbors, neighbor_sums, per_group, record
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, colors
+from simplechrome_tk.pl._style import GREY, colors, literal
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -79,16 +79,17 @@ def mark_effects(
             markersize=5,
             elinewidth=1.6,
             color=color[str(group)],
-            label=f"{group} ({size:,} genes)",
+            label=literal(f"{group} ({size:,} genes)"),
         )
     if _NEIGHBORS in lines:
         ax.axhline(len(lines) - 1.5, color="0.85", linewidth=0.8)
-    ax.set_yticks(range(len(lines)), lines)
+    ax.set_yticks(range(len(lines)), list(map(literal, lines)))
     ax.set_ylim(len(lines) - 0.5, -0.5)
-    ax.set_xlabel(f"mean effect per gene ({record(adata, key)['unit']}), 95 % interval\n← lowers · raises →")
+    what = f"mean effect per gene ({record(adata, key)['unit']})"
+    ax.set_xlabel(literal(f"{what}, 95 % interval\n← lowers · raises →"))
     ax.grid(axis="x", color="0.93")
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
-    ax.legend(title=groupby, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(title=literal(groupby), frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return ax

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import colors, rows_of_split
+from simplechrome_tk.pl._style import colors, literal, rows_of_split
 from simplechrome_tk.tl._metrics import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
         for place, (name, table) in enumerate(chosen.items()):
             if metric in table.index:
                 _point(ax, place, table.loc[metric], color[name])
-        ax.set_title(f"{metric} (lower is better)" if metric in LOWER_IS_BETTER else metric, fontsize="medium")
+        ax.set_title(literal(f"{metric} (lower is better)" if metric in LOWER_IS_BETTER else metric), fontsize="medium")
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
         ax.locator_params(axis="x", nbins=3)
         ax.tick_params(axis="y", length=0)
-    axes[0, 0].set_yticks(range(len(chosen)), list(chosen))
+    axes[0, 0].set_yticks(range(len(chosen)), list(map(literal, chosen)))
     axes[0, 0].set_ylim(len(chosen) - 0.4, -0.7)
     sns.despine(figure, left=True)
-    figure.supxlabel(f"value on the {split} split, with 95 % interval", fontsize="medium")
+    figure.supxlabel(literal(f"value on the {split} split, with 95 % interval"), fontsize="medium")
     return axes[0]
 
 

@@ -10,7 +10,7 @@ import seaborn as sns
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, LABEL_COLORS, colors, unit
+from simplechrome_tk.pl._style import GREY, LABEL_COLORS, colors, literal, unit
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -57,7 +57,7 @@ def movement(
     ax.axhline(1, color="0.3", linewidth=0.8, linestyle=":")
     for side, (_, row) in enumerate(table[changed].head(n_named).iterrows()):
         ax.annotate(
-            str(row[k.SYMBOL]),
+            literal(row[k.SYMBOL]),
             (row["change"], row["relative"]),
             xytext=(4, 3 if side % 2 else -3),
             textcoords="offset points",
@@ -65,7 +65,8 @@ def movement(
             va="center",
         )
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(f"change of log10({unit(adata, k.EXPRESSION) or 'expression'} + 0.1), {first} → {second}")
+    what = f"change of log10({unit(adata, k.EXPRESSION) or 'expression'} + 0.1)"
+    ax.set_xlabel(literal(f"{what}, {first} → {second}"))
     ax.set_ylabel("distance moved in the latent\n(1: as far as another gene)")
     ax.legend(frameon=False, markerscale=3, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     sns.despine(ax=ax)
@@ -108,7 +109,8 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     palette = colors(names)
     for name in names:
         mask = (group.astype(str) == name).to_numpy()
-        ax.scatter(place[mask, 0], place[mask, 1], s=4, color=palette[name], linewidth=0, label=name, rasterized=True)
+        x, y = place[mask, 0], place[mask, 1]
+        ax.scatter(x, y, s=4, color=palette[name], linewidth=0, label=literal(name), rasterized=True)
     if k.PLACED_FAR in placed.obs and placed.obs[k.PLACED_FAR].any():
         far = placed.obs[k.PLACED_FAR].to_numpy()
         ax.scatter(
@@ -123,6 +125,8 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     ax.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
     ax.set_title(f"{placed.n_obs:,} genes placed among {reference.n_obs:,} (grey)", fontsize="medium")
     columns = 1 if len(names) <= _LEGEND_AT_MOST else 2
-    ax.legend(title=color, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=columns, markerscale=2)
+    ax.legend(
+        title=literal(color), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=columns, markerscale=2
+    )
     sns.despine(ax=ax)
     return ax

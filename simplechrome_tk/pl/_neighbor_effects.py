@@ -1,4 +1,4 @@
-"""Which neighbouring genes act on a gene, and from where."""
+"""Which neighbouring genes move the prediction of a gene, and from where."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simplechrome_tk._require import gene_row
 from simplechrome_tk.get._attribution import record
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._lane import draw_lane, lane, limits, mapped, names_height, remarks, strongest, tiers
-from simplechrome_tk.pl._style import EFFECTS, effect_norm, signed
+from simplechrome_tk.pl._style import EFFECTS, effect_norm, literal, signed
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -28,7 +28,7 @@ _TICKS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 
 def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, ax: Axes | None = None) -> Axes:
-    """Draw an arc from each neighbour's TSS to the gene's, thick and dark where it acts strongly.
+    """Draw an arc from each neighbour's TSS to the gene's, thick and dark where its effect is strong.
 
     The gene reads from left to right, whatever its strand: upstream is left, and an arrow to the left is a gene on the
     other strand. Distances are to scale within 5 kb or so and logarithmic beyond, so that a neighbour 1 kb away and one
@@ -92,7 +92,7 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     _dress(ax, (high - low) / width, own.symbol)
     total = f": {len(shown.table)} neighbours, {signed(float(shown.table['effect'].sum()))} in all"
     title = [own.symbol + (total if len(shown.table) else ""), *remarks(shown, width)]
-    ax.set_title("\n".join(title), fontsize="medium", loc="left")
+    ax.set_title(literal("\n".join(title)), fontsize="medium", loc="left")
     return ax
 
 
@@ -121,7 +121,7 @@ def _arc(ax: Axes, start: float, height: float, norm: Normalize, effect: float) 
 def _colorbar(ax: Axes, norm: Normalize, label: str) -> None:
     """Explain the colours, where there is something to explain."""
     if label:
-        ax.figure.colorbar(ScalarMappable(norm, EFFECTS), ax=ax, label=label, shrink=0.7, pad=0.02, aspect=25)
+        ax.figure.colorbar(ScalarMappable(norm, EFFECTS), ax=ax, label=literal(label), shrink=0.7, pad=0.02, aspect=25)
 
 
 def _dress(ax: Axes, inch: float, symbol: str) -> None:
@@ -133,7 +133,8 @@ def _dress(ax: Axes, inch: float, symbol: str) -> None:
             ticks = [-bp, *ticks, bp]
     ticks = [bp for bp in ticks if low <= np.arcsinh(bp / _LINEAR) <= high]
     ax.set_xticks(np.arcsinh(np.array(ticks) / _LINEAR), ["0" if bp == 0 else _distance(bp) for bp in ticks])
-    ax.set_xlabel(f"distance from the TSS of {symbol}\n← upstream · downstream →, logarithmic beyond 5 kb")
+    where = f"distance from the TSS of {symbol}"
+    ax.set_xlabel(literal(f"{where}\n← upstream · downstream →, logarithmic beyond 5 kb"))
     ax.vlines(ax.get_xticks(), 0, _ARCS, color="0.93", linewidth=0.8, zorder=0)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=1)
     ax.set_yticks([])

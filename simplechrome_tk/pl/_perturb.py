@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import DOWN, GREY, UP
+from simplechrome_tk.pl._style import DOWN, GREY, UP, literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def perturb(table: pd.DataFrame, *, value: str = "expression", ax: Axes | None =
                 "", (after, place + _APART), (before, place - _APART), arrowprops={"arrowstyle": "->", "color": color}
             )
     twice = table["symbol"].duplicated(keep=False)
-    ax.set_yticks(np.arange(len(table)), table["symbol"].where(~twice, table["gene"]).astype(str))
+    ax.set_yticks(np.arange(len(table)), table["symbol"].where(~twice, table["gene"]).map(literal))
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(VALUES[value])

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.pl._figure import new_figure
-from simplechrome_tk.pl._style import GREY, along, colors, measure
+from simplechrome_tk.pl._style import GREY, along, colors, literal, measure
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -49,7 +49,7 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     profiles = get.mark_profiles(adata, groupby=groupby, layer=layer)
     regions, marks = list(profiles["region"].unique()), list(profiles["mark"].unique())
     sizes = profiles.drop_duplicates("group").set_index("group")["n"]
-    names = {group: f"{group} ({n:,} genes)" for group, n in sizes.items()}
+    names = {group: literal(f"{group} ({n:,} genes)") for group, n in sizes.items()}
     color = colors([str(name) for name in sizes.index])
     axis = {region: along(adata, region) for region in regions}
     figure, axes = _panels(len(marks), len(regions))
@@ -61,7 +61,7 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
         _band(ax, x, part, color[str(group)])
     for row, mark in enumerate(marks):
         for column, ax in enumerate(axes[row]):  # y spares the search for room above the ticks, even of no title
-            ax.set_title("" if column else mark, loc="left", fontsize="medium", fontweight="bold", y=1.0)
+            ax.set_title("" if column else literal(mark), loc="left", fontsize="medium", fontweight="bold", y=1.0)
         limits = _limits(profiles[profiles["mark"] == mark], from_zero=bool(profiles["mean"].min() >= 0))
         for ax in axes[row]:
             ax.set_ylim(limits)
@@ -71,11 +71,11 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
             ax.set_xlim(where.min(), where.max())
             if axis[region].marker is not None:
                 ax.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-        axes[-1, column].set_xlabel(axis[region].label)
+        axes[-1, column].set_xlabel(literal(axis[region].label))
     sns.despine(figure)
-    figure.supylabel(f"mean {measure(adata, layer)}", fontsize="medium")
+    figure.supylabel(literal(f"mean {measure(adata, layer)}"), fontsize="medium")
     handles = [line for line in axes[0, 0].lines if line.get_label() in names.values()]
-    legend = figure.legend(handles=handles, title=groupby, loc="upper right", borderaxespad=0.2, frameon=False)
+    legend = figure.legend(handles=handles, title=literal(groupby), loc="upper right", borderaxespad=0.2, frameon=False)
     _place(figure, axes, legend)
     return axes
 

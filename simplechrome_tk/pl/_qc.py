@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.pl._figure import new_figure
-from simplechrome_tk.pl._style import GREY, colors, measure
+from simplechrome_tk.pl._style import GREY, colors, literal, measure
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, expected
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     axes = parts[0, 0].subplots(1, 6, width_ratios=[1, 1, 1.1, 1.5, 1.5, 2.0])
     for ax, figure_of in zip(axes, _MEASURES, strict=False):
         _dots(ax, record["marks"], figure_of, marks, color)
-    axes[0].set_yticks(range(len(marks)), marks)
+    axes[0].set_yticks(range(len(marks)), list(map(literal, marks)))
     _correlations(axes[5], record["correlations"], marks)
     panels = list(axes)
     if profiled:
@@ -110,7 +110,7 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     for i, line in enumerate([_headline(record), *lines]):
         weight, tint = ("bold", _ODD if len(record["findings"]) else "black") if i == 0 else ("normal", "black")
         y = 1 - (i + 0.5) * _LINE / heights[2]
-        parts[-1, 0].text(0.01, y, line, va="top", fontsize=9, fontweight=weight, color=tint)
+        parts[-1, 0].text(0.01, y, literal(line), va="top", fontsize=9, fontweight=weight, color=tint)
     return np.array(panels, dtype=object)
 
 
@@ -121,7 +121,9 @@ def _key(strands: Iterable[str], color: dict[str, str]) -> list[Artist]:
     face, edge = ("white", _RING) if several else (_ODD, _ODD)
     handles.append(Line2D([], [], color=face, markeredgecolor=edge, marker="o", linestyle="", label="with a finding"))
     if several and len(color) <= _NAMED_AT_MOST:
-        handles += [Line2D([], [], color=tint, marker="o", linestyle="", label=name) for name, tint in color.items()]
+        handles += [
+            Line2D([], [], color=tint, marker="o", linestyle="", label=literal(name)) for name, tint in color.items()
+        ]
     for strand in strands:
         name, style = _STRANDS.get(strand, _STRANDS[k.UNKNOWN_STRAND])
         handles.append(Line2D([], [], color="0.3", linestyle=style, label=name))
@@ -205,8 +207,9 @@ def _correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
         if not np.isnan(value):
             shade = "white" if abs(value) > 0.6 else "0.2"
             ax.text(j, i, f"{round(value, 2) + 0:.2f}", ha="center", va="center", fontsize=9, color=shade)
-    ax.set_xticks(range(len(marks)), marks, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
-    ax.set_yticks(range(len(marks)), marks, fontsize="small")
+    names = list(map(literal, marks))
+    ax.set_xticks(range(len(marks)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
+    ax.set_yticks(range(len(marks)), names, fontsize="small")
     ax.set_title("rank correlation over genes", loc="left", fontsize="medium")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -234,13 +237,14 @@ def _profiles(
         panels[mark].plot(part["position"] / 1_000, part["mean"], color=color[cell], linestyle=style)
     for mark, ax in panels.items():
         ax.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-        ax.set_title(mark, loc="left", fontsize="medium", fontweight="bold", color=_ODD if mark in odd else "black")
+        tint = _ODD if mark in odd else "black"
+        ax.set_title(literal(mark), loc="left", fontsize="medium", fontweight="bold", color=tint)
         ax.margins(x=0)
         ax.set_ylim(bottom=0)
         ax.tick_params(labelsize="small", labelbottom=True)
         sns.despine(ax=ax)
     figure.supxlabel("distance from the TSS (kb), 5′→3′", fontsize="medium")
-    figure.supylabel(f"mean {unit}", fontsize="medium")
+    figure.supylabel(literal(f"mean {unit}"), fontsize="medium")
     return list(panels.values())
 
 

@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import LABEL_COLORS, along
+from simplechrome_tk.pl._style import LABEL_COLORS, along, literal
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -83,16 +83,16 @@ def saturation(
         effect, signal = (wide[name].reindex(columns=marks).to_numpy().T for name in (value, "signal"))
         mesh = ax.pcolormesh(edges, np.arange(len(marks) + 1), effect, cmap=colors, vmin=-largest, vmax=largest)
         _draw_signal(ax, edges, signal, tops)
-        ax.set_xlabel(axis.label)
+        ax.set_xlabel(literal(axis.label))
         if axis.marker is not None:
             ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
         ax.hlines(np.arange(1, len(marks)), *ax.get_xlim(), color="0.8", linewidth=0.8)
         ax.locator_params(axis="x", nbins=5)
         ax.tick_params(axis="y", length=0)
-    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, marks)
+    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
     axes[0, 0].invert_yaxis()
-    figure.colorbar(mesh, ax=axes[0], label=_NAMES.get(value, value), pad=0.02)
-    figure.suptitle(title, fontsize="medium")
+    figure.colorbar(mesh, ax=axes[0], label=literal(_NAMES.get(value, value)), pad=0.02)
+    figure.suptitle(literal(title), fontsize="medium")
     return axes[0]
 
 

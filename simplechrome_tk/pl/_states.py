@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from simplechrome_tk import _keys as k
 from simplechrome_tk import get
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, LABEL_COLORS, unit
+from simplechrome_tk.pl._style import GREY, LABEL_COLORS, literal, unit
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
     )
     drawn = axes[0].pcolormesh(share, cmap="YlGnBu", vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
     axes[0].invert_yaxis()
-    labels = [f"{' · '.join(map(str, name))} ({n:,})" for name, n in zip(names, sizes, strict=True)]
+    labels = [literal(f"{' · '.join(map(str, name))} ({n:,})") for name, n in zip(names, sizes, strict=True)]
     axes[0].set_yticks(np.arange(len(names)) + 0.5, labels)
-    axes[0].set_xticks(np.arange(len(marks)) + 0.5, marks, rotation=40, ha="right")
+    axes[0].set_xticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)), rotation=40, ha="right")
     axes[0].tick_params(length=0)
     keys = list(zip(*(adata.obs[column].astype(object) for column in columns), strict=True))
     expression = expression_truth(adata, expression_key)
@@ -79,7 +79,7 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
         capprops={"color": GREY},
     )
     axes[1].tick_params(axis="y", length=0)
-    axes[1].set_xlabel(f"log10({unit(adata, k.EXPRESSION) or 'expression'} + 0.1)")
+    axes[1].set_xlabel(literal(f"log10({unit(adata, k.EXPRESSION) or 'expression'} + 0.1)"))
     sns.despine(ax=axes[1], left=True)
     figure.colorbar(drawn, ax=axes[0], label="share of genes\nwith the mark", location="left", shrink=0.9, pad=0.02)
     return axes
@@ -122,12 +122,13 @@ def state_changes(adata: ad.AnnData, first: str, second: str, *, state_key: str 
         if row == column:
             ax.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor="0.2", linewidth=1.2, zorder=3))
     ax.invert_yaxis()
-    ax.set_xticks(np.arange(len(names)) + 0.5, names, rotation=35, ha="right")
-    ax.set_yticks(np.arange(len(names)) + 0.5, names)
+    labels = list(map(literal, names))
+    ax.set_xticks(np.arange(len(names)) + 0.5, labels, rotation=35, ha="right")
+    ax.set_yticks(np.arange(len(names)) + 0.5, labels)
     ax.tick_params(length=0)
-    ax.set(xlabel=f"state in {second}", ylabel=f"state in {first}")
+    ax.set(xlabel=literal(f"state in {second}"), ylabel=literal(f"state in {first}"))
     ticks = [0.003, 0.01, 0.03, 0.1, 0.3, 1]
-    bar = figure.colorbar(drawn, ax=ax, label=f"share of the genes of the state in {first}")
+    bar = figure.colorbar(drawn, ax=ax, label=literal(f"share of the genes of the state in {first}"))
     bar.set_ticks(ticks, labels=[f"{100 * tick:g} %" for tick in ticks])
     bar.minorticks_off()
     return ax

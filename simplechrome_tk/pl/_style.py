@@ -32,6 +32,16 @@ def colors(names: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, palette, strict=True))
 
 
+def literal(text: object) -> str:
+    r"""Return a text with names in it such as matplotlib draws it, letter by letter.
+
+    Matplotlib takes what stands between two dollar signs for mathematics, which ``$\frac{$`` is not, and leaves a label
+    out of a legend where it is empty or begins with an underscore.
+    """
+    escaped = str(text).replace("$", r"\$")
+    return f" {escaped}" if not escaped or escaped.startswith("_") else escaped
+
+
 class Along(NamedTuple):
     """How positions of a region are drawn: multiplied by ``scale``, under ``label``."""
 

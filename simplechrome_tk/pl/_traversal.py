@@ -10,7 +10,7 @@ import seaborn as sns
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import GREY, along
+from simplechrome_tk.pl._style import GREY, along, literal
 from simplechrome_tk.tl._decode import traverse
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def traversal(
             ax.set_ylim(bottom=0)
             if axis.marker is not None:
                 ax.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-        axes[-1, column].set_xlabel(axis.label)
+        axes[-1, column].set_xlabel(literal(axis.label))
     for row, mark in enumerate(marks):
-        axes[row, 0].set_title(mark, loc="left", fontsize="medium", fontweight="bold")
+        axes[row, 0].set_title(literal(mark), loc="left", fontsize="medium", fontweight="bold")
     sns.despine(figure)
     figure.supylabel(_UNIT, fontsize="medium")
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -137,10 +137,10 @@ def traversals(model: SimpleChrome, adata: ad.AnnData, *, dimensions: Sequence[i
     ax.invert_yaxis()
     ax.set_yticks(np.arange(len(names)) + 0.5, [str(names[i]) for i in order], fontsize="small")
     ax.set_ylabel("latent dimension")
-    ax.set_xticks(np.arange(len(starts)) + 0.5, starts[k.MARK], rotation=35, ha="right", fontsize="small")
+    ax.set_xticks(np.arange(len(starts)) + 0.5, starts[k.MARK].map(literal), rotation=35, ha="right", fontsize="small")
     top = ax.secondary_xaxis("top")
     regions = list(starts[k.REGION].unique())
-    top.set_xticks([(i + 0.5) * n_marks for i in range(len(regions))], [f"{name}, 5′→3′" for name in regions])
+    top.set_xticks([(i + 0.5) * n_marks for i in range(len(regions))], [literal(f"{name}, 5′→3′") for name in regions])
     top.tick_params(length=0)
     ax.tick_params(length=0)
     figure.colorbar(drawn, ax=ax, label=f"{_UNIT},\n95 % less 5 % quantile", shrink=0.8, extend="both")

@@ -15,6 +15,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk.io._peaks import SCHEMAS, check_peaks, format_of, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
+from simplechrome_tk.pp._storable import storable
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def bin_tracks(
                 values = track.bins(place, [edge[rows] for edge in edges])
                 for window, offset, block in zip(windows, offsets[:-1], values, strict=True):
                     matrix[rows, offset + i * window.n_bins : offset + (i + 1) * window.n_bins] = block
-    adata = ad.AnnData(matrix, obs=genes.copy(), var=_columns(list(sources), windows))
+    adata = ad.AnnData(matrix, obs=storable(genes), var=_columns(list(sources), windows))
     adata.uns["windows"] = pd.DataFrame(
         [(w.anchor, w.upstream, w.downstream, w.n_bins) for w in windows],
         columns=["anchor", "upstream", "downstream", "n_bins"],

@@ -11,6 +11,8 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk._require import cell_types, obs_column
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import anndata as ad
 
 
@@ -43,7 +45,8 @@ def label_expression(
     -------
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``obs[key_added]``, a categorical of ``"low"`` and ``"high"``, and
-        ``uns["label_expression"]``: ``expression_key``, ``thresholds`` by cell type, and ``threshold`` if it was given.
+        ``uns["label_expression"]``: ``expression_key``, ``thresholds`` (a table with a row for each cell type and the
+        column ``threshold``), and ``threshold`` if it was given.
 
     Raises
     ------
@@ -69,9 +72,17 @@ def label_expression(
             msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold."
             raise ValueError(msg)
     adata.obs[key_added] = pd.Categorical(labels, categories=k.LABELS, ordered=True)
-    record = {"expression_key": expression_key, "thresholds": thresholds}
+    record = {"expression_key": expression_key, "thresholds": by_cell_type(thresholds, "threshold")}
     adata.uns["label_expression"] = record if threshold is None else record | {"threshold": float(threshold)}
     return adata if copy else None
+
+
+def by_cell_type(numbers: Mapping[str, float], name: str) -> pd.DataFrame:
+    """Return a number of each cell type as a table for ``uns``, indexed by cell type, with one column.
+
+    A dictionary would not do: files nest or refuse keys such as ``"CD4+/CD25-"``.
+    """
+    return pd.DataFrame({name: list(numbers.values())}, index=pd.Index(list(numbers), dtype=object), dtype=float)
 
 
 def log_expression(expression: np.ndarray | float) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks
+from simplechrome_tk.pp._label import by_cell_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +35,9 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     -------
     anndata.AnnData
         ``obs_names`` are ``gene:cell_type``, ``obs["cell_type"]`` a categorical in the order given; columns of ``obs``
-        and records of ``uns`` are those that all share. Graphs in ``obsp`` are left out: make them anew, they stay
-        within a cell type.
+        and records of ``uns`` are those that all share; ``uns["label_expression"]`` keeps the threshold of each cell
+        type, where all were labelled by one rule. Graphs in ``obsp`` are left out: make them again, they stay within a
+        cell type.
 
     Raises
     ------
@@ -84,7 +86,17 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
             raise ValueError(msg)
     stacked = ad.concat([part[:, first] for part in parts], merge="same", uns_merge="same")
     stacked.obs[k.CELL_TYPE] = pd.Categorical(stacked.obs[k.CELL_TYPE], categories=list(adatas))
+    _gather_thresholds(stacked, adatas)
     return stacked
+
+
+def _gather_thresholds(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:
+    """Keep what each cell type's labels were made from, under the name that it has in the stack."""
+    records = [adata.uns.get("label_expression", {}) for adata in adatas.values()]
+    same = len({(record.get("expression_key"), record.get("threshold")) for record in records}) == 1
+    if same and all(len(record.get("thresholds", ())) == 1 for record in records):
+        numbers = {cell: record["thresholds"].iloc[0, 0] for cell, record in zip(adatas, records, strict=True)}
+        stacked.uns["label_expression"] = {**records[0], "thresholds": by_cell_type(numbers, "threshold")}
 
 
 def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) -> None:

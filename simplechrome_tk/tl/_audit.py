@@ -223,8 +223,8 @@ def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str)
     called = table[label_key][known].astype(object)
     code = called.map({"low": 0, "high": 1, 0: 0, 1: 1})
     if code.isna().any():
-        strange = ", ".join(map(str, called[code.isna()].unique()[:5]))
-        msg = f"{label_key!r} holds {strange}; expected 'low' and 'high', or 0 and 1."
+        unknown = ", ".join(map(str, called[code.isna()].unique()[:5]))
+        msg = f"{label_key!r} holds {unknown}; expected 'low' and 'high', or 0 and 1."
         raise ValueError(msg)
     return pd.DataFrame({k.EXPRESSION: expression[known], k.LABEL: code.astype(bool)})
 
@@ -235,11 +235,11 @@ def _known_median(data: ad.AnnData | pd.DataFrame, expression_key: str) -> float
         return None
     cell = cell_types(data).iloc[0]
     labelled = data.uns.get("label_expression", {})
-    of_labels = labelled.get("thresholds", {}) if "threshold" not in labelled else {}
-    of_file = data.uns.get("deepchrome", {}).get("medians", {})
+    of_labels = labelled.get("thresholds") if "threshold" not in labelled else None
+    of_file = data.uns.get("deepchrome", {}).get("medians")
     for key, found in ((k.EXPRESSION, of_file), (labelled.get("expression_key"), of_labels)):
-        if key == expression_key and cell in found:
-            return float(found[cell])
+        if key == expression_key and found is not None and cell in found.index:
+            return float(found.loc[cell].iloc[0])
     return None
 
 

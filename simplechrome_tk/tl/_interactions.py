@@ -1,4 +1,4 @@
-"""What two marks do to a gene together beyond what each does by itself."""
+"""What two marks together do to a prediction beyond what each does by itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def interactions(
     progress: bool = True,
     copy: bool = False,
 ) -> ad.AnnData | None:
-    r"""Measure for each pair of the gene's own marks whether they act together.
+    r"""Measure for each pair of the gene's own marks whether the prediction takes them together.
 
     With :math:`f_{AB}` the prediction of the gene as it is, :math:`f_A` without mark ``B`` (replaced by the baseline in
     all its bins), :math:`f_B` without ``A`` and :math:`f` without both, the interaction is
@@ -64,7 +64,8 @@ def interactions(
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``obsm["attribution_interactions"]``: a table with a column for each pair,
         such as ``"H3K4me3 x H3K27me3"``, in the unit of the target (see ``uns`` of :func:`attribute`); NaN for genes
-        that were not asked for.
+        that were not asked for. A slash and a space within the name of a mark are written as ``%2F`` and ``%20``, since
+        files take a slash for a folder; :func:`simplechrome_tk.get.interactions` gives the names as they are.
 
     Raises
     ------
@@ -100,6 +101,8 @@ def interactions(
                 both = without[()] - without[first,] - without[second,] + without[first, second]
                 found[part, number] = both.cpu().numpy()
             bar.update(len(part))
-    names = [f"{marks[first]} x {marks[second]}" for first, second in pairs]
+    # A space within a mark would be taken for the one around the x when the column is taken apart.
+    named = [k.as_column(mark).replace(" ", "%20") for mark in marks]
+    names = [f"{named[first]} x {named[second]}" for first, second in pairs]
     adata.obsm[k.INTERACTIONS.format(key_added)] = pd.DataFrame(found, index=adata.obs_names, columns=names)
     return adata if copy else None

@@ -65,7 +65,8 @@ def name_states(adata: ad.AnnData, *, groupby: str | None = k.LEIDEN, key_added:
     None
         Writes ``obs[key_added]``, a categorical of the names, ``obsm["mark_presence"]``, a table of genes by marks that
         tells which genes have which, and ``uns[key_added]``: ``groupby``, ``rule`` (in words, also in the log) and
-        ``thresholds`` (a table of cell types by marks, in log(1 + signal)).
+        ``thresholds``, a table with the columns ``cell_type``, ``mark`` and ``threshold`` (in log(1 + signal)). A mark
+        called ``A/B`` has the column ``A%2FB`` in ``obsm``, since files take a slash for a folder.
 
     Raises
     ------
@@ -99,9 +100,9 @@ def name_states(adata: ad.AnnData, *, groupby: str | None = k.LEIDEN, key_added:
     if groupby is not None:
         state[clusters.isna().to_numpy()] = None
     adata.obs[key_added] = pd.Categorical(state, categories=[name for name, _ in RULE])
-    adata.obsm[k.MARK_PRESENCE] = present
+    adata.obsm[k.MARK_PRESENCE] = present.rename(columns=k.as_column)
     rule = _in_words(groupby, {mark: stretches[mark] for mark in known})
-    adata.uns[key_added] = {"groupby": groupby or "", "rule": rule, "thresholds": thresholds}
+    adata.uns[key_added] = {"groupby": groupby or "", "rule": rule, "thresholds": _long(thresholds)}
     counts = adata.obs[key_added].value_counts(sort=False)
     logger.info("%s", rule)
     logger.info("Genes: %s.", "; ".join(f"{name} {n}" for name, n in counts.items() if n))
@@ -119,6 +120,12 @@ def otsu(values: np.ndarray) -> float:
         return float(ordered[-1])
     cut = int(between.argmax())
     return float(ordered[cut] + ordered[cut + 1]) / 2
+
+
+def _long(thresholds: pd.DataFrame) -> pd.DataFrame:
+    """One row for each cell type and mark: names in cells survive any file, names of columns do not."""
+    table = thresholds.rename_axis(index=k.CELL_TYPE, columns=k.MARK).stack().rename("threshold").reset_index()
+    return table.astype({k.CELL_TYPE: object, k.MARK: object})
 
 
 def _in_words(groupby: str | None, stretches: dict[str, str]) -> str:

@@ -150,7 +150,7 @@ def moved(adata: ad.AnnData, start: Reference, rows: np.ndarray) -> np.ndarray:
 def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[str, Any]:
     """Return what ``uns`` says of attributions, or raise ``ValueError`` when there are none, or no baseline."""
     if key not in adata.layers or key not in adata.uns:
-        found = ", ".join(adata.layers) or "none"
+        found = ", ".join(name for name in adata.layers if name) or "none"  # None stands for X from anndata 0.13 on
         msg = f"no attributions {key!r} (layers: {found}): run sct.tl.attribute(model, adata, key_added={key!r}) first."
         raise ValueError(msg)
     record = dict(adata.uns[key])

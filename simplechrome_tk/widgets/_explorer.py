@@ -43,7 +43,11 @@ class Explorer(Panel):
 
     Select with the lasso, by group, by symbol, or from Python by setting :attr:`selected`. Beside the map are the mean
     marks of the selected genes against all others, their expression, a table to copy or save, and any of them as a
-    genome browser shows it, with its attributions and its neighbours.
+    genome browser shows it, with its attributions and its neighbours. In the file that is saved, an apostrophe stands
+    before texts that a spreadsheet would run as a formula, such as a symbol that begins with ``=``.
+
+    The map can be coloured by expression, by the columns of ``obs`` that hold numbers or at most 60 words, and by the
+    level of each mark; other columns are left out and counted in the log.
 
     Parameters
     ----------

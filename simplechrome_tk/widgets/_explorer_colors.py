@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,10 +16,16 @@ from simplechrome_tk.pl._style import colors, unit
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import anndata as ad
+
+logger = logging.getLogger(__name__)
 
 MOST_GROUPS = 60
 UNKNOWN = "unknown"
+_BLANK = "(blank)"
+"""What a category without a name is called: a list to choose from needs one."""
 _GREY = "#b8b8b8"
 _FIRST = (k.LABEL, k.STATE, k.LEIDEN, k.CHROM, k.CELL_TYPE, k.SPLIT)
 
@@ -39,32 +46,73 @@ class Color(NamedTuple):
 def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
     """Return what the genes differ in, by name: expression, columns of ``obs``, the level of each mark.
 
-    Columns of ``obs`` in which more than 60 words occur, as symbols do, are left out.
+    Columns of ``obs`` in which more than 60 words occur, as symbols do, are left out, and so are those that hold
+    neither numbers nor words, such as lists; both are counted in the log. A column that is called as something else is
+    gets ``(obs)`` behind its name.
     """
     found: dict[str, pd.Series] = {}
+    many, left_out = [], []
     if k.EXPRESSION in adata.obs:
-        name = f"log10({unit(adata, k.EXPRESSION) or k.EXPRESSION} + 0.1)"
-        found[name] = pd.Series(expression_truth(adata), index=adata.obs_names)
-    rest = [name for name in adata.obs if name not in (*_FIRST, k.EXPRESSION)]
-    for name in [*(name for name in _FIRST if name in adata.obs), *rest]:
-        column = adata.obs[name]
-        number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        if number or column.nunique() <= MOST_GROUPS:
-            found[str(name)] = column.astype(float) if number else column.astype("category")
-    levels = mark_levels(adata)
-    return found | {f"{name} (mean log signal)": level for name, level in levels.items()}
+        try:
+            truth = pd.Series(expression_truth(adata), index=adata.obs_names)
+        except (TypeError, ValueError) as error:
+            left_out.append(f"{k.EXPRESSION!r} ({error})")
+        else:
+            found[f"log10({unit(adata, k.EXPRESSION) or k.EXPRESSION} + 0.1)"] = truth
+    levels = {f"{name} (mean log signal)": level for name, level in mark_levels(adata).items()}
+    place = {name: number for number, name in enumerate(_FIRST)}
+    columns = [(name, column) for name, column in adata.obs.items() if name != k.EXPRESSION]
+    for name, column in sorted(columns, key=lambda item: place.get(item[0], len(place))):
+        shown = _shown(column)
+        if shown is None:
+            left_out.append(repr(name))
+        elif isinstance(shown.dtype, pd.CategoricalDtype) and len(shown.cat.categories) > MOST_GROUPS:
+            many.append(repr(name))
+        else:
+            found[unused(str(name), {*found, *levels})] = shown
+    if many:
+        logger.info(
+            "%d columns of obs hold more than %d words and are no colours: %s.", len(many), MOST_GROUPS, ", ".join(many)
+        )
+    if left_out:
+        logger.warning(
+            "%d columns of obs cannot be shown as colours and are left out: %s.", len(left_out), ", ".join(left_out)
+        )
+    return found | levels
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: this one, or with ``(obs)`` behind it."""
+    while name in taken:
+        name += " (obs)"
+    return name
+
+
+def _shown(column: pd.Series) -> pd.Series | None:
+    """Return numbers as floats and all else as categories named by text; None of what is neither."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        if pd.api.types.is_complex_dtype(column):
+            return None
+        return pd.Series(column.to_numpy(float, na_value=np.nan), index=column.index)
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        if not column.map(pd.api.types.is_scalar).all():
+            return None
+        column = column.astype("category")
+    column = column.cat.remove_unused_categories()
+    names = [str(name) or _BLANK for name in column.cat.categories]
+    text = np.array([*names, None], dtype=object)[column.cat.codes.to_numpy()]
+    values = pd.Categorical(text, categories=list(dict.fromkeys(names)), ordered=column.cat.ordered)
+    return pd.Series(values, index=column.index)
 
 
 def color(values: pd.Series) -> Color:
     """Choose colours that the colour-blind can tell apart; what is not known is grey."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.cat.remove_unused_categories()
-        names = values.cat.categories.astype(str)
-        values = values.cat.rename_categories(dict(zip(values.cat.categories, names, strict=True)))
-        palette = colors(list(names))
+        palette = colors(values.cat.categories.tolist())
         if values.isna().any():
-            values = values.cat.add_categories([UNKNOWN]).fillna(UNKNOWN)
-            palette[UNKNOWN] = _GREY
+            missing = UNKNOWN if UNKNOWN not in palette else f"{UNKNOWN} (missing)"
+            values = values.cat.add_categories([missing]).fillna(missing)
+            palette[missing] = _GREY
         return Color(values, palette)
     known = values[np.isfinite(values)]
     low, high = (float(known.quantile(at)) for at in (0.01, 0.99)) if len(known) else (0.0, 1.0)

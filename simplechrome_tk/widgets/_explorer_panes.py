@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from typing import TYPE_CHECKING
 
 import anndata as ad
@@ -15,7 +16,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import pl
 from simplechrome_tk._require import cell_types, symbols
 from simplechrome_tk.pl._figure import new_figure, subplots
-from simplechrome_tk.pl._style import unit
+from simplechrome_tk.pl._style import literal, unit
 from simplechrome_tk.widgets._panel import picture
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 GROUP = "genes"
 SELECTED, OTHERS = "selected", "other genes"
 _MOST_ROWS = 200
+_FORMULA = re.compile(r"(?![+-][\d.,]+(e[+-]?\d+)?$)[=+\-@\t\r].", re.IGNORECASE | re.DOTALL)
+"""The beginning of a text, no number, that spreadsheets take for a formula."""
 _TOLD = (k.CHROM, k.LABEL, k.STATE, k.LEIDEN)
 
 
@@ -86,14 +89,34 @@ def selected_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame 
 
 
 def table_page(table: pd.DataFrame) -> str:
-    """Return a table as HTML, with a link that saves all of it."""
-    csv = base64.b64encode(table.to_csv().encode()).decode()
+    """Return a table as HTML, with a link that saves all of it, guarded against spreadsheets."""
+    guarded, n_guarded = guard(table)
+    csv = base64.b64encode(guarded.to_csv().encode()).decode()
     link = f'<a download="selected_genes.csv" href="data:text/csv;base64,{csv}">Save as CSV</a>'
     part = f"; the first {_MOST_ROWS} are shown" if len(table) > _MOST_ROWS else ""
-    words = f"<p>{len(table):,} gene{'s' if len(table) > 1 else ''} selected{part}. {link}</p>"
+    note = f" {n_guarded} of its texts begin as a formula does; an apostrophe is put before them." if n_guarded else ""
+    words = f"<p>{len(table):,} gene{'s' if len(table) > 1 else ''} selected{part}. {link}{note}</p>"
     by_symbol = table.head(_MOST_ROWS).reset_index(names="id").set_index(k.SYMBOL)
     rows = by_symbol[[*by_symbol.columns.drop("id"), "id"]].to_html(float_format="{:.3g}".format, na_rep="", border=0)
     return f'{words}<div style="overflow: auto; max-height: 360px">{rows}</div>'
+
+
+def guard(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Put an apostrophe before each text that a spreadsheet would run as a formula; also return how many there are.
+
+    These begin with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return. Numbers and lone signs stay as they are.
+    """
+    count = 0
+
+    def guarded(value: object) -> object:
+        nonlocal count
+        if not isinstance(value, str) or not _FORMULA.match(value):
+            return value
+        count += 1
+        return f"'{value}"
+
+    whole = table.reset_index(names="id").astype(object).map(guarded)
+    return whole.set_index("id").rename_axis(table.index.name), count
 
 
 def map_figure(xy: np.ndarray, name: str, how: Color, rows: np.ndarray) -> Figure:
@@ -103,13 +126,15 @@ def map_figure(xy: np.ndarray, name: str, how: Color, rows: np.ndarray) -> Figur
     if isinstance(how.palette, dict):
         for group, one in how.palette.items():
             members = (how.values == group).to_numpy()
-            ax.scatter(*xy[members, :2].T, color=one, label=f"{group} ({members.sum():,})", **small)
-        ax.legend(title=name, loc="upper left", bbox_to_anchor=(1, 1), markerscale=4, frameon=False, fontsize="small")
+            ax.scatter(*xy[members, :2].T, color=one, label=literal(f"{group} ({members.sum():,})"), **small)
+        ax.legend(
+            title=literal(name), loc="upper left", bbox_to_anchor=(1, 1), markerscale=4, frameon=False, fontsize="small"
+        )
     else:
         low, high = how.ends or (None, None)
         norm, cmap = Normalize(low, high, clip=True), ListedColormap(how.palette)
         points = ax.scatter(*xy[:, :2].T, c=how.values, norm=norm, cmap=cmap, **small)
-        figure.colorbar(points, ax=ax, label=name)
+        figure.colorbar(points, ax=ax, label=literal(name))
     if len(rows):
         ax.scatter(*xy[rows, :2].T, s=14, facecolors="none", edgecolors="black", linewidths=0.6)
         ax.set_title(f"{len(rows):,} selected genes circled", loc="left", fontsize="medium")

@@ -22,11 +22,12 @@ def edit_code(groups: Sequence[tuple[Sequence[str], Sequence[Edit]]]) -> str:
             lines = ["edits = [", *(f"    {_call(edit)}," for edit in edits), "]"]
             parts.append("\n".join([*lines, f"sct.tl.perturb(model, adata, edits, genes={named})"]))
         else:
-            parts.append(f"# nothing is edited on {', '.join(genes)}: every slider that it has stands at 1")
+            parts.append(f"# nothing is edited on {', '.join(map(_quoted, genes))}: every slider there stands at 1")
     return "\n\n".join(parts)
 
 
 def _quoted(text: str) -> str:
+    """Write a name as a string of Python on one line; a new line in it would begin a line of code."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -15,7 +15,7 @@ from simplechrome_tk._require import gene_rows
 from simplechrome_tk.get._region import values
 from simplechrome_tk.pl._edited import draw_edited
 from simplechrome_tk.pl._figure import new_figure, subplots
-from simplechrome_tk.pl._style import unit
+from simplechrome_tk.pl._style import literal, unit
 from simplechrome_tk.tl._edit import GENE, NEIGHBORS, Edit
 from simplechrome_tk.widgets._lab_numbers import Known, changes
 from simplechrome_tk.widgets._panel import picture
@@ -144,14 +144,14 @@ class Trial:
     def _draw_curve(self, table: pd.DataFrame, ax: Axes) -> None:
         pl.dose_response(table, value=self._value, dose=self.factor, ax=ax)
         ax.legend(frameon=False, fontsize="small")
-        ax.set_xlabel(f"{self.last_name} (times measured)")
+        ax.set_xlabel(literal(f"{self.last_name} (times measured)"))
         ax.set_ylabel(self._in_unit(ax.get_ylabel()), fontsize="small")
         if self._others():
             ax.set_title("the other edits in place at every dose", fontsize="small", loc="left")
 
     def _in_unit(self, label: str) -> str:
         """Name the unit on an axis."""
-        return label.replace("(expression", f"({unit(self.adata, k.EXPRESSION) or 'expression'}")
+        return label.replace("(expression", f"({literal(unit(self.adata, k.EXPRESSION) or 'expression')}")
 
     def _edited(self, gene: str) -> ad.AnnData:
         own = [edit for edit in self.edits if edit.of == GENE]

@@ -69,6 +69,7 @@ class Panel(ipywidgets.VBox):
         self._busy: dict[str, str] = {}
         self._wrong: dict[str, str] = {}
         self._futures: dict[str, Future[None]] = {}
+        self._ended = False
         self._status = ipywidgets.HTML()
         super().__init__()
         self.add_class("sct-panel")
@@ -90,9 +91,12 @@ class Panel(ipywidgets.VBox):
                 return
 
     def close(self) -> None:
-        """Take the widget from the page and end its threads."""
-        for thread in getattr(self, "_threads", {}).values():  # none where a constructor has raised
-            thread.shutdown(wait=False, cancel_futures=True)
+        """Take the widget from the page and end its threads; what is asked of it afterwards does nothing."""
+        if hasattr(self, "_ended"):  # not where a constructor has raised
+            with self._state:
+                self._ended = True
+                for thread in self._threads.values():
+                    thread.shutdown(wait=False, cancel_futures=True)
         super().close()
 
     def _do(
@@ -127,6 +131,9 @@ class Panel(ipywidgets.VBox):
             self._done(pane, number, error)
 
         with self._state:
+            if self._ended:
+                logger.info("%s is closed and does nothing: make a new one.", type(self).__name__)
+                return
             number = self._asked[pane] = next(self._numbers)
             self._busy[pane] = what
             self._wrong.pop(pane, None)

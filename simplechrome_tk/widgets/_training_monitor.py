@@ -77,7 +77,7 @@ class TrainingMonitor(Panel):
         self._line, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
         buttons = ipywidgets.HBox([self._start_button, self._stop_button, self._bar], layout={"flex_flow": "row wrap"})
         self._fill(buttons, self._line, self._picture)
-        self._start_button.on_click(lambda _: self.train(**self._settings))
+        self._start_button.on_click(lambda _: None if self._closed.is_set() else self.train(**self._settings))
         self._stop_button.on_click(lambda _: self.stop())
         self._say("Trained." if model.is_trained else "Not trained yet.")
 
@@ -93,8 +93,11 @@ class TrainingMonitor(Panel):
         Raises
         ------
         RuntimeError
-            When a training is under way.
+            When a training is under way, or the widget is closed.
         """
+        if self._closed.is_set():
+            msg = "this widget is closed: make a new one with sct.widgets.TrainingMonitor(model)."
+            raise RuntimeError(msg)
         if self._under_way.is_set():
             msg = "a training is under way: press Stop, or wait for it with monitor.wait()."
             raise RuntimeError(msg)
