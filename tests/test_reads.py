@@ -345,8 +345,8 @@ def test_how_many_rows_are_read_at_once_does_not_matter(tmp_path, monkeypatch):
         ("", "no reads at all"),
         ("chr1\t10\t20\tN\t0\t?\n", r"1 of 1 reads have a strand other than \+, - and \."),
         ("chr1\t10\t20\tN\thigh\t+\n", "1 of 1 reads have a score that is no number"),
-        ("chr1\t10\tfar\n", "'end' holds object, such as 'far' in row 1"),
-        ("chr1 10 20\n", "no start or end"),
+        ("chr1\t10\tfar\n", "'end' holds text, such as 'far' in row 1"),
+        ("chr1 10\n", "no start or end"),
     ],
 )
 def test_what_is_no_bed_is_refused_by_name(tmp_path, text, message):
@@ -406,14 +406,18 @@ def test_an_index_that_unpacks_to_more_than_an_index_holds_is_refused(tmp_path, 
 
 
 def test_another_format_is_refused(tmp_path):
-    (tmp_path / "a.bam").write_text("chr1\t10\t20\n")
+    (tmp_path / "a.bam").write_text("chr1\t10000\t10020\n")  # a text is read as what it is, whatever its name
+    assert sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene()).X.sum() == 1
     with pytest.raises(ValueError, match=r"a\.bam: this is no BAM file"):
-        sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene())
+        sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), kinds="BAM")
     (tmp_path / "b.bam").write_text("@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:20000\nr\t0\tchr1\t1\t30\t4M\t*\t0\t0\tACGT\tIIII\n")
-    with pytest.raises(ValueError, match=r"b\.bam: this is a SAM or CRAM file; .*samtools view -b"):
+    with pytest.raises(ValueError, match=r"b\.bam: this is a SAM file, reads as text\. Run: samtools sort"):
         sct.pp.bin_reads({"M": tmp_path / "b.bam"}, one_gene())
-    with pytest.raises(ValueError, match=r"a name that ends in \.bam, \.bed, \.tagAlign"):
-        sct.pp.bin_reads({"M": tmp_path / "a.bw"}, one_gene())
+    (tmp_path / "a.bed").write_text("chr1\t10\t20\t2.5\n")
+    with pytest.raises(
+        ValueError, match=r"a\.bed: this is bedGraph .*Use sct\.pp\.bin_peaks or .* kind='tagAlign' counts"
+    ):
+        sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene())
     with pytest.raises(FileNotFoundError, match=r"nowhere\.bam"):
         sct.pp.bin_reads({"M": tmp_path / "nowhere.bam"}, one_gene())
     with pytest.raises(ValueError, match="duplicates is 'yes'; choose one of drop, keep"):
