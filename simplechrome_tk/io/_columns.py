@@ -118,7 +118,7 @@ class _Rows:
 
     def whole(self, number: int) -> bool:
         found = self.number(number)
-        return bool((np.isfinite(found) & (found % 1 == 0)).all())
+        return bool((np.isfinite(found) & (np.floor(found) == found)).all())
 
     def integers(self, *numbers: int) -> bool:
         """Whether the columns are written as integers, without a point or an exponent."""

@@ -56,7 +56,7 @@ def from_tracks(
     genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series | None = None,
     tss: TssRule = "canonical",
     gene_types: str | Sequence[str] | None = None,
-    column: str | None = None,
+    column: str | int | None = None,
     cell_type: str | None = None,
     control: Track | Mapping[str, Track] | None = None,
     control_method: ControlMethod = "log_ratio",
@@ -70,7 +70,7 @@ def from_tracks(
     ----------
     tracks
         For each mark its track: bigWig, peaks, BED or bedGraph (:func:`simplechrome_tk.io.read_peaks`), indexed BAM,
-        tagAlign or fragments (:func:`simplechrome_tk.pp.bin_reads`), plain or gzipped, told by content, and by name
+        tagAlign or fragments (:func:`simplechrome_tk.pp.bin_reads`), plain or gzipped, known by content, and by name
         where the content leaves a choice; or a table of peaks (:func:`simplechrome_tk.pp.bin_peaks`). Marks may differ
         in format, but then their values differ in kind.
     annotation

@@ -133,7 +133,7 @@ def _of_text(path: Path, content: Content, expected: Collection[TrackKind]) -> F
     if claimed and content.level != "sure" and (content.level != "open" or "tagAlign" in claimed):
         return Found(claimed[0], "its name", content=content)
     left = [kind for kind in content.kinds if kind in expected]
-    if content.level == "plain" and not left and "tagAlign" in expected:
+    if content.level in ("plain", "open") and "bedGraph" not in content.kinds and not left and "tagAlign" in expected:
         return Found("tagAlign", "rows without signal", content=content)
     if content.level == "open" and len(left) > 1:
         choice = ", ".join(f"kind={kind!r} for {_MEANING[kind]}" for kind in content.kinds)

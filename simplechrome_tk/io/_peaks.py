@@ -124,14 +124,14 @@ def _check_zero(peaks: pd.DataFrame, found: Found, path: Path) -> None:
     """Say that a file holds no signal: it would else become a mark of zeros without a word."""
     if (peaks["signal"] > 0).any():
         return
-    told = f"{path}: all {len(peaks)} signals, column {_SIGNAL[found.kind]} of {found.kind}, are 0"
+    found_zero = f"{path}: all {len(peaks)} signals, column {_SIGNAL[found.kind]} of {found.kind}, are 0"
     if found.kind in CALLED and not found.given:
         msg = (
-            f"{told}. Say what to take: kind='bed' for the score, column 5, kind='bed3' for signal 1 on each interval, "
+            f"{found_zero}. Say what to take: kind='bed' for the score, column 5, kind='bed3' for signal 1 on each interval, "
             f"kind={found.kind!r} for the 0 (kinds={{mark: ...}} of several tracks)."
         )
         raise ValueError(msg)
-    logger.warning("%s; the mark has no signal anywhere.", told)
+    logger.warning("%s; the mark has no signal anywhere.", found_zero)
 
 
 def _check_overlap(peaks: pd.DataFrame, path: Path) -> None:
@@ -241,7 +241,7 @@ def _refuse(peaks: pd.DataFrame, wrong: np.ndarray, problem: str, *, source: str
 
 
 def _is_place(column: np.ndarray) -> np.ndarray:
-    return (column >= 0) & (column < _LARGEST) & (column % 1 == 0)
+    return (column >= 0) & (column < _LARGEST) & (np.floor(column) == column)
 
 
 def _no_number(column: pd.Series) -> np.ndarray:
@@ -297,7 +297,7 @@ def _is_head(line: bytes) -> bool:
 
 
 def _check_width(lines: list[bytes], first: bytes, n_read: int, *, source: str) -> None:
-    """Refuse a row with more fields than the first, by which columns are told: they would be left out unsaid."""
+    """Refuse a row with more fields than the first, which says how many there are: they would be left out unsaid."""
     width = first.count(b"\t")
     if not width or sum(line.count(b"\t") for line in lines) == width * len(lines):
         return

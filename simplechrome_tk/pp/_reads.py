@@ -72,7 +72,7 @@ def bin_reads(
     Parameters
     ----------
     reads
-        For each mark a file of mapped reads, told by its content: BAM, with its index beside it; BED of reads
+        For each mark a file of mapped reads, known by its content: BAM, with its index beside it; BED of reads
         (tagAlign, the output of ``bedtools bamtobed``) or of fragments; or the fragments of single cells
         (``fragments.tsv.gz``), each of which counts once, however many duplicates it has. In BAM files unmapped,
         secondary and supplementary alignments, those that fail quality control, pairs that are not proper and fragments
