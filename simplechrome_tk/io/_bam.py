@@ -108,7 +108,7 @@ def _read_at(bam: pysam.AlignmentFile, offset: int) -> pysam.AlignedSegment | No
 
 
 def _bin(read: pysam.AlignedSegment, index: _Index) -> int:
-    """Number of the smallest bin that holds a read, as the SAM specification counts them."""
+    """Return the number of the smallest bin that holds a read, as the SAM specification counts them."""
     first, last = read.reference_start, (read.reference_end or read.reference_start + 1) - 1
     shift, offset = index.shift, ((1 << 3 * index.depth) - 1) // 7
     for level in range(index.depth, 0, -1):

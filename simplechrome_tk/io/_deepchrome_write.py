@@ -135,8 +135,8 @@ def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.nda
         return {path: np.arange(adata.n_obs)}
     if paths := [name for name in names if not _is_folder_name(name)]:
         msg = (
-            f"cell type {paths[0]!r} cannot name a folder: it is empty, begins with a dot, or holds / \\ : or what is not "
-            f"printed. Rename it: adata.obs[{k.CELL_TYPE!r}] = adata.obs[{k.CELL_TYPE!r}].astype(str).replace("
+            f"cell type {paths[0]!r} cannot name a folder: it is empty, begins with a dot, or holds / \\ : or what is "
+            f"not printed. Rename it: adata.obs[{k.CELL_TYPE!r}] = adata.obs[{k.CELL_TYPE!r}].astype(str).replace("
             f"{paths[0]!r}, 'a_name')."
         )
         raise ValueError(msg)

@@ -127,8 +127,8 @@ def _check_zero(peaks: pd.DataFrame, found: Found, path: Path) -> None:
     found_zero = f"{path}: all {len(peaks)} signals, column {_SIGNAL[found.kind]} of {found.kind}, are 0"
     if found.kind in CALLED and not found.given:
         msg = (
-            f"{found_zero}. Say what to take: kind='bed' for the score, column 5, kind='bed3' for signal 1 on each interval, "
-            f"kind={found.kind!r} for the 0 (kinds={{mark: ...}} of several tracks)."
+            f"{found_zero}. Say what to take: kind='bed' for the score, column 5, kind='bed3' for signal 1 on each "
+            f"interval, kind={found.kind!r} for the 0 (kinds={{mark: ...}} of several tracks)."
         )
         raise ValueError(msg)
     logger.warning("%s; the mark has no signal anywhere.", found_zero)
