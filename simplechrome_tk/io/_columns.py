@@ -33,8 +33,9 @@ _NUMBER_OR_MISSING = {".", "", "NA", "na", "nan", "NaN", "NULL"}
 _BARCODE = r".*(?<![A-Za-z])[ACGTN]{8,}(?![A-Za-z]).*"
 _READ_NAME = r".*/[12]|N|[!-?A-~]+(:[\w+-]+){4,}.*|[SED]RR\d+\.\d+.*"  # of a pair; of ENCODE's tagAlign; Illumina; SRA
 _CIGAR = r"(\d+[MIDNSHPX=])+"
-_HIGHEST_MAPQ, _TAG_ALIGN_SCORE = 255, 1000
-_LONGEST_READ = 1_000  # bp; what has more is no short read
+_MAPQ = [*range(61), 255]  # of all mappers in use; 255 is STAR's for a unique place
+_TAG_ALIGN_SCORE = 1000
+_SHORT, _LONGEST_READ = 300, 1_000  # bp; of reads as sequenced, and of reads at all
 _MANY = 20  # rows from which on a pattern among them is no chance
 
 
@@ -201,11 +202,12 @@ def _reads(table: _Rows, _: Sequence[str]) -> Content | None:
     if not table.within(6, _BOTH) or not table.integers(5) or (table.number(5) < 0).any():
         return None
     name, score = table.text(4), table.number(5)
-    quality = (score <= _HIGHEST_MAPQ).all()
+    quality = np.isin(score, _MAPQ).all()
     named = name.str.fullmatch(_READ_NAME).mean() > 0.9
     short = (table.spans <= _LONGEST_READ).all()
     alike = table.n >= _MANY and pd.Series(table.spans).value_counts().iloc[0] > table.n / 2 and name.nunique() > 1
-    if table.width == 7 or (named and (quality or (score == _TAG_ALIGN_SCORE).all())) or (alike and short and quality):
+    alike &= bool((table.spans <= _SHORT).all()) and bool(score.any())
+    if table.width == 7 or (named and (quality or (score == _TAG_ALIGN_SCORE).all())) or (alike and quality):
         return Content(("tagAlign",), "strands, names and mapping qualities as of reads by bedtools bamtobed")
     if blocks or not quality or not (short or (score == 0).all()):
         return None
