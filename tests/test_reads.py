@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import struct
 from typing import TYPE_CHECKING
@@ -395,6 +396,64 @@ def test_a_damaged_index_or_one_of_another_file_is_refused(tmp_path):
     shutil.copy(other.with_name("b.bam.bai"), index)
     with pytest.raises(ValueError, match=r"a\.bam: its index .*a\.bam\.bai is of another file"):
         sct.pp.bin_reads({"M": path}, one_gene())
+
+
+@pytest.mark.parametrize("version", ["-b", "-c"])
+@pytest.mark.parametrize("n", [1_000, 30_000])
+def test_an_index_of_an_older_version_is_refused(tmp_path, version, n):
+    """Same chromosomes, other reads: htslib would look in the wrong places, and return less or nothing."""
+    end = ".csi" if version == "-c" else ".bai"
+    path = write_bam(tmp_path / "a.bam", random_reads(np.random.default_rng(8), n))
+    (tmp_path / "a.bam.bai").unlink()
+    pysam.index(version, str(path))
+    index = (tmp_path / f"a.bam{end}").read_bytes()
+    assert sct.pp.bin_reads({"M": path}, one_gene()).X.sum() > 0
+    for newer in (
+        random_reads(np.random.default_rng(9), n),
+        random_reads(np.random.default_rng(8), n) + random_reads(np.random.default_rng(9), n // 2),
+        random_reads(np.random.default_rng(8), n)[: n // 2],
+    ):
+        write_bam(path, newer)
+        (tmp_path / "a.bam.bai").unlink()
+        (tmp_path / f"a.bam{end}").write_bytes(index)
+        with pytest.raises(ValueError, match=r"a\.bam: .*its index .*is of another .*samtools index .*a\.bam"):
+            sct.pp.bin_reads({"M": path}, one_gene())
+
+
+def test_an_index_older_than_its_file_is_warned_of(tmp_path, caplog):
+    path = write_bam(tmp_path / "a.bam", [read(10_000)])
+    os.utime(tmp_path / "a.bam.bai", (1, 1))
+    assert sct.pp.bin_reads({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 1
+    assert "a.bam.bai is older than the BAM file" in caplog.text
+
+
+def test_a_damaged_index_never_changes_the_counts(tmp_path):
+    rng = np.random.default_rng(10)
+    path = write_bam(tmp_path / "a.bam", random_reads(rng))
+    genes = pd.concat([one_gene(tss=tss) for tss in range(20_000, 320_000, 30_000)])
+    genes = genes.set_index(genes["tss"].astype(str).rename(None))
+    expected = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+    index = (tmp_path / "a.bam.bai").read_bytes()
+    refused = 0
+    for place in rng.integers(0, len(index), 150):
+        damaged = bytearray(index)
+        damaged[place] ^= int(rng.integers(1, 256))
+        (tmp_path / "a.bam.bai").write_bytes(damaged)
+        try:
+            found = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+        except ValueError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found, expected)
+    assert 50 < refused < 150
+
+
+@pytest.mark.parametrize("score", ["99999999999999999999", "1e300", "7.5", "."])
+def test_scores_of_any_size_are_read(tmp_path, score):
+    (tmp_path / "a.tagAlign").write_text(f"chr1\t10000\t10036\tN\t{score}\t+\nchr1\t10000\t10036\tN\t3\t+\n")
+    adata = sct.pp.bin_reads({"M": tmp_path / "a.tagAlign"}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    assert adata[:, "M:tss:50"].X.item() == 2
+    assert adata.uns["reads"].loc["M", "counted"] == 2
 
 
 def test_an_index_that_unpacks_to_more_than_an_index_holds_is_refused(tmp_path, monkeypatch):

@@ -53,16 +53,14 @@ def test_lines_that_end_in_a_carriage_return_alone_say_how_to_convert_them(tmp_p
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"BAM\1rest"), "this is a BAM file by its content"),
+        (b"\xeb\xf2\x89\x87rest", "this is a bigBed file by its content"),
         ("a\tb\n".encode("utf-16"), "this is UTF-16 text"),
         (b"PK\3\4rest", "a zip archive or an Excel workbook"),
     ],
 )
 def test_binary_formats_are_named_by_every_reader_of_text(tmp_path, name, content, message):
-    if name in ("a.tagAlign", "fragments.tsv") and "BAM" in message:
-        pytest.skip("reads may be in BAM")
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{message}|this is BAM"):
+    with pytest.raises(ValueError, match=message):
         READERS[name][1](tmp_path / name)
 
 
