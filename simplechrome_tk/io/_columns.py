@@ -34,8 +34,7 @@ _BARCODE = r".*(?<![A-Za-z])[ACGTN]{8,}(?![A-Za-z]).*"
 _READ_NAME = r".*/[12]|N|[!-?A-~]+(:[\w+-]+){4,}.*|[SED]RR\d+\.\d+.*"  # of a pair; of ENCODE's tagAlign; Illumina; SRA
 _CIGAR = r"(\d+[MIDNSHPX=])+"
 _MAPQ = [*range(61), 255]  # of all mappers in use; 255 is STAR's for a unique place
-_TAG_ALIGN_SCORE = 1000
-_SHORT, _LONGEST_READ = 300, 1_000  # bp; of reads as sequenced, and of reads at all
+_READ_LENGTH, _LONGEST_READ = (15, 300), 1_000  # bp; of reads as sequenced, and of reads at all
 _MANY = 20  # rows from which on a pattern among them is no chance
 
 
@@ -151,6 +150,11 @@ class _Rows:
 
 def _other(table: _Rows) -> Content:
     """Name what has no start and end in columns 2 and 3."""
+    for mark in ",;" if table.width == 1 else "":
+        if (table.text(1).str.count(mark) >= 2).all():
+            return Content(
+                (), "", refusal=f"its fields are separated by {mark!r}. Run: tr '{mark}' '\\t' < {{}} > new.bed"
+            )
     if table.width == 9 and table.integers(4, 5) and table.within(7, {*_STRANDS, "?"}):
         return Content((), "", refusal="these are genes in GTF or GFF3; pass them as annotation")
     if table.width >= 11 and table.integers(2, 4, 5, 8) and table.matches(6, rf"\*|{_CIGAR}"):
@@ -159,6 +163,8 @@ def _other(table: _Rows) -> Content:
 
 
 def _pairs(table: _Rows) -> Content | None:
+    if table.holds_intervals and table.width >= 4 and table.matches(4, r".+:\d+-\d+,.+"):
+        return Content((), "", refusal="these are pairs of intervals (WashU), and no signal along the genome")
     if table.width < 6 or not table.integers(2, 3, 5, 6):
         return None
     unmapped = {".", "*"}
@@ -199,17 +205,24 @@ def _reads(table: _Rows, _: Sequence[str]) -> Content | None:
     blocks = table.width == 12 and table.has_blocks
     if not (table.width == 6 or blocks or (table.width == 7 and table.matches(7, _CIGAR))):
         return None
-    if not table.within(6, _BOTH) or not table.integers(5) or (table.number(5) < 0).any():
+    if not table.within(6, _BOTH):
+        return None
+    if table.within(5, {"."}):
+        return Content(
+            ("bed3", "tagAlign"), "strand + or - in each row, as of genes or reads, and no score", level="open"
+        )
+    if not table.integers(5) or (table.number(5) < 0).any():
         return None
     name, score = table.text(4), table.number(5)
     quality = np.isin(score, _MAPQ).all()
     named = name.str.fullmatch(_READ_NAME).mean() > 0.9
     short = (table.spans <= _LONGEST_READ).all()
     alike = table.n >= _MANY and pd.Series(table.spans).value_counts().iloc[0] > table.n / 2 and name.nunique() > 1
-    alike &= bool((table.spans <= _SHORT).all()) and bool(score.any())
-    if table.width == 7 or (named and (quality or (score == _TAG_ALIGN_SCORE).all())) or (alike and quality):
+    alike &= bool(((table.spans >= _READ_LENGTH[0]) & (table.spans <= _READ_LENGTH[1])).all()) and bool(score.any())
+    if table.width == 7 or (named and (quality or (name == "N").all())) or (alike and quality):
         return Content(("tagAlign",), "strands, names and mapping qualities as of reads by bedtools bamtobed")
-    if blocks or not quality or not (short or (score == 0).all()):
+    spliced = blocks and bool((table.number(10) > 1).any())
+    if spliced or not quality or not (short or (score == 0).all()):
         return None
     return Content(
         ("bed", "bed3", "tagAlign"),
@@ -257,12 +270,15 @@ def _scored(table: _Rows, _: Sequence[str]) -> Content | None:
     values = table.number(4)
     known = np.isfinite(values)
     numbers = bool((known | table.text(4).isin(_NUMBER_OR_MISSING).to_numpy()).all()) and bool(known.any())
-    if table.width == 4:
-        return _fourth(table, values) if numbers else None
     recurs = table.n >= _MANY and 1 < table.text(4).nunique() <= table.n / 5
-    if recurs and table.numeric(5) and not table.number(5).any():
-        what = "scores are 0 and a few names recur, as of the states of a segmentation, of which one alone is a track"
-        return Content(("bed3", "bed"), what, level="open")
+    if recurs and not numbers and (table.width == 4 or (table.numeric(5) and not table.number(5).any())):
+        what = "no scores, and a few names recur, as of the states of a segmentation, of which one alone is a track"
+        return Content(("bed3", "tagAlign" if table.width == 4 else "bed"), what, level="open")
+    if table.width == 4:
+        return _fourth(table, values, numbers=numbers)
+    counts = table.width == 5 and table.integers(5) and bool((table.number(5) >= 1).all())
+    if counts and table.n >= _MANY and 1 < table.text(4).nunique() <= table.n / 2:
+        return Content(("fragments", "bed"), "names recur, as barcodes of cells, beside counts or scores", level="open")
     if table.width >= 6 and table.within(6, _STRANDS):
         return Content(("bed",), "score in column 5", level="plain")
     if table.width >= 6 or numbers:
@@ -271,7 +287,12 @@ def _scored(table: _Rows, _: Sequence[str]) -> Content | None:
     return Content(("bed",), "score in column 5", level="plain")
 
 
-def _fourth(table: _Rows, values: np.ndarray) -> Content:
+def _fourth(table: _Rows, values: np.ndarray, *, numbers: bool) -> Content | None:
+    if table.matches(4, r"-?\d+(,\d+)?%|-?\d+,\d+"):
+        what = "column 4 holds numbers with a comma or a per cent sign; write them as 2.5, or leave them aside"
+        return Content(("bedGraph", "bed3"), what, level="open")
+    if not numbers:
+        return None
     steps = np.diff(values)
     counting = table.n > 2 and table.integers(4) and values[0] in (0, 1) and bool((steps == 1).all())
     grouped = table.n >= _MANY and table.integers(4) and values[0] in (0, 1) and bool(np.isin(steps, (0, 1)).all())

@@ -135,7 +135,7 @@ def _of_text(path: Path, content: Content, expected: Collection[TrackKind]) -> F
     left = [kind for kind in content.kinds if kind in expected]
     if content.level in ("plain", "open") and "bedGraph" not in content.kinds and not left and "tagAlign" in expected:
         return Found("tagAlign", "rows without signal", content=content)
-    if content.level == "open" and len(left) > 1:
+    if content.level == "open" and not set(left) <= set(READS):
         choice = ", ".join(f"kind={kind!r} for {_MEANING[kind]}" for kind in content.kinds)
         msg = f"{path}: {content.why}. Say what it is: {choice} (kinds={{mark: ...}} of several tracks)."
         raise ValueError(msg)
@@ -144,6 +144,7 @@ def _of_text(path: Path, content: Content, expected: Collection[TrackKind]) -> F
 
 _MEANING: dict[str, str] = {
     "tagAlign": "reads",
+    "fragments": "fragments of cells",
     "broadPeak": "signal in column 7",
     "narrowPeak": "signal in column 7",
     "bedGraph": "signal in column 4",

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk.io._kind import CALLED, PEAKS, Found, TrackKind, kind_of
+from simplechrome_tk.io._kind import CALLED, PEAKS, Found, kind_of
 from simplechrome_tk.io._text import MAX_BYTES, read_blocks
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
+
+    from simplechrome_tk.io._columns import TrackKind
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +33,7 @@ _NONE = "{}: no {} at all; check the download, and the step or filter that came 
 _DIRECTIVES = (b"track", b"browser", b"#")
 
 
-def read_peaks(
-    path: str | os.PathLike[str], *, kind: TrackKind | None = None, max_bytes: int = MAX_BYTES
-) -> pd.DataFrame:
+def read_peaks(path: str | os.PathLike[str], *, kind: str | None = None, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
     """Read intervals with a signal: ENCODE's peaks, those of SEACR, BED or bedGraph, plain or gzipped.
 
     Parameters
@@ -305,7 +305,7 @@ def _check_width(lines: list[bytes], first: bytes, n_read: int, *, source: str) 
     if (most := max(rows, default=0)) > width:
         msg = (
             f"{source}: row {n_read + rows.index(most) + 1} has {most + 1} fields, the first {width + 1}; expected the "
-            "same in each. Are these two files in one? Fix or leave out such rows."
+            "same in each. Is the first row a header, or are these two files in one? Fix or leave out such rows."
         )
         raise ValueError(msg)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.io._bam import open_bam
-from simplechrome_tk.io._kind import READS, TrackKind, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of
 from simplechrome_tk.io._peaks import read_bed
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import anndata as ad
     import pysam
 
+    from simplechrome_tk.io._columns import TrackKind
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
