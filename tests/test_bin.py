@@ -164,7 +164,8 @@ def test_layout(peaks, genes):
 def test_says_what_the_values_are(tmp_path, name, unit):
     sources = one_peak(10_000, 10_100)
     if name:
-        (tmp_path / name).write_text("chr1\t10000\t10100\t1\t3\t.\t3\t1\t1\n")
+        columns = {"a.broadPeak": "p\t3\t.\t3\t1\t1", "a.bdg": "3", "a.bed": "p\t3\t."}[name]
+        (tmp_path / name).write_text(f"chr1\t10000\t10100\t{columns}\n")
         sources = {"M": tmp_path / name}
     assert sct.pp.bin_peaks(sources, one_gene()).uns["units"] == {"signal": unit}
 

@@ -254,6 +254,18 @@ def test_what_is_no_such_file_is_refused_by_line_or_gene(tmp_path, content, mess
     assert str(error.value).startswith(str(path))
 
 
+@pytest.mark.parametrize("at", [0, 150])
+@pytest.mark.parametrize("header", [False, True])
+def test_nul_bytes_are_refused(tmp_path, at, header):
+    """pandas' parser takes them for the end of a field: 7, NUL, 1 would be read as 7."""
+    names = ["geneid", "bin", *sct.io.DEEPCHROME_MARKS, "label"]
+    lines = text(table([1, 2]), header=names if header else False).splitlines()
+    lines[at] = lines[at].replace(",", "\x001,", 3).replace("\x001,", ",", 2)
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"a\.csv: (the header line|line 151|line 1) holds a NUL byte"):
+        read(tmp_path / "a.csv")
+
+
 def test_a_label_that_changes_within_a_gene_is_refused(tmp_path):
     frame = table([3, 419])
     frame.loc[120:, 7] = 1 - frame.loc[120, 7]
@@ -615,6 +627,22 @@ def test_fractions_survive(tmp_path):
     adata.obs["strand"] = "+"
     sct.io.write_deepchrome(adata, tmp_path / "a.csv")
     np.testing.assert_array_equal(read(tmp_path / "a.csv").X, adata.X)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/tmp/evil", "..", ".", "", " ", "a/b", "a\\b", "C:evil", ".hidden", "a\nb"]
+)
+def test_a_cell_type_is_no_path(tmp_path, name):
+    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    sct.pp.split_by_chromosome(adata)
+    adata.obs["cell_type"] = ["A"] * 100 + [name] * 100
+    folder = tmp_path / "inner" / "folder"
+    with pytest.raises(ValueError, match=r"cell type .* cannot name a folder: .*Rename it: ") as error:
+        sct.io.write_deepchrome(adata, folder)
+    assert not list(tmp_path.iterdir())
+    exec(str(error.value).partition("Rename it: ")[2].rstrip("."), {"adata": adata})
+    sct.io.write_deepchrome(adata, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["A", "a_name"]
 
 
 def test_what_cannot_be_written_is_refused(tmp_path):

@@ -191,3 +191,12 @@ def test_the_central_bins_of_e003_are_those_of_the_deepchrome_file(published, pu
     for i, mark in enumerate(sct.io.DEEPCHROME_MARKS):
         other = wide[:, sct.io.DEEPDIFF_MARKS.index(mark)]
         np.testing.assert_array_equal(narrow[:, i], other * (2 if mark == "H3K4me3" else 1))
+
+
+@pytest.mark.parametrize("name", ["Cell1.train.csv", "Cell1.expr.csv"])
+def test_nul_bytes_are_refused(folder, name):
+    """pandas' parser takes them for the end of a field: 7, NUL, 1 would be read as 7."""
+    content = (folder / name).read_text().replace("\n", "\x001\n", 2)
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{name}: line 1 holds a NUL byte"):
+        read(folder)

@@ -220,3 +220,11 @@ def test_real_counts(public_file):
     expected = pd.read_csv(public_file("deepdiff/Cell1.expr.csv"), header=None)
     np.testing.assert_array_equal(values.to_numpy(), expected[1])
     assert list(values.index) == list(expected[0])
+
+
+@pytest.mark.parametrize("column", [3, "3", np.int64(3)])
+def test_a_column_without_name_is_chosen_by_its_number(tmp_path, column):
+    (tmp_path / "ReadsPerGene.out.tab").write_text("N_unmapped\t10\t10\t10\nENSG01\t7\t0\t5\nENSG02\t0\t0\t2\n")
+    assert sct.io.read_expression(tmp_path / "ReadsPerGene.out.tab", column=column).tolist() == [5, 2]
+    table = pd.DataFrame({1: [1.0, 2.0], 3: [5.0, 2.0]}, index=["ENSG01", "ENSG02"])
+    assert sct.io.read_expression(table, column=column).tolist() == [5, 2]

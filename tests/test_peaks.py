@@ -38,11 +38,10 @@ def test_chromosome_names_are_text_even_where_they_are_numbers(tmp_path):
         (PEAK + PEAK.replace("3.5", "NA"), "1 of 2 peaks have a missing or infinite signal, the first in row 2"),
         (PEAK.replace("3.5", "inf"), "missing or infinite signal"),
         (PEAK.replace("3.5", "-3.5"), r"1 of 1 peaks have a negative signal.*chr1 10 20 -3.5"),
-        (PEAK.replace("3.5", "high"), "column 'signal' holds object"),
+        (PEAK.replace("3.5", "high"), "column 'signal' holds text, such as 'high' in row 1"),
         (PEAK.replace("20", "10"), "an end that is not after its start"),
         (PEAK.replace("chr1", "") + PEAK, "1 of 2 peaks have no chromosome name"),
-        ("chr1\t10\t20\n", "missing or infinite signal"),
-        (PEAK.replace("\t", " "), "no start or end"),
+        ("chr1\t10\t20\n", r"no signal in column 7, where broadPeak \(its name\) has it.*kind='bed3'"),
     ],
 )
 def test_what_is_no_peak_is_refused_by_name(tmp_path, text, message):
@@ -70,8 +69,13 @@ def test_a_damaged_gzip_file_is_refused(tmp_path, damage):
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a name that ends in \.broadPeak, \.narrowPeak, \.bed, \.bedGraph"):
-        sct.io.read_peaks(tmp_path / "peaks.txt.gz")
+    (tmp_path / "peaks.txt").write_text("chr1\t10\t20\t1\t5\n")
+    with pytest.raises(
+        ValueError, match=r"peaks\.txt: columns 4 and 5 hold numbers\. Say what it is: kind='bedGraph' for"
+    ):
+        sct.io.read_peaks(tmp_path / "peaks.txt")
+    with pytest.raises(ValueError, match="kind is 'BED'; choose one of bigWig, BAM, tagAlign,"):
+        sct.io.read_peaks(tmp_path / "peaks.txt", kind="BED")
 
 
 @pytest.mark.parametrize(
@@ -102,18 +106,18 @@ def test_reads_bed_and_bedgraph(tmp_path, name, text, signal, zipped):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.bedGraph", "chr1\t10\t20\t1\nchr1\t20\t30\thigh\n", "'signal' holds object, such as 'high' in row 2"),
-        ("a.bedGraph", "chr1\t10\t20\n", "1 of 1 peaks have a missing or infinite signal"),
+        ("a.bedGraph", "chr1\t10\t20\t1\nchr1\t20\t30\thigh\n", "'signal' holds text, such as 'high' in row 2"),
+        ("a.bedGraph", "chr1\t10\t20\n", "no signal in column 4, where bedGraph"),
         ("a.bedGraph", "chr1\t10\t20\t1\nchr1\t10\n", "1 of 2 peaks have no start or end.* row 2"),
         ("a.bed", "chr1\t10\t20\tn\t5\nchr1\t10\t20\tn\n", "1 of 2 peaks have a missing or infinite signal.* row 2"),
-        ("a.bed", "chr1\t10\t20\tn\t.\n", r"'signal' holds object, such as '\.' in row 1"),
+        ("a.bed", "chr1\t10\t20\tn\t7\nchr1\t10\t20\tn\t.\n", r"'signal' holds text, such as '\.' in row 2"),
         ("a.bed", "\x00\x01\n", "a.bed"),
         ("a.bed", "chr1\t99999999999999999999\t20\n", "a.bed"),
         ("a.bedGraph", "chr1\t10\tinf\t1\n", "1 of 1 peaks have a start or end that is no whole number from 0"),
         ("a.bedGraph", "chr1\t10\t1e300\t1\n", "no whole number from 0"),
         ("a.bedGraph", "chr1\t10.5\t20\t1\n", "no whole number from 0"),
         ("a.bedGraph", "chr1\t-5\t20\t1\n", "no whole number from 0"),
-        ("a.bedGraph", "10\t20\tchr1\t1\n", "'end' holds object, such as 'chr1' in row 1"),
+        ("a.bedGraph", "10\t20\tchr1\t1\n", "'end' holds text, such as 'chr1' in row 1"),
     ],
 )
 def test_what_is_no_bed_or_bedgraph_is_refused_by_name(tmp_path, name, text, message):

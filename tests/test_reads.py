@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import struct
 from typing import TYPE_CHECKING
@@ -345,8 +346,8 @@ def test_how_many_rows_are_read_at_once_does_not_matter(tmp_path, monkeypatch):
         ("", "no reads at all"),
         ("chr1\t10\t20\tN\t0\t?\n", r"1 of 1 reads have a strand other than \+, - and \."),
         ("chr1\t10\t20\tN\thigh\t+\n", "1 of 1 reads have a score that is no number"),
-        ("chr1\t10\tfar\n", "'end' holds object, such as 'far' in row 1"),
-        ("chr1 10 20\n", "no start or end"),
+        ("chr1\t10\tfar\n", "'end' holds text, such as 'far' in row 1"),
+        ("chr1 10\n", "no start or end"),
     ],
 )
 def test_what_is_no_bed_is_refused_by_name(tmp_path, text, message):
@@ -397,6 +398,64 @@ def test_a_damaged_index_or_one_of_another_file_is_refused(tmp_path):
         sct.pp.bin_reads({"M": path}, one_gene())
 
 
+@pytest.mark.parametrize("version", ["-b", "-c"])
+@pytest.mark.parametrize("n", [1_000, 30_000])
+def test_an_index_of_an_older_version_is_refused(tmp_path, version, n):
+    """Same chromosomes, other reads: htslib would look in the wrong places, and return less or nothing."""
+    end = ".csi" if version == "-c" else ".bai"
+    path = write_bam(tmp_path / "a.bam", random_reads(np.random.default_rng(8), n))
+    (tmp_path / "a.bam.bai").unlink()
+    pysam.index(version, str(path))
+    index = (tmp_path / f"a.bam{end}").read_bytes()
+    assert sct.pp.bin_reads({"M": path}, one_gene()).X.sum() > 0
+    for newer in (
+        random_reads(np.random.default_rng(9), n),
+        random_reads(np.random.default_rng(8), n) + random_reads(np.random.default_rng(9), n // 2),
+        random_reads(np.random.default_rng(8), n)[: n // 2],
+    ):
+        write_bam(path, newer)
+        (tmp_path / "a.bam.bai").unlink()
+        (tmp_path / f"a.bam{end}").write_bytes(index)
+        with pytest.raises(ValueError, match=r"a\.bam: .*its index .*is of another .*samtools index .*a\.bam"):
+            sct.pp.bin_reads({"M": path}, one_gene())
+
+
+def test_an_index_older_than_its_file_is_warned_of(tmp_path, caplog):
+    path = write_bam(tmp_path / "a.bam", [read(10_000)])
+    os.utime(tmp_path / "a.bam.bai", (1, 1))
+    assert sct.pp.bin_reads({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 1
+    assert "a.bam.bai is older than the BAM file" in caplog.text
+
+
+def test_a_damaged_index_never_changes_the_counts(tmp_path):
+    rng = np.random.default_rng(10)
+    path = write_bam(tmp_path / "a.bam", random_reads(rng))
+    genes = pd.concat([one_gene(tss=tss) for tss in range(20_000, 320_000, 30_000)])
+    genes = genes.set_index(genes["tss"].astype(str).rename(None))
+    expected = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+    index = (tmp_path / "a.bam.bai").read_bytes()
+    refused = 0
+    for place in rng.integers(0, len(index), 150):
+        damaged = bytearray(index)
+        damaged[place] ^= int(rng.integers(1, 256))
+        (tmp_path / "a.bam.bai").write_bytes(damaged)
+        try:
+            found = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+        except ValueError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found, expected)
+    assert 50 < refused < 150
+
+
+@pytest.mark.parametrize("score", ["99999999999999999999", "1e300", "7.5", "."])
+def test_scores_of_any_size_are_read(tmp_path, score):
+    (tmp_path / "a.tagAlign").write_text(f"chr1\t10000\t10036\tN\t{score}\t+\nchr1\t10000\t10036\tN\t3\t+\n")
+    adata = sct.pp.bin_reads({"M": tmp_path / "a.tagAlign"}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    assert adata[:, "M:tss:50"].X.item() == 2
+    assert adata.uns["reads"].loc["M", "counted"] == 2
+
+
 def test_an_index_that_unpacks_to_more_than_an_index_holds_is_refused(tmp_path, monkeypatch):
     path = write_bam(tmp_path / "a.bam", [read(10_000)])
     (tmp_path / "a.bam.csi").write_bytes(gzip.compress(b"CSI\1" + bytes(100_000)))
@@ -406,14 +465,19 @@ def test_an_index_that_unpacks_to_more_than_an_index_holds_is_refused(tmp_path, 
 
 
 def test_another_format_is_refused(tmp_path):
-    (tmp_path / "a.bam").write_text("chr1\t10\t20\n")
+    (tmp_path / "a.bam").write_text("chr1\t10000\t10020\n")  # a text is read as what it is, whatever its name
+    adata = sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    assert adata.X.sum() == 1
     with pytest.raises(ValueError, match=r"a\.bam: this is no BAM file"):
-        sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene())
+        sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), kinds="BAM")
     (tmp_path / "b.bam").write_text("@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:20000\nr\t0\tchr1\t1\t30\t4M\t*\t0\t0\tACGT\tIIII\n")
-    with pytest.raises(ValueError, match=r"b\.bam: this is a SAM or CRAM file; .*samtools view -b"):
+    with pytest.raises(ValueError, match=r"b\.bam: this is a SAM file, reads as text\. Run: samtools sort"):
         sct.pp.bin_reads({"M": tmp_path / "b.bam"}, one_gene())
-    with pytest.raises(ValueError, match=r"a name that ends in \.bam, \.bed, \.tagAlign"):
-        sct.pp.bin_reads({"M": tmp_path / "a.bw"}, one_gene())
+    (tmp_path / "a.bed").write_text("chr1\t10\t20\t2.5\n")
+    with pytest.raises(
+        ValueError, match=r"a\.bed: this is bedGraph .*Use sct\.pp\.bin_peaks or .* kind='tagAlign' counts"
+    ):
+        sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene())
     with pytest.raises(FileNotFoundError, match=r"nowhere\.bam"):
         sct.pp.bin_reads({"M": tmp_path / "nowhere.bam"}, one_gene())
     with pytest.raises(ValueError, match="duplicates is 'yes'; choose one of drop, keep"):

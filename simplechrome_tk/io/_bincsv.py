@@ -136,6 +136,9 @@ def _parse(block: bytes, columns: Columns, *, line: int, source: str) -> Rows:
             if (rows.label <= 1).all():
                 return rows
     try:
+        if b"\0" in block:  # pandas would take it for the end of a field
+            msg = "a NUL byte"
+            raise ValueError(msg)
         fields = _parse_any(block, columns)
     except ValueError as error:
         raise ValueError(_bad_line(block, columns, line=line, source=source)) from error
@@ -292,6 +295,8 @@ def _bad_line(block: bytes, columns: Columns, *, line: int, source: str) -> str:
     """Return a message that names the first line of ``block`` that is no row."""
     for number, raw in enumerate(block.removesuffix(b"\n").split(b"\n"), start=line):
         fields = raw.decode("utf-8", errors="backslashreplace").split(",")
+        if b"\0" in raw:
+            return f"{source}: line {number} holds a NUL byte, which no text does. Download or write the file again."
         if len(fields) != columns.width:
             return f"{source}: line {number} {_width(fields, columns)}"
         for at, (name, text) in enumerate(zip(columns.names, fields, strict=True), start=1):

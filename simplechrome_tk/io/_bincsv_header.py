@@ -72,7 +72,9 @@ def read_header(stream: io.BufferedReader, columns: Columns, *, source: str) -> 
     if len(lines[0]) < 2 or not all(re.match(r"\s*\"?[A-Za-z]", name) for name in lines[0][1:]):
         _check_order(lines, columns, source=source)
         return columns, 1
-    stream.readline()
+    if b"\0" in stream.readline():
+        msg = f"{source}: the header line holds a NUL byte, which no text does. Download or write the file again."
+        raise ValueError(msg)
     return _named(lines[0], columns, source=source), 2
 
 

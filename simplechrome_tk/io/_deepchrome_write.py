@@ -133,6 +133,13 @@ def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.nda
             )
             raise ValueError(msg)
         return {path: np.arange(adata.n_obs)}
+    if paths := [name for name in names if not _is_folder_name(name)]:
+        msg = (
+            f"cell type {paths[0]!r} cannot name a folder: it is empty, begins with a dot, or holds / \\ : or what is "
+            f"not printed. Rename it: adata.obs[{k.CELL_TYPE!r}] = adata.obs[{k.CELL_TYPE!r}].astype(str).replace("
+            f"{paths[0]!r}, 'a_name')."
+        )
+        raise ValueError(msg)
     fix = "run sct.pp.split_by_chromosome(adata) first, or write all genes to one file whose name ends in .csv"
     split = obs_column(adata, k.SPLIT, fix=fix).astype(str)
     rows = {}
@@ -142,6 +149,11 @@ def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.nda
             if len(chosen):
                 rows[path / name / "classification" / f"{part}.csv"] = chosen
     return rows
+
+
+def _is_folder_name(name: str) -> bool:
+    """Whether a name stays in the folder it is joined to, on every system."""
+    return bool(name.strip()) and name.isprintable() and not name.startswith(".") and not set(name) & set("/\\:")
 
 
 def _write(file: Path, table: pd.DataFrame, signal: np.ndarray, marks: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk.io._bincsv import read_genes
 from simplechrome_tk.io._bincsv_header import Columns, check_marks
 from simplechrome_tk.io._csv_genes import Part, assemble, check_parts, describe, public_table, report
-from simplechrome_tk.io._text import MAX_BYTES, opened
+from simplechrome_tk.io._text import MAX_BYTES, opened, read_blocks
 from simplechrome_tk.pp import _window
 
 if TYPE_CHECKING:
@@ -149,9 +150,15 @@ def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> li
 def _read_expression(path: Path) -> pd.Series:
     """Read counts by Ensembl id."""
     expected = "expected lines of a gene id and a count of 0 or more, such as ENSG00000000003,153, without header"
+    text = b"\n".join(line for block in read_blocks(path) for line in block)
     try:
         table = pd.read_csv(
-            path, header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False
+            io.BytesIO(text),
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
+            skip_blank_lines=False,
         )
     except ValueError as error:  # pandas' and Unicode's are ValueErrors too
         msg = f"{path}: {error}; {expected}."

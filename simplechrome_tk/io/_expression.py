@@ -51,7 +51,7 @@ _TOLD = {
 def read_expression(
     expression: str | os.PathLike[str] | pd.DataFrame | pd.Series,
     *,
-    column: str | None = None,
+    column: str | int | None = None,
     unit: Unit | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> pd.Series:
@@ -65,7 +65,8 @@ def read_expression(
         StringTie (gene abundances), htseq-count or STAR (``ReadsPerGene``). Or a table of that kind, whose ids are its
         index unless that counts rows; or a Series indexed by gene id.
     column
-        The column of values. Of a file without header, columns are called ``"1"``, ``"2"``, ... after the ids.
+        The column of values. Of a file without header, columns are called ``"1"``, ``"2"``, ... after the ids;
+        ``3`` is as good as ``"3"``.
         Without it: the only column; else the only one in ``unit``; else, where one sample is given in several units,
         TPM before RPKM before counts.
     unit
@@ -106,6 +107,7 @@ def read_expression(
     if unit is not None and unit not in get_args(Unit):
         msg = f"unit is {unit!r}; choose one of {', '.join(get_args(Unit))}."
         raise ValueError(msg)
+    column = None if column is None else str(column)
     if isinstance(expression, pd.DataFrame | pd.Series):
         source = "the expression table"
         if isinstance(expression, pd.Series):

@@ -16,6 +16,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import pp
 from simplechrome_tk.io._annotation import read_annotation
 from simplechrome_tk.io._expression import read_expression
+from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, kind_for, kind_of
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
@@ -31,20 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FORMATS = {
-    ".bw": "bin_bigwig",
-    ".bigwig": "bin_bigwig",
-    ".narrowpeak": "bin_peaks",
-    ".broadpeak": "bin_peaks",
-    ".bed": "bin_peaks",
-    ".bedgraph": "bin_peaks",
-    ".bdg": "bin_peaks",
-    ".bg": "bin_peaks",
-    ".bam": "bin_reads",
-    ".tagalign": "bin_reads",
-}
-"""End of a track's name, without ``.gz``, in lower case -> the function of ``sct.pp`` that bins it."""
-
+_BINNERS = {"bigWig": "bin_bigwig", **dict.fromkeys(PEAKS, "bin_peaks"), **dict.fromkeys(READS, "bin_reads")}
+"""Kind of a track -> the function of ``sct.pp`` that bins it."""
 
 _UNITS = {"counts": "counts", "tpm": "TPM", "rpkm": "RPKM"}
 _OBS = (
@@ -67,11 +56,12 @@ def from_tracks(
     genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series | None = None,
     tss: TssRule = "canonical",
     gene_types: str | Sequence[str] | None = None,
-    column: str | None = None,
+    column: str | int | None = None,
     cell_type: str | None = None,
     control: Track | Mapping[str, Track] | None = None,
     control_method: ControlMethod = "log_ratio",
     reads: Mapping[str, Any] | None = None,
+    kinds: str | Mapping[str, str] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Turn tracks, annotation and expression into genes by bins.
@@ -79,9 +69,10 @@ def from_tracks(
     Parameters
     ----------
     tracks
-        For each mark its track: bigWig, narrowPeak, broadPeak, BED or bedGraph (plain or gzipped), indexed BAM or
-        tagAlign, told by the end of its name; or a table of peaks (:func:`simplechrome_tk.pp.bin_peaks`). Reads in a
-        BED file need the name ``*.tagAlign``. Marks may differ in format, but then their values differ in kind.
+        For each mark its track: bigWig, peaks, BED or bedGraph (:func:`simplechrome_tk.io.read_peaks`), indexed BAM,
+        tagAlign or fragments (:func:`simplechrome_tk.pp.bin_reads`), plain or gzipped, known by content, and by name
+        where the content leaves a choice; or a table of peaks (:func:`simplechrome_tk.pp.bin_peaks`). Marks may differ
+        in format, but then their values differ in kind.
     annotation
         GTF, GFF3, BED or table of genes (:func:`simplechrome_tk.io.read_annotation`).
     expression
@@ -105,6 +96,11 @@ def from_tracks(
         ``"log_ratio"`` or ``"subtract"``.
     reads
         Further arguments of :func:`simplechrome_tk.pp.bin_reads`, for BAM and tagAlign: ``{"shift": 0}``.
+    kinds
+        What the tracks are, where content and name do not say it or say it wrongly: of all, or by mark, that of the
+        control under ``"control"``. One of ``"bigWig"``, ``"BAM"``, ``"tagAlign"`` (BED whose rows are reads),
+        ``"fragments"``, ``"narrowPeak"``, ``"broadPeak"``, ``"gappedPeak"``, ``"SEACR"``, ``"bedGraph"``, ``"bed"``
+        (signal is the score) and ``"bed3"`` (signal 1 on each interval).
     max_bytes
         What a gzipped file may hold once unpacked.
 
@@ -142,7 +138,8 @@ def from_tracks(
         msg = "no tracks: `tracks` is empty; expected for example {'H3K4me3': 'k4me3.bw'}."
         raise ValueError(msg)
     controls = {} if control is None else dict(control) if isinstance(control, Mapping) else {"control": control}
-    _check_formats(tracks, controls)
+    check_kinds(kinds, [*tracks, *controls])
+    _check_formats(tracks, controls, kinds)
     genes = read_annotation(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
     source, counts = genes.attrs["read_annotation"]["source"], genes.attrs["read_annotation"]["counts"]
     record = {
@@ -172,9 +169,9 @@ def from_tracks(
     obs = obs.loc[kept, [*order, *obs.columns.difference(order, sort=False)]]
     limit = {"max_bytes": max_bytes}
     arguments = {"bin_bigwig": {}, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
-    adata = _bin(tracks, obs, windows, arguments)
+    adata = _bin(tracks, obs, windows, arguments, kinds)
     if controls:
-        pp.subtract_control(adata, _bin(controls, obs, windows, arguments), method=control_method)
+        pp.subtract_control(adata, _bin(controls, obs, windows, arguments, kinds), method=control_method)
     adata.uns |= labelled
     if record["unit"] in _UNITS:
         adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
@@ -185,29 +182,23 @@ def from_tracks(
     return adata
 
 
-def _binner(mark: str, track: Track) -> str:
+def _binner(mark: str, track: Track, kinds: str | Mapping[str, str] | None) -> str:
     """Return the name of the function that bins ``track``."""
     if isinstance(track, pd.DataFrame):
         return "bin_peaks"
-    path = Path(track)
-    end = Path(path.name.lower().removesuffix(".gz")).suffix
-    if end not in FORMATS:
-        msg = (
-            f"{mark}: cannot tell the format of {path} from its name; expected one that ends in {', '.join(FORMATS)}, "
-            "with .gz where it is gzipped."
-        )
-        raise ValueError(msg)
-    return FORMATS[end]
+    if not Path(track).exists():
+        msg = f"{mark}: there is no file {track}; check its name and the folder you are in ({Path.cwd()})."
+        raise FileNotFoundError(msg)
+    return _BINNERS[kind_of(track, kind_for(mark, kinds)).kind]
 
 
-def _check_formats(tracks: Mapping[str, Track], controls: Mapping[str, Track]) -> None:
+def _check_formats(
+    tracks: Mapping[str, Track], controls: Mapping[str, Track], kinds: str | Mapping[str, str] | None
+) -> None:
     """Raise when a track or control is not there or cannot be binned, before anything is read."""
     binners = {}
     for mark, track in [*tracks.items(), *controls.items()]:
-        binners[_binner(mark, track)] = mark
-        if not isinstance(track, pd.DataFrame) and not Path(track).exists():
-            msg = f"{mark}: there is no file {track}; check its name and the folder you are in ({Path.cwd()})."
-            raise FileNotFoundError(msg)
+        binners[_binner(mark, track, kinds)] = mark
     if controls and len(binners) > 1:
         found = " and ".join(f"{mark} by {binner}" for binner, mark in binners.items())
         msg = (
@@ -271,14 +262,17 @@ def _bin(
     genes: pd.DataFrame,
     windows: Sequence[Window],
     arguments: Mapping[str, Mapping[str, Any]],
+    kinds: str | Mapping[str, str] | None,
 ) -> ad.AnnData:
     """Bin the marks of each format together, and put the columns in the order of ``tracks``."""
     groups: dict[str, dict[str, Track]] = {}
     for mark, track in tracks.items():
-        groups.setdefault(_binner(mark, track), {})[mark] = track
-    parts = [
-        getattr(pp, binner)(group, genes, windows=windows, **arguments[binner]) for binner, group in groups.items()
-    ]
+        groups.setdefault(_binner(mark, track, kinds), {})[mark] = track
+    said = {mark: kind for mark in tracks if (kind := kind_for(mark, kinds))}
+    parts = []
+    for binner, group in groups.items():
+        own = {} if binner == "bin_bigwig" else {"kinds": {mark: said[mark] for mark in group if mark in said}}
+        parts.append(getattr(pp, binner)(group, genes, windows=windows, **own, **arguments[binner]))
     if len(parts) == 1:
         return parts[0]
     place = {mark: part.var_names[part.var[k.MARK] == mark] for part in parts for mark in part.var[k.MARK].unique()}

@@ -10,6 +10,8 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from simplechrome_tk.io._magic import HEAD, refuse_binary
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,6 +25,8 @@ GZIP = b"\x1f\x8b"
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 _BLOCK = 1 << 24
 _LONGEST_LINE = 1 << 26
+_BOM = b"\xef\xbb\xbf"
+_BLANK = tuple(end * (1 << 16) for end in (b"\n", b"\r\n", b" \n", b"\t\n"))
 _NO_ROWS = "{}: no rows at all; check the download, or the step that wrote it."
 _DELIMITERS = "\t,; "
 
@@ -76,23 +80,56 @@ def opened(path: Path, max_bytes: int) -> Iterator[io.BufferedReader]:
 def read_blocks(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[list[bytes]]:
     """Yield the lines of a file, some 16 MB at a time, without their ends; gzip is told by content, not by name.
 
+    A byte order mark of UTF-8 is left out.
+
     Raises
     ------
     ValueError
-        When the gzip stream is cut short or damaged, a gzipped file holds more than ``max_bytes``, or a line is longer
-        than 64 MB.
+        When the gzip stream is cut short or damaged, a gzipped file holds more than ``max_bytes``, the file is of a
+        binary format or UTF-16, holds a NUL byte, a carriage return alone or 65,536 blank lines in a row, or a line is
+        longer than 64 MB.
     """
+    n_lines = 0
     with opened(path, max_bytes) as handle:
-        rest = b""
+        refuse_binary(handle.peek(HEAD)[:HEAD], path)
+        rest = handle.read(len(_BOM)).removeprefix(_BOM)
         while block := handle.read(_BLOCK):
-            *lines, rest = (rest + block).split(b"\n")
+            block = rest + block
+            end = block.rfind(b"\n") + 1
+            whole, rest = block[:end], block[end:]
+            check_text(whole, path, n_lines)
             if len(rest) > _LONGEST_LINE:
+                check_text(rest, path, n_lines)
                 msg = f"{path}: a line is longer than {_LONGEST_LINE >> 20} MB; this is no table."
                 raise ValueError(msg)
-            if lines:
+            if whole:
+                lines = whole[:-1].split(b"\n")
+                n_lines += len(lines)
                 yield lines
         if rest:
+            check_text(rest, path, n_lines)
             yield [rest]
+
+
+def check_text(text: bytes, path: Path, n_lines: int = 0) -> None:
+    """Refuse what parsers take for the end of a field or of a row, and what would keep them busy for nothing."""
+    if (at := text.find(b"\0")) >= 0:
+        number = n_lines + text.count(b"\n", 0, at) + 1
+        msg = (
+            f"{path}: line {number} holds a NUL byte, which no text does. The file is damaged, binary or UTF-16; "
+            "download or write it again."
+        )
+        raise ValueError(msg)
+    # One at the very end belongs to a line end of Windows that has been cut off.
+    if b"\r" in text and text.count(b"\r") > text.count(b"\r\n") + text.endswith(b"\r"):
+        msg = (
+            f"{path}: lines end in a carriage return alone, as on old Macs, or hold one. Run: tr '\\r' '\\n' < {path} "
+            "> new.txt"
+        )
+        raise ValueError(msg)
+    if any(blank in text for blank in _BLANK):
+        msg = f"{path}: more than 65,000 blank lines in a row; this is no table. Download or write it again."
+        raise ValueError(msg)
 
 
 def decode(line: bytes, *, path: Path, number: int) -> str:

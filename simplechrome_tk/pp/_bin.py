@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.io._peaks import SCHEMAS, check_peaks, format_of, read_peaks
+from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
 from simplechrome_tk.pp._storable import storable
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CALLED = ("broadpeak", "narrowpeak")
-
 Source = TypeVar("Source")
 
 
@@ -37,6 +36,7 @@ def bin_peaks(
     genes: pd.DataFrame,
     *,
     windows: Sequence[Window] = DEFAULT_WINDOWS,
+    kinds: str | Mapping[str, str] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Average the signal of peaks, BED or bedGraph over the bins of every gene.
@@ -54,6 +54,9 @@ def bin_peaks(
         body or the gene's end, ``start`` and ``end``: bp, 0-based, half-open. Further columns are kept.
     windows
         The regions to bin.
+    kinds
+        What the files are, where content and name do not say it or say it wrongly (``kind`` of
+        :func:`simplechrome_tk.io.read_peaks`): of all, or by mark.
     max_bytes
         What a gzipped file may hold once unpacked.
 
@@ -81,14 +84,16 @@ def bin_peaks(
     >>> adata[:, "H3K4me3:tss:-50"].X.item()
     3.0
     """
+    check_kinds(kinds, peaks)
     called = [
-        not isinstance(source, pd.DataFrame) and format_of(source, SCHEMAS) in _CALLED for source in peaks.values()
+        not isinstance(source, pd.DataFrame) and kind_of(source, kind_for(mark, kinds), expected=PEAKS).kind in CALLED
+        for mark, source in peaks.items()
     ]
     return bin_tracks(
         peaks,
         genes,
         windows,
-        open_track=partial(_open_peaks, max_bytes=max_bytes),
+        open_track=partial(_open_peaks, kinds=kinds, max_bytes=max_bytes),
         unit="peak signal" if all(called) else "signal",
         table=True,
     )
@@ -213,12 +218,18 @@ class _Peaks:
 
 
 @contextmanager
-def _open_peaks(mark: str, source: pd.DataFrame | str | os.PathLike[str], *, max_bytes: int) -> Iterator[_Peaks]:
+def _open_peaks(
+    mark: str,
+    source: pd.DataFrame | str | os.PathLike[str],
+    *,
+    kinds: str | Mapping[str, str] | None,
+    max_bytes: int,
+) -> Iterator[_Peaks]:
     if isinstance(source, pd.DataFrame):
         check_peaks(source, source=mark)
         peaks = source
     else:
-        peaks = read_peaks(source, max_bytes=max_bytes)
+        peaks = read_peaks(source, kind=kind_for(mark, kinds), max_bytes=max_bytes)
     yield _Peaks(peaks)
 
 

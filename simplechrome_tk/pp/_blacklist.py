@@ -12,7 +12,7 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import obs_column
-from simplechrome_tk.io._peaks import read_columns
+from simplechrome_tk.io._peaks import INTERVAL, read_columns
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import Window
 
@@ -81,7 +81,7 @@ def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    columns = ["chrom", "start", "end"]
+    columns = list(INTERVAL)
     if isinstance(blacklist, pd.DataFrame):
         table, source = blacklist, "the blacklist table"
         if missing := [column for column in columns if column not in table]:
@@ -94,7 +94,7 @@ def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[p
             from simplechrome_tk.datasets._public import fetch  # datasets imports pp
 
             blacklist = fetch(_HG19)
-        parts = read_columns(Path(blacklist), "bed12", columns, noun="regions", max_bytes=MAX_BYTES)
+        parts = read_columns(Path(blacklist), INTERVAL, noun="regions", max_bytes=MAX_BYTES)
         table = pd.concat(list(parts), ignore_index=True)
     ends = table[["start", "end"]].apply(pd.to_numeric, errors="coerce")
     wrong = table["chrom"].isna() | ~(ends["end"] >= ends["start"]) | (ends["start"] < 0) | (ends % 1 != 0).any(axis=1)

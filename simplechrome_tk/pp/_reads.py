@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.io._bam import open_bam
-from simplechrome_tk.io._peaks import format_of, read_bed
+from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._peaks import read_bed
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
 from simplechrome_tk.pp._intervals import stretches
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import anndata as ad
     import pysam
 
+    from simplechrome_tk.io._columns import TrackKind
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ def bin_reads(
     shift: int = 73,
     duplicates: Duplicates = "drop",
     min_mapq: int = 0,
+    kinds: str | Mapping[str, str] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Count the reads in the bins of every gene.
@@ -70,9 +73,11 @@ def bin_reads(
     Parameters
     ----------
     reads
-        For each mark a file of mapped reads, told by its name: ``*.bam``, with its index beside it, or ``*.bed`` or
-        ``*.tagAlign`` (``.gz``). In BAM files unmapped, secondary and supplementary alignments, those that fail quality
-        control, pairs that are not proper and fragments longer than 2,000 bp are left out.
+        For each mark a file of mapped reads, known by its content: BAM, with its index beside it; BED of reads
+        (tagAlign, the output of ``bedtools bamtobed``) or of fragments; or the fragments of single cells
+        (``fragments.tsv.gz``), each of which counts once, however many duplicates it has. In BAM files unmapped,
+        secondary and supplementary alignments, those that fail quality control, pairs that are not proper and fragments
+        longer than 2,000 bp are left out.
     genes
         As in :func:`bin_peaks`, of the assembly of the reads.
     windows
@@ -84,6 +89,9 @@ def bin_reads(
         ``"drop"`` leaves out reads that the BAM file marks as duplicates, ``"keep"`` counts them. BED files mark none.
     min_mapq
         Leave out reads of a lower mapping quality; in BED files the score (column 5), as ``bedtools bamtobed`` has it.
+    kinds
+        What the files are, where content and name do not say it or say it wrongly: ``"BAM"``, ``"tagAlign"`` (BED whose
+        rows are reads) or ``"fragments"``; of all, or by mark.
     max_bytes
         What a gzipped BED or tagAlign file may hold once unpacked.
 
@@ -99,9 +107,10 @@ def bin_reads(
     Raises
     ------
     ValueError
-        When a file is of another format, not sorted, without index, without reads, truncated, damaged or larger than
-        ``max_bytes``; ``min_mapq`` is given and reads in a BED file have no score; genes and reads share no chromosome
-        name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks` does.
+        When a file holds no reads by its content (peaks, signal, pairs), is not sorted, without index, without reads,
+        truncated, damaged or larger than ``max_bytes``; ``min_mapq`` is given and reads in a BED file have no score;
+        genes and reads share no chromosome name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks`
+        does.
 
     Examples
     --------
@@ -111,10 +120,15 @@ def bin_reads(
     if duplicates not in get_args(Duplicates):
         msg = f"duplicates is {duplicates!r}; choose one of {', '.join(get_args(Duplicates))}."
         raise ValueError(msg)
+    check_kinds(kinds, reads)
     rules = _Rules(shift, duplicates == "drop", min_mapq, max_bytes)
     tallies: dict[str, _Tally] = {}
     adata = bin_tracks(
-        reads, genes, windows, open_track=partial(_open, rules=rules, tallies=tallies), unit="reads per bin"
+        reads,
+        genes,
+        windows,
+        open_track=partial(_open, kinds=kinds, rules=rules, tallies=tallies),
+        unit="reads per bin",
     )
     reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
     adata.uns["reads"] = pd.DataFrame(
@@ -168,9 +182,9 @@ class _BedTrack:
 
     sizes: Mapping[str, int] = {}
 
-    def __init__(self, path: Path, rules: _Rules, tally: _Tally) -> None:
+    def __init__(self, path: Path, kind: TrackKind, rules: _Rules, tally: _Tally) -> None:
         found: dict[str, list[np.ndarray]] = {}
-        for table in read_bed(path, max_bytes=rules.max_bytes):
+        for table in read_bed(path, kind=kind, max_bytes=rules.max_bytes):
             if rules.min_mapq > 0 and (without := int(table["score"].isna().sum())):
                 msg = f"{path}: {without} reads have no score to compare with min_mapq={rules.min_mapq}; leave it out."
                 raise ValueError(msg)
@@ -275,16 +289,24 @@ def _counts(positions: np.ndarray, edges: Sequence[np.ndarray]) -> list[np.ndarr
 
 
 def _open(
-    mark: str, path: str | os.PathLike[str], *, rules: _Rules, tallies: dict[str, _Tally]
+    mark: str,
+    path: str | os.PathLike[str],
+    *,
+    kinds: str | Mapping[str, str] | None,
+    rules: _Rules,
+    tallies: dict[str, _Tally],
 ) -> AbstractContextManager[_BamTrack | _BedTrack]:
     tally = tallies[mark] = _Tally()
-    found = format_of(path, ["bam", "bed", "tagalign"])
-    return _open_bam(mark, Path(path), rules, tally) if found == "bam" else _open_bed(mark, Path(path), rules, tally)
+    found = kind_of(path, kind_for(mark, kinds), expected=READS)
+    logger.info("%s: read as %s (%s).", path, found.kind, found.why)
+    if found.kind == "BAM":
+        return _open_bam(mark, Path(path), rules, tally)
+    return _open_bed(mark, Path(path), found.kind, rules, tally)
 
 
 @contextmanager
-def _open_bed(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_BedTrack]:
-    yield _BedTrack(path, rules, tally)
+def _open_bed(mark: str, path: Path, kind: TrackKind, rules: _Rules, tally: _Tally) -> Iterator[_BedTrack]:
+    yield _BedTrack(path, kind, rules, tally)
     tally.report(mark)
 
 
@@ -295,7 +317,7 @@ def _open_bam(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_
         if not track.chroms:
             msg = (
                 f"{path}: no mapped reads at all by its index; check the mapping and the filter that came before, or "
-                f"index it anew: samtools index {path}"
+                f"index it again: samtools index {path}"
             )
             raise ValueError(msg)
         yield track
