@@ -14,7 +14,7 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk._shorten import shorten
 from simplechrome_tk.io._gene_records import GENE_RECORD, TSS_RULES, Records, from_table, with_id
-from simplechrome_tk.io._genome import agree, assemblies, assembly_sizes, check_names, check_naming, chrom_sizes, within
+from simplechrome_tk.io._genome import assemblies, assembly_sizes, check_names, check_naming, chrom_sizes, within
 from simplechrome_tk.io._gff import GFF_COLUMNS, read_gff
 from simplechrome_tk.io._ids import is_spreadsheet_damage, replace_control_characters
 from simplechrome_tk.io._loci import join
@@ -36,13 +36,15 @@ _GFF_NAMES = ("gtf", "gff", "gff2", "gff3")
 _BED = ("chrom", "start", "end", "name", "score", "strand")
 _TSS_SUFFIX = re.compile(r":tss\d+$")
 _TEXT = ("id", "_key", k.SYMBOL, k.CHROM, "gene_type", "transcript")
-_LEFT_OUT = {
+LEFT_OUT = {
     "par_copies": "pseudoautosomal copies on chrY left out",
     "alternate_copies": "copies on haplotypes, patches or unplaced sequences left out",
     "further_loci": "further loci of an id left out (the first is kept)",
     "backwards": "genes that end before they start left out (across the origin of a circular chromosome?)",
     "beyond_end": "genes beyond the end of their chromosome left out",
 }
+"""Why a gene is left out, and how the log says it."""
+
 _COUNTED = {
     "unknown_strand": "of unknown strand (read along the genome)",
     "stray_transcripts": "transcripts of no gene record left out",
@@ -163,7 +165,7 @@ def read_genes(
         raise ValueError(msg)
     table = _place_tss(genes, transcripts, tss)
     unlisted = 0 if genome is None else check_names(table, lengths["genome"], source=source)
-    table, beyond = within(table, agree(lengths), source=source)
+    table, beyond = within(table, lengths, source=source)
     damaged = is_spreadsheet_damage(table[["gene_id", k.SYMBOL]].stack()).groupby(level=0).any()
     left_out |= {"backwards": records.backwards, "beyond_end": beyond}
     table, served = table.reset_index(names="id").set_index("id").rename_axis(None), table["tss_rule"]
@@ -198,7 +200,7 @@ def _log(source: str, counts: Mapping[str, int], left_out: Mapping[str, Sequence
     notes = [f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts.get(key)]
     notes = [f"{note} ({shorten(damaged)})" if note.endswith("changed") else note for note in notes]
     notes += [
-        f"{len(left_out[key])} {text}: {shorten(left_out[key])}" for key, text in _LEFT_OUT.items() if left_out[key]
+        f"{len(left_out[key])} {text}: {shorten(left_out[key])}" for key, text in LEFT_OUT.items() if left_out[key]
     ]
     message = "; ".join([f"{counts['genes']} genes in {counts['rows']} rows, TSS by {rules}", *notes])
     logger.log(logging.WARNING if notes else logging.INFO, "%s: %s.", source, message)

@@ -14,8 +14,12 @@ import pandas as pd
 # Both packages read each other: pp bins the files that io reads. What pp holds is looked up when it is called.
 from simplechrome_tk import _keys as k
 from simplechrome_tk import pp
-from simplechrome_tk.io._annotation import read_annotation
+from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
+from simplechrome_tk.io._genome import agree, within
+from simplechrome_tk.io._lengths import header_lengths
+from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
@@ -51,7 +55,7 @@ _OBS = (
     *(k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED),
     *(k.EXPRESSION, k.CELL_TYPE, k.LABEL),
 )
-_TOLD = {
+_COUNTED = {
     "left_out": "left out, which lack the strand or body that the windows need",
     "genes_without_expression": "genes without expression (kept, without label)",
     "expression_without_gene": "ids of the expression that are no gene of the annotation",
@@ -138,18 +142,21 @@ def from_tracks(
     >>> tracks = {"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.narrowPeak.gz"}
     >>> adata = sct.io.from_tracks(tracks, "gencode.v44.gtf.gz", "quant.genes.sf", genome="hg38")  # doctest: +SKIP
     """
-    if not tracks:
-        msg = "no tracks: `tracks` is empty; expected for example {'H3K4me3': 'k4me3.bw'}."
-        raise ValueError(msg)
     controls = {} if control is None else dict(control) if isinstance(control, Mapping) else {"control": control}
+    _check_given(tracks, controls)
     _check_formats(tracks, controls)
-    genes = read_annotation(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
-    source, counts = genes.attrs["read_annotation"]["source"], genes.attrs["read_annotation"]["counts"]
+    genes, lengths = read_genes(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
+    found = genes.attrs["read_annotation"]
+    source, counts, gone = found["source"], found["counts"], found["left_out"]
+    lengths |= header_lengths({**tracks, **controls})
+    genes, gone["beyond_end"] = _within(genes, lengths, gone["beyond_end"], source=source)
+    counts["beyond_end"] = len(gone["beyond_end"])
     record = {
         "marks": list(tracks),
         "tracks": [_name(track) for track in tracks.values()],
         "control": np.array([_name(track) for track in controls.values()], str),
         **{"annotation": source, "tss": tss, "expression": "", "column": "", "unit": ""},
+        "annotation_left_out": np.array([f"{name}: {reason}" for reason in LEFT_OUT for name in gone[reason]], str),
     }
     counts = {f"annotation_{name}": n for name, n in counts.items()}
     known = (genes[k.STRAND] != k.UNKNOWN_STRAND) & genes[[k.START, k.END]].notna().all(axis=1)
@@ -164,14 +171,15 @@ def from_tracks(
         record |= {"expression": source, "column": str(values.name), "unit": values.attrs["unit"]}
         counts |= {f"expression_{name}": n for name, n in found.items()}
         ids = _unmatched(genes, values, source)
-        obs, labelled = _with_expression(obs, values)
+        obs, labelled = _with_expression(obs, values, source)
     kept = _complete(obs, windows)
     ids["left_out"] = obs.index[~kept].tolist()
     counts |= {name: len(found) for name, found in ids.items()}
     order = [column for column in _OBS if column in obs]
     obs = obs.loc[kept, [*order, *obs.columns.difference(order, sort=False)]]
-    limit = {"max_bytes": max_bytes}
-    arguments = {"bin_bigwig": {}, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
+    known = {"genome": sizes} if (sizes := agree(lengths)) else {}
+    limit = {"max_bytes": max_bytes, **known}
+    arguments = {"bin_bigwig": known, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
     adata = _bin(tracks, obs, windows, arguments)
     if controls:
         pp.subtract_control(adata, _bin(controls, obs, windows, arguments), method=control_method)
@@ -179,10 +187,47 @@ def from_tracks(
     if record["unit"] in _UNITS:
         adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
     adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
-    told = [f"{adata.n_obs} genes by {adata.n_vars} columns"]
-    told += [f"{counts[name]} {text}" for name, text in _TOLD.items() if counts[name]]
-    logger.warning("from_tracks: %s.", "; ".join(told))
+    notes = [f"{counts[name]} {text}: {shorten(ids[name], limit=3)}" for name, text in _COUNTED.items() if counts[name]]
+    message = "; ".join([f"{adata.n_obs} genes by {adata.n_vars} columns", *notes])
+    logger.log(logging.WARNING if notes else logging.INFO, "from_tracks: %s.", message)
     return adata
+
+
+def _check_given(tracks: object, controls: Mapping[str, object]) -> None:
+    """Raise when tracks are not given by their marks, one for each."""
+    example = "{'H3K4me3': 'k4me3.bw'}"
+    if not isinstance(tracks, Mapping):
+        msg = f"tracks is of type {type(tracks).__name__}; expected a dict of marks and their tracks, {example}."
+        raise ValueError(msg)
+    if not tracks:
+        msg = f"no tracks: `tracks` is empty; expected for example {example}."
+        raise ValueError(msg)
+    for mark, track in [*tracks.items(), *controls.items()]:
+        if isinstance(track, list | tuple | set | Mapping):
+            msg = (
+                f"{mark}: {len(track)} tracks in a {type(track).__name__}; expected one. Of replicates merge the reads "
+                f"(samtools merge) or average the tracks (wiggletools mean), or give each a name of its own, "
+                f"{{'{mark}_1': ..., '{mark}_2': ...}}, and average the columns."
+            )
+            raise ValueError(msg)
+        if not isinstance(track, pd.DataFrame):
+            path = as_path(track, name=str(mark), expected="the path of one track, or a table of peaks")
+            if "://" in str(track):
+                msg = f"{mark}: {track} is an address; download the file first, and pass its path."
+                raise ValueError(msg)
+            if path.is_dir():
+                msg = f"{mark}: {path} is a folder; expected the path of one track."
+                raise ValueError(msg)
+
+
+def _within(
+    genes: pd.DataFrame, lengths: Mapping[str, Mapping[str, int]], gone: list[str], *, source: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out, and name, genes beyond the end of a chromosome of the tracks, besides those that are ``gone``."""
+    genes, beyond = within(genes, lengths, source=source)
+    if beyond:
+        logger.warning("%s: %d %s: %s.", source, len(beyond), LEFT_OUT["beyond_end"], shorten(beyond))
+    return genes, [*gone, *beyond]
 
 
 def _binner(mark: str, track: Track) -> str:
@@ -229,7 +274,7 @@ def _unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str,
         if n := int(in_values.isin(genes[k.SYMBOL]).sum()):
             fix = (
                 f"{n} of its ids are symbols of these genes: set genes = sct.io.read_annotation(...), pass "
-                "genes.drop_duplicates('symbol').set_index('symbol', drop=False) as annotation"
+                "genes.set_index('symbol', drop=False) as annotation"
             )
         msg = (
             f"{source}: none of {len(in_values)} ids is among the {len(in_genes)} genes of the annotation (expression: "
@@ -242,9 +287,18 @@ def _unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str,
     }
 
 
-def _with_expression(obs: pd.DataFrame, values: pd.Series) -> tuple[pd.DataFrame, dict[str, object]]:
+def _with_expression(obs: pd.DataFrame, values: pd.Series, source: str) -> tuple[pd.DataFrame, dict[str, object]]:
     """Add expression and label, and return what `label_expression` recorded; a gene of several TSS counts once."""
     obs = obs.assign(**{k.EXPRESSION: obs["gene_id"].map(values).astype(float)})
+    found = obs.drop_duplicates("gene_id")[k.EXPRESSION]
+    if not (found > (median := found.median())).any():
+        what = f"all of them {median:g}" if found.nunique() == 1 else f"and half of them the largest, {median:g}"
+        msg = (
+            f"{source}: {int(found.notna().sum())} of {len(found)} genes of the annotation have a value in column "
+            f"{values.name!r}, {what}; expected some above the median, which are labelled high. Choose another column of "
+            "expression with column=, check which ids match, or leave expression out."
+        )
+        raise ValueError(msg)
     columns = [column for column in (k.EXPRESSION, k.CELL_TYPE) if column in obs]
     genes = ad.AnnData(obs=obs.drop_duplicates("gene_id").set_index("gene_id")[columns].rename_axis(None))
     pp.label_expression(genes)

@@ -117,7 +117,7 @@ def _with_chr(name: str) -> str:
 
 
 def agree(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """Return the length of each chromosome that any source gives; raise when two give it different lengths.
+    """Return the length of each chromosome on which all sources that give one agree; raise when two do not.
 
     Parameters
     ----------
@@ -127,10 +127,11 @@ def agree(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     Raises
     ------
     ValueError
-        When lengths differ. Mitochondria alone may, with a warning: hg19 comes with two versions of them.
+        When lengths differ. Those of mitochondria alone may, with a warning: hg19 comes with two versions of them.
     """
     known: dict[str, tuple[int, str]] = {}
     sizes: dict[str, int] = {}
+    disputed: set[str] = set()
     for source, lengths in sources.items():
         differing = [
             name for name, length in lengths.items() if known.setdefault(_with_chr(name), (length, source))[0] != length
@@ -145,12 +146,13 @@ def agree(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
             )
             if circular.all():
                 logger.warning("%s; signal and genes there may be shifted.", found)
+                disputed |= set(differing)
             else:
                 more = f", and {len(differing) - 1:,} more chromosomes differ" if len(differing) > 1 else ""
                 msg = f"chromosome lengths differ: {found}{more}. {_FIX}."
                 raise ValueError(msg)
         sizes |= {name: length for name, length in lengths.items() if name not in sizes}
-    return sizes
+    return {name: length for name, length in sizes.items() if name not in disputed}
 
 
 def _assembly_of(chrom: str, length: int) -> str:
@@ -159,7 +161,7 @@ def _assembly_of(chrom: str, length: int) -> str:
     return f" (as in {', '.join(found)})" if found else ""
 
 
-def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: str, noun: str) -> None:
+def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: str) -> None:
     """Raise when intervals reach beyond the end of a chromosome.
 
     Parameters
@@ -168,14 +170,14 @@ def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: s
         Chromosome -> where the last interval ends, in bp.
     sizes
         Chromosome -> its length in bp; others are not checked.
-    source, noun
-        What to call the source and its rows.
+    source
+        What to call the source of the intervals.
     """
     beyond = [name for name, end in ends.items() if end > sizes.get(name, np.inf)]
     if beyond:
         name = beyond[0]
         msg = (
-            f"{source}: {noun} reach beyond the end of {shorten(beyond)}: on {name} to {ends[name]:,.0f}, and {name} has "
+            f"{source}: rows reach beyond the end of {shorten(beyond)}: on {name} to {ends[name]:,.0f}, and {name} has "
             f"{sizes[name]:,} bp{_assembly_of(name, sizes[name])}. They are probably of another assembly: take those of "
             "the genome's. Where a peak caller only extended its last fragments, bedClip cuts them to the chromosome."
         )
@@ -202,7 +204,9 @@ def check_names(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -
     return int((~listed_in).sum())
 
 
-def within(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> tuple[pd.DataFrame, list[str]]:
+def within(
+    table: pd.DataFrame, lengths: Mapping[str, Mapping[str, int]], *, source: str
+) -> tuple[pd.DataFrame, list[str]]:
     """Leave out genes that reach beyond the end of their chromosome, and return their ids and places too.
 
     One such gene is a slip, as are a few that start on the chromosome, and any across the origin of a circular one. More
@@ -212,17 +216,17 @@ def within(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> tup
     ----------
     table
         Genes as :func:`read_annotation` returns them.
-    sizes
-        Chromosome -> its length in bp.
+    lengths
+        Source -> chromosome -> its length in bp, as for :func:`agree`.
     source
         What to call the table in the message.
 
     Raises
     ------
     ValueError
-        When more genes lie beyond the end than slips explain, or all do.
+        When more genes lie beyond the end than slips explain, or all do; or when lengths differ.
     """
-    size = table[k.CHROM].map(sizes).astype(float)
+    size = table[k.CHROM].map(agree(lengths)).astype(float)
     reach = table[[k.END, k.TSS]].astype(float).max(axis=1)
     beyond = reach > size
     first_base = table[[k.START, k.TSS]].astype(float).min(axis=1)
@@ -232,11 +236,12 @@ def within(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> tup
     if beyond.all() or outside > 1 or ids[linear].nunique() > max(1, _FEW * ids.nunique()):
         first = table[linear if linear.any() else beyond].iloc[0]
         end = int(size[first.name])
+        of = next(name for name, found in lengths.items() if first[k.CHROM] in found)
         msg = (
             f"{source}: {int(beyond.sum())} of {len(table)} rows lie beyond the end of their chromosome, the first "
             f"{first.name!r} ({first[k.SYMBOL]}): it reaches {first[k.CHROM]}:{int(reach[first.name]):,}, and "
-            f"{first[k.CHROM]} ends at {end:,} bp{_assembly_of(first[k.CHROM], end)}. The assemblies probably differ "
-            f"(hg19 and hg38?). {_FIX}."
+            f"{first[k.CHROM]} ends at {end:,} bp in {of}{_assembly_of(first[k.CHROM], end)}. The assemblies probably "
+            f"differ (hg19 and hg38?). {_FIX}."
         )
         raise ValueError(msg)
     left_out = table[beyond]
