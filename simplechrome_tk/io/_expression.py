@@ -5,30 +5,21 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-import numpy as np
 import pandas as pd
 
 from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._expression_values import COMMAS, WITH_COMMAS, check_values, is_number
 from simplechrome_tk.io._gct import gct_header, is_gct
-from simplechrome_tk.io._ids import (
-    ENTREZ,
-    TRANSCRIPT,
-    as_text,
-    in_index,
-    is_par_copy,
-    is_spreadsheet_damage,
-    replace_control_characters,
-    strip_versions,
-)
+from simplechrome_tk.io._ids import ENTREZ, as_text, in_index
 from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -47,23 +38,12 @@ _NO_VALUES = {
     *("symbol", "gene_name", "gene name", "gene_symbol", "gene_type", "gene_biotype", "biotype", "description"),
 }
 _FEATURE_COUNTS = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
-_SUMMARY = re.compile(r"^(?:__\w+|N_(?:unmapped|multimapping|noFeature|ambiguous))$")  # htseq-count, STAR
 _LOGARITHM = re.compile(r"(^|[^a-z])log(\d|[^a-z]|tpm|[rf]pkm|cpm|counts?|fc|$)", re.IGNORECASE)
-_MISSING = ("", "na", "nan", "n/a", "none", "null", "<na>")
 _MANY, _LARGEST_LOG = 1_000, 32.0  # among 1,000 genes one has more than 32 reads, TPM or RPKM; no log2 reaches that
-_WITH_COMMAS = re.compile(r"^-?\d+(?:[.']\d{3})*,\d+$|^-?\d{1,3}(?:,\d{3})+(?:\.\d+)?$")
-_COMMAS = (
-    "Numbers such as {!r} hold a comma: read the file with pandas.read_csv(path, sep=None, engine='python', "
-    "decimal=',') where it is the decimal sign (thousands=',' where it groups digits), and pass the table"
-)
-_DAMAGED = (
-    "They are dates or powers of ten, which a spreadsheet makes of symbols (MARCH1 and MARC1 both become 1-Mar): take the "
-    "file from before it was opened there, or one with Ensembl ids"
-)
 _EXPECTED = (
-    "the path of one file, or one value for each gene: a pandas Series indexed by gene id, or a table. Of replicates pass "
-    "their mean, pandas.concat([sct.io.read_expression(path) for path in paths], axis=1).mean(axis=1); of an AnnData "
-    "with linear X its mean or its one sample, pandas.Series(numpy.asarray(adata.X.mean(axis=0)).ravel(), adata.var_names)"
+    "the path of one file, or one value for each gene: a pandas Series indexed by gene id, or a table. Of replicates "
+    "pass their mean, pandas.concat([sct.io.read_expression(path) for path in paths], axis=1).mean(axis=1); of an "
+    "AnnData with linear X its mean, pandas.Series(numpy.asarray(adata.X.mean(axis=0)).ravel(), adata.var_names)"
 )
 _COUNTED = {
     "missing": "genes without a value",
@@ -152,7 +132,7 @@ def read_expression(
         msg = f"{source}: {len(texts):,} rows of the {found.n_genes:,} that its head announces; download it again."
         raise ValueError(msg)
     name = found.names[value_at]
-    values, counts, damaged = _values(pd.DataFrame(texts, columns=["id", "text"], dtype=object), source=source)
+    values, counts, damaged = check_values(pd.DataFrame(texts, columns=["id", "text"], dtype=object), source=source)
     found_unit = "counts" if counts["summary_rows"] and found_unit is None else found_unit
     whole = (values.dropna() % 1 == 0).all()
     if unit is None and not whole and len(values) >= _MANY and values.max() <= _LARGEST_LOG:
@@ -192,11 +172,11 @@ def _of_file(path: Path, max_bytes: int) -> _Found:
         head = gct_header(rows, path=path)
         return _Found(head.names, check_width(rows, len(head.names), path=path), head.ids, head.notes, head.n_genes)
     number, fields = next(rows)
-    numeric = [_is_number(field) for field in fields[1:]]
+    numeric = [is_number(field) for field in fields[1:]]
     named = fields[0].strip().lower() in ("", *_ID_NAMES)
     if not named and numeric and all(numeric):
         names, rows = ["id", *map(str, range(1, len(fields)))], itertools.chain([(number, fields)], rows)
-    elif not named and any(_is_number(field, missing=False) for field in fields[1:]):
+    elif not named and any(is_number(field, missing=False) for field in fields[1:]):
         msg = (
             f"{path}: line {number} is neither a header nor a row of an id and numbers ({' '.join(fields)[:80]}). "
             "Expected a header that calls the ids gene_id, or ids and numbers alone."
@@ -246,12 +226,12 @@ def _choose(
     units: dict[int, Unit | None] = {
         i: _unit(name, of_counts=list(names[:6]) == _FEATURE_COUNTS)
         for i, name in enumerate(names)
-        if i != ids and i not in found.notes and name.strip().lower() not in _NO_VALUES and _is_number(first[i])
+        if i != ids and i not in found.notes and name.strip().lower() not in _NO_VALUES and is_number(first[i])
     }
     shown = shorten((names[i] for i in units), limit=8)
     if not units:
-        commas = next((field.strip() for field in first if _WITH_COMMAS.match(field.strip())), None)
-        fix = "Expected numbers beside the ids" if commas is None else _COMMAS.format(commas)
+        commas = next((field.strip() for field in first if WITH_COMMAS.match(field.strip())), None)
+        fix = "Expected numbers beside the ids" if commas is None else COMMAS.format(commas)
         msg = f"{source}: no column of values; found {shorten(names, limit=12)}. {fix}."
         raise ValueError(msg)
     if column is not None:
@@ -290,96 +270,3 @@ def _choose(
 def _unit(name: str, *, of_counts: bool = False) -> Unit | None:
     found = next((unit for unit, pattern in _UNITS.items() if pattern.search(name)), None)
     return "counts" if of_counts else found
-
-
-def _values(table: pd.DataFrame, *, source: str) -> tuple[pd.Series, dict[str, int], list[str]]:
-    """Check ids and values of ``table`` (``id``, ``text``).
-
-    Returns
-    -------
-    tuple
-        Values by gene, counts of what was found, and the ids that a spreadsheet has changed.
-    """
-    summary = table["id"].str.contains(_SUMMARY)
-    table, n_control = replace_control_characters(table[~summary].reset_index(drop=True), ["id"])
-    table["id"] = as_text(table["id"])
-    number = table["text"].map(_number).astype(float)
-    missing = table["text"].str.lower().isin(_MISSING)
-    _check_values(table, number, missing, source=source)
-    gene = strip_versions(table["id"])
-    copy = is_par_copy(table["id"])
-    copy &= gene.isin(gene[~copy])
-    damaged = is_spreadsheet_damage(gene)
-    if (twice := gene[~copy].duplicated()).any():
-        name = gene[~copy][twice].iloc[0]
-        held = " and ".join(table["text"][(gene == name) & ~copy][:2])
-        fix = "Keep one row of each id, or add them up (table.groupby(level=0).sum()) and pass the table"
-        if damaged[gene == name].any():
-            fix = _DAMAGED
-        msg = (
-            f"{source}: {int(twice.sum())} ids occur again, versions left aside, the first {name!r} with {held}. {fix}."
-        )
-        raise ValueError(msg)
-    values = number.set_axis(gene.to_numpy()).rename_axis(None)
-    if copy.any():
-        values = values.groupby(level=0, sort=False).sum(min_count=1)
-    counts = {
-        "genes": len(values),
-        "missing": int(values.isna().sum()),
-        "summary_rows": int(summary.sum()),
-        "par_copies": int(copy.sum()),
-        "control_characters": n_control,
-        "spreadsheet_damage": int(damaged.sum()),
-    }
-    return values, counts, gene[damaged].tolist()
-
-
-def _check_values(table: pd.DataFrame, number: pd.Series, missing: pd.Series, *, source: str) -> None:
-    """Raise when an id or value is none, or ids are of transcripts."""
-    problems = {
-        "no id": table["id"] == "",
-        "an id that is a number with decimals (which column holds the ids? call it gene_id)": table["id"].str.fullmatch(
-            r"\d+\.\d+"
-        ),
-        "an id with a semicolon and a number (is the comma the decimal sign? then set decimal=',' in pandas.read_csv and "
-        "pass the table)": table["id"].str.contains(r";\d+$"),
-        "a value that is no number": number.isna() & ~missing,
-        "an infinite value": np.isinf(number),
-        "a negative value (logarithms? undo them first)": number < 0,
-    }
-    for problem, wrong in problems.items():
-        if wrong.any():
-            first = table[wrong].iloc[0]
-            commas = _WITH_COMMAS.match(first["text"]) and problem.endswith("no number")
-            fix = (
-                _COMMAS.format(first["text"])
-                if commas
-                else "Correct them, or leave the value empty where there is none"
-            )
-            shown = " ".join(first)[:80]
-            msg = f"{source}: {int(wrong.sum())} of {len(table)} rows have {problem}, the first: {shown}. {fix}."
-            raise ValueError(msg)
-    if missing.all():
-        msg = f"{source}: none of {len(table)} genes has a value; choose another column, or check the file."
-        raise ValueError(msg)
-    if (transcript := table["id"].str.contains(TRANSCRIPT)).mean() > 0.5:
-        msg = (
-            f"{source}: {int(transcript.sum())} of {len(table)} ids are transcripts, such as "
-            f"{table['id'][transcript].iloc[0]!r}; expected genes. Salmon writes quant.genes.sf when it is given "
-            "--geneMap genes.gtf; tximport sums up kallisto's and others' transcripts."
-        )
-        raise ValueError(msg)
-
-
-def _is_number(text: str, *, missing: bool = True) -> bool:
-    if text.strip().lower() in _MISSING:
-        return missing
-    return not np.isnan(_number(text))
-
-
-def _number(text: str) -> float:
-    """Return the number, to its last digit, or NaN."""
-    try:
-        return float(text) if "_" not in text else np.nan
-    except ValueError:
-        return np.nan

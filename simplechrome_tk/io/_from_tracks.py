@@ -19,6 +19,7 @@ from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
 from simplechrome_tk.io._genome import agree, within
 from simplechrome_tk.io._lengths import header_lengths
+from simplechrome_tk.io._matching import unmatched, with_expression
 from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
@@ -170,8 +171,8 @@ def from_tracks(
         source, found = values.attrs["read_expression"]["source"], values.attrs["read_expression"]["counts"]
         record |= {"expression": source, "column": str(values.name), "unit": values.attrs["unit"]}
         counts |= {f"expression_{name}": n for name, n in found.items()}
-        ids = _unmatched(genes, values, source)
-        obs, labelled = _with_expression(obs, values, source)
+        ids = unmatched(genes, values, source)
+        obs, labelled = with_expression(obs, values, source)
     kept = _complete(obs, windows)
     ids["left_out"] = obs.index[~kept].tolist()
     counts |= {name: len(found) for name, found in ids.items()}
@@ -187,7 +188,7 @@ def from_tracks(
     if record["unit"] in _UNITS:
         adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
     adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
-    notes = [f"{counts[name]} {text}: {shorten(ids[name], limit=3)}" for name, text in _COUNTED.items() if counts[name]]
+    notes = [f"{len(ids[name])} {said}: {shorten(ids[name], limit=3)}" for name, said in _COUNTED.items() if ids[name]]
     message = "; ".join([f"{adata.n_obs} genes by {adata.n_vars} columns", *notes])
     logger.log(logging.WARNING if notes else logging.INFO, "from_tracks: %s.", message)
     return adata
@@ -264,46 +265,6 @@ def _check_formats(tracks: Mapping[str, Track], controls: Mapping[str, Track]) -
 
 def _name(track: Track) -> str:
     return "a table" if isinstance(track, pd.DataFrame) else str(track)
-
-
-def _unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str, list[str]]:
-    """Return the ids that only one side has; raise when no id is on both."""
-    in_genes, in_values = pd.Index(genes["gene_id"].unique()), values.index
-    if not in_values.isin(in_genes).any():
-        fix = "Use ids of the same kind"
-        if n := int(in_values.isin(genes[k.SYMBOL]).sum()):
-            fix = (
-                f"{n} of its ids are symbols of these genes: set genes = sct.io.read_annotation(...), pass "
-                "genes.set_index('symbol', drop=False) as annotation"
-            )
-        msg = (
-            f"{source}: none of {len(in_values)} ids is among the {len(in_genes)} genes of the annotation (expression: "
-            f"{in_values[0]!r}; annotation: {in_genes[0]!r}). {fix}."
-        )
-        raise ValueError(msg)
-    return {
-        "genes_without_expression": in_genes[~in_genes.isin(in_values)].tolist(),
-        "expression_without_gene": in_values[~in_values.isin(in_genes)].tolist(),
-    }
-
-
-def _with_expression(obs: pd.DataFrame, values: pd.Series, source: str) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Add expression and label, and return what `label_expression` recorded; a gene of several TSS counts once."""
-    obs = obs.assign(**{k.EXPRESSION: obs["gene_id"].map(values).astype(float)})
-    found = obs.drop_duplicates("gene_id")[k.EXPRESSION]
-    if not (found > (median := found.median())).any():
-        what = f"all of them {median:g}" if found.nunique() == 1 else f"and half of them the largest, {median:g}"
-        msg = (
-            f"{source}: {int(found.notna().sum())} of {len(found)} genes of the annotation have a value in column "
-            f"{values.name!r}, {what}; expected some above the median, which are labelled high. Choose another column of "
-            "expression with column=, check which ids match, or leave expression out."
-        )
-        raise ValueError(msg)
-    columns = [column for column in (k.EXPRESSION, k.CELL_TYPE) if column in obs]
-    genes = ad.AnnData(obs=obs.drop_duplicates("gene_id").set_index("gene_id")[columns].rename_axis(None))
-    pp.label_expression(genes)
-    label = genes.obs[k.LABEL].loc[obs["gene_id"]].to_numpy()
-    return obs.assign(**{k.LABEL: pd.Categorical(label, categories=k.LABELS, ordered=True)}), dict(genes.uns)
 
 
 def _complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:

@@ -50,7 +50,8 @@ def gct_header(rows: Iterator[tuple[int, list[str]]], *, path: Path) -> Gct:
     sizes = [field.strip() for field in fields if field.strip()]
     header = next(rows, None)
     if not all(size.isdigit() for size in sizes) or len(sizes) not in (2, 4) or header is None:
-        msg = f"{path}: line {number} holds {' '.join(fields)[:60]!r}; expected the numbers of genes and samples, as GCT has."
+        shown = " ".join(fields)[:60]
+        msg = f"{path}: line {number} holds {shown!r}; expected the numbers of genes and samples, as GCT has."
         raise ValueError(msg)
     names = header[1][:-1] if len(header[1]) > 1 and not header[1][-1] else header[1]
     n_genes, n_samples, *extra = map(int, sizes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk._shorten import shorten
 from simplechrome_tk.io._ids import ENTREZ, as_text, in_index
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TSS_RULES = ("Ensembl_canonical", "MANE_Select", "APPRIS_principal", "longest_transcript", "gene_record")
 """What may give a gene its canonical TSS: the first of these that it has."""
@@ -57,9 +61,9 @@ class Records(NamedTuple):
     transcripts: pd.DataFrame
     backwards: list[str]
     """Genes that end before they start, with their places: left out."""
-    found: dict[str, int] = {}
+    found: Mapping[str, int] = MappingProxyType({})
     """What else the reader counted."""
-    sizes: dict[str, int] = {}
+    sizes: Mapping[str, int] = MappingProxyType({})
     """Chromosome lengths that the file gives at its head."""
     assembly: str = ""
     """Genome assembly that it names there."""
@@ -121,7 +125,9 @@ def from_table(table: pd.DataFrame, *, source: str) -> Records:
 
 
 def check_records(records: pd.DataFrame, *, first: int, source: str) -> pd.DataFrame:
-    """Return the records with coordinates as floats and strand as ``+``, ``-`` or ``.``; ``_backwards``: end before start.
+    """Return the records with coordinates as floats and strand as ``+``, ``-`` or ``.``.
+
+    ``_backwards`` says which of them end before they start.
 
     Parameters
     ----------

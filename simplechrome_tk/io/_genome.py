@@ -141,14 +141,14 @@ def agree(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
             name = pd.Series(differing)[~circular].iloc[0] if not circular.all() else differing[0]
             other_length, other = known[_with_chr(name)]
             found = (
-                f"{name} has {other_length:,} bp in {other}{_assembly_of(name, other_length)} and {lengths[name]:,} bp in "
-                f"{source}{_assembly_of(name, lengths[name])}"
+                f"{name} has {other_length:,} bp in {other}{_assembly_of(name, other_length)} and "
+                f"{lengths[name]:,} bp in {source}{_assembly_of(name, lengths[name])}"
             )
             if circular.all():
                 logger.warning("%s; signal and genes there may be shifted.", found)
                 disputed |= set(differing)
             else:
-                more = f", and {len(differing) - 1:,} more chromosomes differ" if len(differing) > 1 else ""
+                more = f", and {len(differing) - 1:,} more of its chromosomes differ" if len(differing) > 1 else ""
                 msg = f"chromosome lengths differ: {found}{more}. {_FIX}."
                 raise ValueError(msg)
         sizes |= {name: length for name, length in lengths.items() if name not in sizes}
@@ -178,8 +178,8 @@ def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: s
         name = beyond[0]
         msg = (
             f"{source}: rows reach beyond the end of {shorten(beyond)}: on {name} to {ends[name]:,.0f}, and {name} has "
-            f"{sizes[name]:,} bp{_assembly_of(name, sizes[name])}. They are probably of another assembly: take those of "
-            "the genome's. Where a peak caller only extended its last fragments, bedClip cuts them to the chromosome."
+            f"{sizes[name]:,} bp{_assembly_of(name, sizes[name])}. They are probably of another assembly: take those "
+            "of the genome's. Where a peak caller has only extended its last fragments, bedClip cuts them off."
         )
         raise ValueError(msg)
 
@@ -209,8 +209,8 @@ def within(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Leave out genes that reach beyond the end of their chromosome, and return their ids and places too.
 
-    One such gene is a slip, as are a few that start on the chromosome, and any across the origin of a circular one. More
-    are genes of another assembly.
+    One such gene is a slip, as are a few that start on the chromosome, and any across the origin of a circular one.
+    More are genes of another assembly.
 
     Parameters
     ----------

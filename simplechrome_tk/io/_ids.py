@@ -26,7 +26,8 @@ _FLOAT = re.compile(r"^(\d+)\.0+$")
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+"  # and what is invisible
 _MONTH = "jan|feb|mar|mrz|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez"
 _DATE = re.compile(
-    rf"^(?:\d{{1,2}}[-. /]+(?i:{_MONTH})(?:[-. /]+\d{{2,4}})?|(?:{_MONTH.title()})[-. /]\d{{2,4}}"  # apr-1 is a worm's gene
+    # Months that come first have a capital and two digits: apr-1 is a gene of C. elegans.
+    rf"^(?:\d{{1,2}}[-. /]+(?i:{_MONTH})(?:[-. /]+\d{{2,4}})?|(?:{_MONTH.title()})[-. /]\d{{2,4}}"
     r"|\d{4}-\d\d-\d\d(?: 00:00:00)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\d(?:\.\d+)?E\+\d+)$"
 )
 _DAYS = (36_526, 54_789)  # 2000 to 2049, counted as spreadsheets count days
@@ -41,8 +42,8 @@ def in_index(table: pd.DataFrame | pd.Series, names: Collection[str], *, source:
     index = table.index
     if isinstance(index, pd.MultiIndex):
         msg = (
-            f"{source}: its index has {index.nlevels} levels ({shorten(index.names)}); expected gene ids alone. Keep one "
-            "with table.droplevel(...), or use table.reset_index() and name the ids 'gene_id'."
+            f"{source}: its index has {index.nlevels} levels ({shorten(index.names)}); expected gene ids alone. Keep "
+            "one with table.droplevel(...), or use table.reset_index() and name the ids 'gene_id'."
         )
         raise ValueError(msg)
     if isinstance(index, pd.RangeIndex):

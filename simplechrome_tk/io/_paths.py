@@ -11,5 +11,5 @@ def as_path(value: object, *, name: str, expected: str) -> Path:
     if not isinstance(value, str | os.PathLike):
         article = "an" if type(value).__name__[0].lower() in "aeiou" else "a"
         msg = f"{name} is {article} {type(value).__name__}; expected {expected}."
-        raise ValueError(msg)  # noqa: TRY004 - as for every other value that an argument cannot have
+        raise ValueError(msg)
     return Path(value)

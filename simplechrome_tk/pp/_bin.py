@@ -75,7 +75,8 @@ def bin_peaks(
     ------
     ValueError
         When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing,
-        genes and peaks share no chromosome name, a peak reaches beyond the end of its chromosome in ``genome``, or a file is damaged or holds more than ``max_bytes``.
+        genes and peaks share no chromosome name, a peak reaches beyond the end of its chromosome in ``genome``, or a
+        file is damaged or holds more than ``max_bytes``.
 
     Examples
     --------
@@ -273,7 +274,7 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
         raise ValueError(msg)
     strange = set(genes[k.STRAND].unique()) - {"+", "-", k.UNKNOWN_STRAND}
     if strange:
-        msg = f"strand holds {sorted(map(str, strange))}; expected '+', '-' or '.' for unknown."
+        msg = f"strand holds {shorten(sorted(map(str, strange)))}; expected '+', '-' or '.' for unknown."
         raise ValueError(msg)
     places = genes[[column for column in columns if column in (k.TSS, k.START, k.END)]].astype(float)
     incomplete = genes[columns].isna().any(axis=1) | ~(np.isfinite(places) & (places >= 0)).all(axis=1)
@@ -283,7 +284,8 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
         first = genes.index[incomplete][0]
         msg = (
             f"{int(incomplete.sum())} of {len(genes)} genes lack the position, strand or body that the windows "
-            f"{', '.join(names)} need (numbers from 0, finite), such as {first!r}. Leave them out, or use windows anchored at the TSS alone."
+            f"{', '.join(names)} need (finite numbers from 0), such as {first!r}. Leave them out, or use windows anchored "
+            "at the TSS alone."
         )
         raise ValueError(msg)
 
