@@ -16,7 +16,7 @@ from simplechrome_tk._shorten import shorten
 from simplechrome_tk.io._gene_records import GENE_RECORD, TSS_RULES, Records, from_table, with_id
 from simplechrome_tk.io._genome import assemblies, assembly_sizes, check_names, check_naming, chrom_sizes, within
 from simplechrome_tk.io._gff import GFF_COLUMNS, read_gff
-from simplechrome_tk.io._ids import is_spreadsheet_damage, replace_control_characters
+from simplechrome_tk.io._ids import TRANSCRIPT, is_spreadsheet_damage, replace_control_characters
 from simplechrome_tk.io._loci import join
 from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
@@ -52,7 +52,7 @@ _COUNTED = {
     "not_in_genome": "rows on chromosomes that genome does not list",
     "from_exons": "transcripts put together from their exons",
     "of_coding_sequence": "of them from coding sequence alone (their TSS is where translation starts)",
-    "named_as_transcripts": "transcripts named as genes (UCSC's genePredToGtf writes the genes' own ids)",
+    "named_as_transcripts": "genes go by the id of a transcript (several may be of one gene)",
     "control_characters": "rows with line breaks or invisible characters in a name (replaced by a space)",
     "spreadsheet_damage": "ids or symbols that a spreadsheet has changed",
 }
@@ -165,11 +165,10 @@ def read_genes(
         raise ValueError(msg)
     table = _place_tss(genes, transcripts, tss)
     unlisted = 0 if genome is None else check_names(table, lengths["genome"], source=source)
-    table, beyond = within(table, lengths, source=source)
-    damaged = is_spreadsheet_damage(table[["gene_id", k.SYMBOL]].stack()).groupby(level=0).any()
+    table, beyond, _ = within(table, lengths, source=source)
+    damaged = is_spreadsheet_damage(table["gene_id"]) | is_spreadsheet_damage(table[k.SYMBOL])
     left_out |= {"backwards": records.backwards, "beyond_end": beyond}
-    table, served = table.reset_index(names="id").set_index("id").rename_axis(None), table["tss_rule"]
-    served = served[~table["gene_id"].duplicated()].value_counts()
+    served = table.loc[~table["gene_id"].duplicated(), "tss_rule"].value_counts()
     counts = {
         "genes": table["gene_id"].nunique(),
         "rows": len(table),
@@ -180,6 +179,7 @@ def read_genes(
         "other_types": all_types - len(genes),
         "not_in_genome": unlisted,
         **records.found,
+        "named_as_transcripts": int(table["gene_id"].str.match(TRANSCRIPT).sum()),
         "control_characters": sum(n for _, n in tables),
         "spreadsheet_damage": int(damaged.sum()),
     }
@@ -190,11 +190,11 @@ def read_genes(
         "left_out": left_out,
         "assembly": records.assembly,
     }
-    _log(source, counts, left_out, damaged=table.index[damaged.to_numpy()])
+    _log(source, counts, left_out, damaged=table.loc[damaged, k.SYMBOL])
     return table, lengths
 
 
-def _log(source: str, counts: Mapping[str, int], left_out: Mapping[str, Sequence[str]], *, damaged: pd.Index) -> None:
+def _log(source: str, counts: Mapping[str, int], left_out: Mapping[str, Sequence[str]], *, damaged: pd.Series) -> None:
     """Say what was read; warn of what was left out or may be wrong."""
     rules = ", ".join(f"{rule[4:]} {n}" for rule, n in counts.items() if rule.startswith("tss_"))
     notes = [f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts.get(key)]

@@ -81,7 +81,7 @@ def _refuse(table: pd.DataFrame, number: pd.Series, missing: pd.Series, *, sourc
         "an id that is a number with decimals (which column holds the ids? call it gene_id)": table["id"].str.fullmatch(
             r"\d+\.\d+"
         ),
-        "a semicolon and a number in the id (is the comma the decimal sign? read them with pandas.read_csv(path, sep=';', "
+        "a semicolon and a number in the id (is the comma the decimal sign? read it by pandas.read_csv(path, sep=';', "
         "decimal=','))": table["id"].str.contains(r";\d+$"),
         "a value that is no number": number.isna() & ~missing,
         "an infinite value": np.isinf(number),

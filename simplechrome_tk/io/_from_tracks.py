@@ -17,7 +17,7 @@ from simplechrome_tk import pp
 from simplechrome_tk._shorten import shorten
 from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
-from simplechrome_tk.io._genome import agree, within
+from simplechrome_tk.io._genome import within
 from simplechrome_tk.io._lengths import header_lengths
 from simplechrome_tk.io._matching import unmatched, with_expression
 from simplechrome_tk.io._paths import as_path
@@ -150,8 +150,11 @@ def from_tracks(
     found = genes.attrs["read_annotation"]
     source, counts, gone = found["source"], found["counts"], found["left_out"]
     lengths |= header_lengths({**tracks, **controls})
-    genes, gone["beyond_end"] = _within(genes, lengths, gone["beyond_end"], source=source)
-    counts["beyond_end"] = len(gone["beyond_end"])
+    genes, beyond, sizes = within(genes, lengths, source=source)
+    if beyond:
+        logger.warning("%s: %d %s: %s.", source, len(beyond), LEFT_OUT["beyond_end"], shorten(beyond))
+    gone["beyond_end"] = [*gone["beyond_end"], *beyond]
+    counts |= {"genes": genes["gene_id"].nunique(), "rows": len(genes), "beyond_end": len(gone["beyond_end"])}
     record = {
         "marks": list(tracks),
         "tracks": [_name(track) for track in tracks.values()],
@@ -178,7 +181,7 @@ def from_tracks(
     counts |= {name: len(found) for name, found in ids.items()}
     order = [column for column in _OBS if column in obs]
     obs = obs.loc[kept, [*order, *obs.columns.difference(order, sort=False)]]
-    known = {"genome": sizes} if (sizes := agree(lengths)) else {}
+    known = {"genome": sizes} if sizes else {}
     limit = {"max_bytes": max_bytes, **known}
     arguments = {"bin_bigwig": known, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
     adata = _bin(tracks, obs, windows, arguments)
@@ -219,16 +222,6 @@ def _check_given(tracks: object, controls: Mapping[str, object]) -> None:
             if path.is_dir():
                 msg = f"{mark}: {path} is a folder; expected the path of one track."
                 raise ValueError(msg)
-
-
-def _within(
-    genes: pd.DataFrame, lengths: Mapping[str, Mapping[str, int]], gone: list[str], *, source: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """Leave out, and name, genes beyond the end of a chromosome of the tracks, besides those that are ``gone``."""
-    genes, beyond = within(genes, lengths, source=source)
-    if beyond:
-        logger.warning("%s: %d %s: %s.", source, len(beyond), LEFT_OUT["beyond_end"], shorten(beyond))
-    return genes, [*gone, *beyond]
 
 
 def _binner(mark: str, track: Track) -> str:

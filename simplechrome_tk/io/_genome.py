@@ -206,8 +206,8 @@ def check_names(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -
 
 def within(
     table: pd.DataFrame, lengths: Mapping[str, Mapping[str, int]], *, source: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """Leave out genes that reach beyond the end of their chromosome, and return their ids and places too.
+) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
+    """Leave out genes that reach beyond the end of their chromosome.
 
     One such gene is a slip, as are a few that start on the chromosome, and any across the origin of a circular one.
     More are genes of another assembly.
@@ -221,12 +221,18 @@ def within(
     source
         What to call the table in the message.
 
+    Returns
+    -------
+    tuple
+        The genes that are left; ids and places of the others; chromosome -> the length on which all sources agree.
+
     Raises
     ------
     ValueError
         When more genes lie beyond the end than slips explain, or all do; or when lengths differ.
     """
-    size = table[k.CHROM].map(agree(lengths)).astype(float)
+    sizes = agree(lengths)
+    size = table[k.CHROM].map(sizes).astype(float)
     reach = table[[k.END, k.TSS]].astype(float).max(axis=1)
     beyond = reach > size
     first_base = table[[k.START, k.TSS]].astype(float).min(axis=1)
@@ -245,4 +251,4 @@ def within(
         )
         raise ValueError(msg)
     left_out = table[beyond]
-    return table[~beyond], place(left_out.assign(id=left_out.index)).tolist()
+    return table[~beyond], place(left_out.assign(id=left_out.index)).tolist(), sizes

@@ -13,7 +13,6 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk._shorten import shorten
 from simplechrome_tk.io._gene_records import APPRIS, LONGEST, Records, check_records, refuse, without_backwards
 from simplechrome_tk.io._genome import assembly_in
-from simplechrome_tk.io._ids import TRANSCRIPT
 from simplechrome_tk.io._text import MAX_BYTES, decode, read_blocks
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def read_gff(path: Path, *, max_bytes: int = MAX_BYTES) -> Records:
         refuse(transcripts["id"].isna(), transcripts.assign(notes=notes), problem, source=str(path))
         transcripts = _described(transcripts, notes, "gene_name", "gene")
         transcripts, backwards = without_backwards(transcripts, source=str(path))
-        return Records(None, transcripts, backwards, _named_as_transcripts(transcripts), head.sizes, head.assembly)
+        return Records(None, transcripts, backwards, {}, head.sizes, head.assembly)
     genes = _table(rows["gene"], path=path)
     notes = genes.pop("notes")
     genes["_key"] = _first(_attribute(notes, "ID", "gene_id"), _bare(notes))
@@ -185,14 +184,8 @@ def _of_parts(path: Path, max_bytes: int) -> tuple[pd.DataFrame, dict[str, int]]
     whole = whole.sort_values("_row").drop(columns="_row").reset_index(drop=True)
     notes, coding = whole.pop("notes"), whole.pop("coding")
     whole = _described(whole.assign(_key=whole["id"], _rank=_rank(notes)), notes, "gene_name", "gene")
-    found = {"from_exons": len(whole), "of_coding_sequence": int(coding.sum()), **_named_as_transcripts(whole)}
+    found = {"from_exons": len(whole), "of_coding_sequence": int(coding.sum())}
     return whole, found
-
-
-def _named_as_transcripts(transcripts: pd.DataFrame) -> dict[str, int]:
-    """Count the genes that go by the id of a transcript, as UCSC's Table Browser writes them."""
-    named = (transcripts["id"] == transcripts["transcript"]) & transcripts["id"].str.match(TRANSCRIPT)
-    return {"named_as_transcripts": int(named.sum())}
 
 
 def _attribute(notes: pd.Series, *keys: str, several: bool = False) -> pd.Series:

@@ -284,8 +284,8 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
         first = genes.index[incomplete][0]
         msg = (
             f"{int(incomplete.sum())} of {len(genes)} genes lack the position, strand or body that the windows "
-            f"{', '.join(names)} need (finite numbers from 0), such as {first!r}. Leave them out, or use windows anchored "
-            "at the TSS alone."
+            f"{', '.join(names)} need (finite numbers from 0), such as {first!r}. Leave them out, or use windows "
+            "anchored at the TSS alone."
         )
         raise ValueError(msg)
 
