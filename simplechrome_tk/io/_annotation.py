@@ -40,7 +40,7 @@ LEFT_OUT = {
     "par_copies": "pseudoautosomal copies on chrY left out",
     "alternate_copies": "copies on haplotypes, patches or unplaced sequences left out",
     "further_loci": "further loci of an id left out (the first is kept)",
-    "backwards": "genes that end before they start left out (across the origin of a circular chromosome?)",
+    "backwards": "genes whose end is not after their start left out (across the origin of a circular chromosome?)",
     "beyond_end": "genes beyond the end of their chromosome left out",
 }
 """Why a gene is left out, and how the log says it."""

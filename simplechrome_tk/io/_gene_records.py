@@ -170,7 +170,7 @@ def without_backwards(records: pd.DataFrame, *, source: str) -> tuple[pd.DataFra
     """
     backwards = records["_backwards"] & ~is_circular(records[k.CHROM])
     if (n := int(backwards.sum())) == len(records) or (n > 1 and n > _FEW * len(records)):
-        refuse(backwards, records.drop(columns="_backwards"), "an end before its start", source=source)
+        refuse(backwards, place(records).to_frame(), "an end before its start", source=source)
     backwards = records["_backwards"]
     named = list(dict.fromkeys(place(records[backwards])))
     return records[~backwards].drop(columns="_backwards").reset_index(drop=True), named

@@ -80,8 +80,8 @@ def read_gff(path: Path, *, max_bytes: int = MAX_BYTES) -> Records:
     problem = f"no attribute gene_id (GTF) or ID (GFF3) ({_FIX})"
     refuse(genes["id"].isna(), genes.assign(notes=notes), problem, source=str(path))
     genes, backwards = without_backwards(_described(genes, notes, "gene_name", "Name", "gene"), source=str(path))
-    # A transcript across the origin of a circular chromosome has no start to read; its gene is named already.
-    transcripts, _ = without_backwards(transcripts, source=str(path))
+    # A transcript that ends before it starts has no TSS to read; a gene of which that is true is named already.
+    transcripts = transcripts[~transcripts["_backwards"]].drop(columns="_backwards").reset_index(drop=True)
     return Records(genes, transcripts, backwards, {}, head.sizes, head.assembly)
 
 
