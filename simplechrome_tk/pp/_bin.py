@@ -274,7 +274,7 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
         raise ValueError(msg)
     strange = set(genes[k.STRAND].unique()) - {"+", "-", k.UNKNOWN_STRAND}
     if strange:
-        msg = f"strand holds {shorten(sorted(map(str, strange)))}; expected '+', '-' or '.' for unknown."
+        msg = f"strand holds [{shorten(sorted(map(repr, strange)))}]; expected '+', '-' or '.' for unknown."
         raise ValueError(msg)
     places = genes[[column for column in columns if column in (k.TSS, k.START, k.END)]].astype(float)
     incomplete = genes[columns].isna().any(axis=1) | ~(np.isfinite(places) & (places >= 0)).all(axis=1)
