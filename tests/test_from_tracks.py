@@ -85,6 +85,8 @@ def test_obs_is_that_of_the_public_data_sets(tracks, expression, e116, caplog):
 
 
 def test_what_was_left_out_is_listed_and_survives_a_file(tracks, expression, tmp_path):
+    adata = sct.io.from_tracks(tracks, GENES, expression, unit="rpkm")
+    assert adata.uns["units"]["expression"] == "RPKM"
     adata = sct.io.from_tracks(tracks, GENES, expression.rename("TPM"))
     adata.write_h5ad(tmp_path / "a.h5ad")
     record = ad.read_h5ad(tmp_path / "a.h5ad").uns["from_tracks"]

@@ -71,12 +71,14 @@ def read_annotation(
     Parameters
     ----------
     annotation
-        GTF, GFF3, BED6, BED12 or a table with a header (tab, comma, semicolon or space), plain or gzipped; or a
-        DataFrame. A file whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed`` (``.gz``) is read as such, any
-        other by its content. A table needs a chromosome (``chrom``, ``chr``), ``tss`` or ``start`` and ``end``
-        (0-based, half-open, bp), ``strand`` and an id (``id``, ``gene_id``, ``Ensembl_ID``, ``name``; of a DataFrame
-        its index, unless that counts rows). It may have ``symbol`` and ``gene_type``; further columns are kept. Rows
-        of a table or BED file that share an id and overlap are transcripts of one gene.
+        GTF, GFF3, BED6, BED12, a gene table of UCSC's download server (refGene, refFlat, knownGene) or a table with a
+        header (tab, comma, semicolon or space), plain or gzipped; or a DataFrame. A file whose name ends in ``.gtf``,
+        ``.gff``, ``.gff3`` or ``.bed`` (``.gz``) is read as such, any other by its content. A table needs a chromosome
+        (``chrom``, ``chr``), ``tss`` or ``start`` and ``end`` (0-based, half-open, bp), ``strand`` and an id (``id``,
+        ``gene_id``, ``Ensembl_ID``, ``name``; of a DataFrame its index, also of whole numbers, unless that counts
+        rows). It may have ``symbol`` and ``gene_type``; further columns are kept. Rows of a table or BED file that
+        share an id and overlap are transcripts of one gene. Of GTF and GFF3 without genes and transcripts, transcripts
+        are put together from exons.
     tss
         ``"canonical"``: the start of the transcript tagged ``Ensembl_canonical``, else ``MANE_Select``, else APPRIS
         principal (the lowest number), else of the longest from start to end. ``"most_upstream"``: the 5'-most start
@@ -100,20 +102,24 @@ def read_annotation(
         (the index without ``:tss1``), ``transcript`` (the one that starts there, ``""`` for none), ``tss_rule`` (one of
         ``TSS_RULES``, or ``tss``) and, where the file has it, ``gene_type``.
 
-        ``attrs["read_annotation"]``: ``source``, ``tss`` and the counts that are also logged.
+        ``attrs["read_annotation"]``: ``source``, ``tss``, the ``counts`` that are also logged, ``left_out`` (reason ->
+        ids and places of genes) and ``assembly``, where the comments at the head of a file name one.
 
     Raises
     ------
     ValueError
-        When there is no gene or no transcript, an id, column or attribute is missing, a row is no interval, a
+        When there is no gene, transcript or exon, an id, column or attribute is missing, a row is no interval, a
         chromosome goes by two names (``1`` and ``chr1``), ``gene_types`` leaves no gene, or the genes and ``genome``
-        do not fit: no common chromosome name, or a gene beyond the end of its chromosome; or when a gzipped file is
-        damaged or holds more than ``max_bytes``.
+        do not fit: no common chromosome name, other chromosome lengths than the file names, or several genes beyond the
+        end of their chromosome; or when a gzipped file is damaged or holds more than ``max_bytes``.
 
     Notes
     -----
-    Counted in the log: genes served by each rule, genes of unknown strand, rows left out (the copies on chrY of genes
-    in the pseudoautosomal region and further loci of an id: the first is kept), genes on chromosomes not in ``genome``.
+    Of genes that share an id, that on the primary chromosome is kept (chrX before chrY), whatever the order; those on
+    haplotypes, patches and unplaced sequences come last. Genes that run across the origin of a circular chromosome, and
+    a single gene beyond the end of its chromosome, are left out. Line breaks and invisible characters in names become a
+    space. All of this is counted and named in the log, besides genes served by each rule, genes of unknown strand,
+    genes on chromosomes not in ``genome``, and ids that a spreadsheet has turned into dates.
 
     Examples
     --------
@@ -151,7 +157,7 @@ def read_genes(
         source = str(annotation)
     records = _records(annotation, source=source, max_bytes=max_bytes)
     lengths = {} if genome is None else {"genome": chrom_sizes(genome)}
-    if known := records.sizes or dict(assembly_sizes(records.assembly) if records.assembly in assemblies() else {}):
+    if known := dict(records.sizes or (assembly_sizes(records.assembly) if records.assembly in assemblies() else {})):
         lengths[source] = known
     tables = [replace_control_characters(t, _TEXT) for t in records[:2] if t is not None]
     genes, transcripts = tables[0][0] if len(tables) > 1 else None, tables[-1][0]

@@ -68,8 +68,8 @@ def read_expression(
     expression
         A file, plain or gzipped, whose fields are separated by tab, comma, semicolon or space: gene ids and one column
         of values or several, or the output of featureCounts, Salmon (``quant.genes.sf``), RSEM (``genes.results``),
-        StringTie (gene abundances), htseq-count or STAR (``ReadsPerGene``). Or a table of that kind, whose ids are its
-        index unless that counts rows; or a Series indexed by gene id.
+        StringTie (gene abundances), htseq-count, STAR (``ReadsPerGene``) or GCT (GTEx). Or a table of that kind, whose
+        ids are its index unless that counts rows; or a Series indexed by gene id.
     column
         The column of values. Of a file without header, columns are called ``"1"``, ``"2"``, ... after the ids.
         Without it: the only column; else the only one in ``unit``; else, where one sample is given in several units,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simplechrome_tk.io._annotation import TssRule
+    from simplechrome_tk.io._expression import Unit
     from simplechrome_tk.pp._control import ControlMethod
     from simplechrome_tk.pp._window import Window
 
@@ -72,7 +73,8 @@ def from_tracks(
     genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series | None = None,
     tss: TssRule = "canonical",
     gene_types: str | Sequence[str] | None = None,
-    column: str | None = None,
+    column: str | int | None = None,
+    unit: Unit | None = None,
     cell_type: str | None = None,
     control: Track | Mapping[str, Track] | None = None,
     control_method: ControlMethod = "log_ratio",
@@ -94,13 +96,16 @@ def from_tracks(
     windows
         Regions to bin. Genes that lack the strand or body that one of them needs are left out and counted.
     genome
-        Chromosome sizes or the name of the assembly, to check the annotation against.
+        Chromosome sizes or the name of the assembly, to check annotation and tracks against. Lengths in the headers of
+        bigWig and BAM files, and what the annotation says of its assembly, are compared without it, too.
     tss
         Which start of transcription: ``"canonical"``, ``"most_upstream"`` or ``"all"``, a row for each.
     gene_types
         Keep genes of these types only, such as ``"protein_coding"``.
     column
         Column of ``expression``, where it has several.
+    unit
+        Unit of ``expression``, where its header does not say it: ``"counts"``, ``"tpm"`` or ``"rpkm"``.
     cell_type
         Name of the cell type, written to ``obs``.
     control
@@ -128,7 +133,8 @@ def from_tracks(
 
         ``uns["from_tracks"]``: ``marks``, ``tracks``, ``control``, ``annotation``, ``tss``, ``expression``, ``column``,
         ``unit`` (``""`` where there is none), ``counts`` and the ids that were counted: ``left_out``,
-        ``genes_without_expression``, ``expression_without_gene``.
+        ``genes_without_expression``, ``expression_without_gene``; ``annotation_left_out``: genes of the annotation with
+        their places and the reason (copies, beyond the end of a chromosome).
 
     Raises
     ------
@@ -136,7 +142,8 @@ def from_tracks(
         When a track is not there.
     ValueError
         When there is no track, one is of unknown format, the control is of another format than a mark, no gene has what
-        the windows need, no id of ``expression`` is among the genes, or one of the readers refuses its file.
+        the windows need, no id of ``expression`` is among the genes, no gene is above the median, chromosome lengths or
+        ends of intervals differ between tracks, annotation and ``genome``, or one of the readers refuses its file.
 
     Examples
     --------
@@ -170,7 +177,7 @@ def from_tracks(
     ids: dict[str, list[str]] = {"genes_without_expression": [], "expression_without_gene": []}
     labelled: dict[str, object] = {}
     if expression is not None:
-        values = read_expression(expression, column=column, max_bytes=max_bytes)
+        values = read_expression(expression, column=column, unit=unit, max_bytes=max_bytes)
         source, found = values.attrs["read_expression"]["source"], values.attrs["read_expression"]["counts"]
         record |= {"expression": source, "column": str(values.name), "unit": values.attrs["unit"]}
         counts |= {f"expression_{name}": n for name, n in found.items()}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import bioframe
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    Genome = str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series
+    Genome: TypeAlias = str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series
 
 logger = logging.getLogger(__name__)
 

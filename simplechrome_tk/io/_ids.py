@@ -83,7 +83,7 @@ def is_spreadsheet_damage(ids: pd.Series) -> pd.Series:
     """Whether an id is what a spreadsheet makes of symbols: dates (``1-Mar``, 44806) and powers (``2.31E+13``)."""
     days = pd.to_numeric(ids.where(ids.str.fullmatch(r"\d{5}")), errors="coerce")
     # Five digits are days only among symbols; among whole numbers they are an id like any other.
-    symbols = not ids.str.fullmatch(r"\d+").mean() > 0.1
+    symbols = not ids.str.fullmatch(r"\d+").mean() > 0.5
     return ids.str.contains(_DATE) | (days.between(*_DAYS) & symbols)
 
 
