@@ -711,6 +711,9 @@ def test_what_a_spreadsheet_has_changed_is_counted(caplog):
     table = pd.DataFrame({"chrom": "chr1", "start": [10, 50, 70], "end": [20, 60, 90], "strand": "+"})
     sct.io.read_annotation(table.set_axis(["1-Mar", "apr-1", "B"]))
     assert "1 ids or symbols that a spreadsheet has changed (1-Mar)" in caplog.text
+    genes = sct.io.read_annotation(table.assign(symbol=["A", "2-Sep", "B"]).set_axis(["1-Mar", "x", "y"]))
+    assert "2 ids or symbols that a spreadsheet has changed (1-Mar, 2-Sep)" in caplog.text
+    assert genes.attrs["read_annotation"]["counts"]["spreadsheet_damage"] == 2
 
 
 def test_other_types_of_argument_are_refused_by_name(tmp_path):
@@ -718,3 +721,13 @@ def test_other_types_of_argument_are_refused_by_name(tmp_path):
         sct.io.read_annotation(["a.gtf", "b.gtf"])
     with pytest.raises(ValueError, match="this is a folder"):
         sct.io.read_annotation(tmp_path)
+
+
+def test_lengths_at_the_head_of_gff3_are_compared(read):
+    text = "##gff-version 3\n##sequence-region 1 1 248956422\n##sequence-region Y 2781480 56887902\n" + gff(
+        ("1", "gene", 1_001, 5_000, "+", "ID=g1"), ("Y", "gene", 2_800_001, 2_805_000, "+", "ID=g2")
+    )
+    genes = read(text, "a.gff3", genome={"1": 248_956_422, "Y": 57_227_415})
+    assert list(genes.index) == ["g1", "g2"]
+    with pytest.raises(ValueError, match=r"1 has 249,250,621 bp in genome .* and 248,956,422 bp in .*a\.gff3"):
+        read(text, "a.gff3", genome={"1": 249_250_621, "Y": 57_227_415})

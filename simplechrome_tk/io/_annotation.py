@@ -172,7 +172,8 @@ def read_genes(
     table = _place_tss(genes, transcripts, tss)
     unlisted = 0 if genome is None else check_names(table, lengths["genome"], source=source)
     table, beyond, _ = within(table, lengths, source=source)
-    damaged = is_spreadsheet_damage(table["gene_id"]) | is_spreadsheet_damage(table[k.SYMBOL])
+    named = table["gene_id"].where(is_spreadsheet_damage(table["gene_id"]), table[k.SYMBOL])
+    damaged = named[is_spreadsheet_damage(named)]
     left_out |= {"backwards": records.backwards, "beyond_end": beyond}
     served = table.loc[~table["gene_id"].duplicated(), "tss_rule"].value_counts()
     counts = {
@@ -187,7 +188,7 @@ def read_genes(
         **records.found,
         "named_as_transcripts": int(table["gene_id"].str.match(TRANSCRIPT).sum()),
         "control_characters": sum(n for _, n in tables),
-        "spreadsheet_damage": int(damaged.sum()),
+        "spreadsheet_damage": len(damaged),
     }
     table.attrs["read_annotation"] = {
         "source": source,
@@ -196,7 +197,7 @@ def read_genes(
         "left_out": left_out,
         "assembly": records.assembly,
     }
-    _log(source, counts, left_out, damaged=table.loc[damaged, k.SYMBOL])
+    _log(source, counts, left_out, damaged=damaged)
     return table, lengths
 
 
@@ -302,6 +303,6 @@ def _of_types(genes: pd.DataFrame, types: Sequence[str], *, source: str) -> pd.D
     unknown = [name for name in types if name not in counts]
     if unknown or not types:
         found = ", ".join(f"{name} ({n})" for name, n in counts.head(8).items())
-        msg = f"{source}: gene_types asks for {', '.join(unknown) or 'none'}, which no gene is; found {found}."
+        msg = f"{source}: gene_types asks for {shorten(unknown)}, which no gene is; found {found}."
         raise ValueError(msg)
     return genes[genes["gene_type"].isin(types)]

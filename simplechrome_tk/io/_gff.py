@@ -98,8 +98,10 @@ class _Head:
 
     def add(self, line: bytes, number: int) -> None:
         fields = line.split()
-        if fields[0] == b"##sequence-region" and len(fields) == 4 and fields[3].isdigit():
-            self.sizes[fields[1].decode(errors="replace")] = int(fields[3])
+        if fields[0] == b"##sequence-region" and len(fields) == 4:
+            # Other regions are parts: Ensembl's Y begins and ends where its pseudoautosomal ends do not.
+            if fields[2] == b"1" and fields[3].isdigit():
+                self.sizes[fields[1].decode(errors="replace")] = int(fields[3])
         elif number <= _HEAD_LINES:
             self._comments.append(line.decode(errors="replace"))
 
