@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._shorten import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def obs_column(adata: ad.AnnData, key: str, *, fix: str) -> pd.Series:
     """Return ``obs[key]``, or raise a ``ValueError`` that says ``fix``."""
     if key not in adata.obs:
-        msg = f"obs has no column {key!r} (found: {', '.join(map(str, adata.obs)) or 'none'}): {fix}."
+        msg = f"obs has no column {key!r} (found: {shorten(adata.obs, limit=20)}): {fix}."
         raise ValueError(msg)
     return adata.obs[key]
 
@@ -29,7 +30,7 @@ def split_of(adata: ad.AnnData, split_key: str = k.SPLIT) -> np.ndarray:
     split = obs_column(adata, split_key, fix="run sct.pp.split_by_chromosome(adata) first").astype(str).to_numpy()
     strange = set(split) - set(k.SPLITS)
     if strange:
-        msg = f"obs[{split_key!r}] holds {', '.join(sorted(strange))}; expected {', '.join(k.SPLITS)}."
+        msg = f"obs[{split_key!r}] holds {shorten(sorted(strange))}; expected {', '.join(k.SPLITS)}."
         raise ValueError(msg)
     return split
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import simplechrome_tk as sct
+from simplechrome_tk.io._ids import strip_versions
 
 GTF = """\
 ##description: evidence-based annotation
@@ -68,6 +69,14 @@ chr1\trefGene\texon\t101\t200\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_1";
 chr1\trefGene\ttranscript\t51\t700\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_2"; gene_name "AAA";
 chr1\trefGene\ttranscript\t50001\t50800\t.\t+\t.\tgene_id "AAA"; transcript_id "NM_1_dup1"; gene_name "AAA";
 chr2\trefGene\ttranscript\t11\t90\t.\t-\t.\tgene_id "BBB"; transcript_id "NM_3"; gene_name "BBB";
+"""
+
+AUGUSTUS = """\
+scaf_1\tAUGUSTUS\tgene\t2001\t6000\t0.95\t+\t.\tg1
+scaf_1\tAUGUSTUS\ttranscript\t2301\t6000\t0.95\t+\t.\tg1.t1
+scaf_1\tAUGUSTUS\tCDS\t2001\t2500\t0.95\t+\t0\ttranscript_id "g1.t1"; gene_id "g1";
+scaf_1\tAUGUSTUS\tgene\t9001\t12000\t1\t-\t.\tg2
+scaf_1\tAUGUSTUS\ttranscript\t9001\t12000\t1\t-\t.\tg2.t1
 """
 
 BED6 = "track name=genes\nchr1\t1000\t5000\tAAA\t0\t+\nchr2\t2000\t9000\tBBB\t0\t-\nchr3\t5\t9\tCCC\t0\t.\n"
@@ -176,7 +185,7 @@ def test_transcripts_without_gene_records_make_genes_where_they_overlap(read, ca
 
 def test_versions_are_stripped_from_ensembl_and_refseq_ids_alone():
     ids = ["ENSG00000223972.5", "ENSMUSG00000051951.6_2", "ENSG00000182378.15_PAR_Y", "NM_016734.3", "F54H12.1", "A.1"]
-    stripped = sct.io._annotation.strip_versions(pd.Series(ids)).tolist()
+    stripped = strip_versions(pd.Series(ids)).tolist()
     assert stripped == ["ENSG00000223972", "ENSMUSG00000051951", "ENSG00000182378", "NM_016734", "F54H12.1", "A.1"]
 
 
@@ -304,10 +313,10 @@ def test_genome_in_every_form(read, tmp_path, caplog):
 def test_another_assembly_is_refused(read):
     with pytest.raises(
         ValueError,
-        match=r"1 of 5 rows lie beyond .* the first 'ENSG00000000002' \(BBB\): it reaches chr2:9,000, and chr2 ends at "
-        r"8,999 bp\. The assemblies probably differ",
+        match=r"2 of 5 rows lie beyond .* the first 'ENSG00000000002' \(BBB\): it reaches chr2:9,000, and chr2 ends at "
+        r"8,999 bp in genome\. The assemblies probably differ",
     ):
-        read(GTF, genome=SIZES | {"chr2": 8_999})
+        read(GTF, genome=SIZES | {"chr2": 8_999, "chr3": 899})
 
 
 @pytest.mark.parametrize(
@@ -340,6 +349,14 @@ def test_a_file_of_chromosome_sizes_with_a_header_is_refused(read, tmp_path):
         read(GTF, genome=tmp_path / "sizes.tsv")
 
 
+def swapped(text: str, strand: str = "") -> str:
+    """Exchange start and end, of one strand or of all rows."""
+    rows = [line.split("\t") for line in text.splitlines()]
+    return "\n".join(
+        "\t".join([*row[:3], row[4], row[3], *row[5:]] if len(row) > 8 and strand in row[6] else row) for row in rows
+    )
+
+
 def with_line(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new, 1)
@@ -348,14 +365,27 @@ def with_line(text: str, old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.gtf", "", "no genes and no transcripts, only no row at all"),
-        ("a.gtf", "#!genome-build GRCh38\n", "no genes and no transcripts"),
-        ("a.gtf", GTF.splitlines()[3] + "\n", "only exon; expected rows whose third column is 'gene'"),
+        ("a.gtf", "", "no genes, no transcripts and no exons, only no row at all"),
+        ("a.gtf", "#!genome-build GRCh38\n", "no genes, no transcripts and no exons"),
+        (
+            "a.gtf",
+            GTF.splitlines()[3].replace("exon", "Selenocysteine"),
+            "only Selenocysteine; expected .*gffread.*AGAT",
+        ),
+        ("a.gtf", AUGUSTUS.replace("g1", "g 1").replace("g2", "g 2"), r"no attribute gene_id \(GTF\).*gffread"),
         ("a.gtf", GTF.replace("\t", " "), "line 2 has 1 columns .*expected the 9 of GTF and GFF3, by tabs"),
         ("a.gtf", with_line(GTF, "\t.\tgene_id", "\tgene_id"), "line 2 has 8 columns"),
         ("a.gtf", with_line(GTF, 'gene_id "ENSG00000000004.2"; ', ""), "1 of 6 rows have no attribute gene_id"),
-        ("a.gtf", with_line(GTF, "1001\t5000", "5001\t1000"), "1 of 6 rows have an end before its start"),
-        ("a.gtf", with_line(GTF, "gene\t1001\t5000", "gene\t5001\t1000"), "first: chr1 5001 1000"),
+        (
+            "a.gtf",
+            swapped(GTF),
+            "6 of 6 rows have an end before its start, the first: ENSG00000000001.7 .chr1:4,999-1,001",
+        ),
+        (
+            "a.gtf",
+            swapped(GTF, strand="-"),
+            "2 of 6 rows have an end before its start, the first: ENSG00000000002.1 .chr2:8,999-2,001",
+        ),
         ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\tx\t"), "a start that is no whole number from 1"),
         ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\t0\t"), "a start that is no whole number from 1"),
         ("a.gtf", with_line(GTF, "gene\t1001\t", "gene\t\t"), "no start and end"),
@@ -378,8 +408,9 @@ def with_line(text: str, old: str, new: str) -> str:
             r"line 1 has 4 columns; expected BED6 \(chrom, start, end, name, score, strand\)",
         ),
         ("a.bed", BED6 + "chr3\t5\t9\n", "line 5 has 3 fields, expected 6"),
-        ("a.bed", BED6.replace("\t5\t9", "\t9\t5"), "an end before its start"),
-        ("a.bed", BED6.replace("\t5\t9", "\t9\t9"), "an end before its start"),
+        ("a.bed", "chr1\t9\t5\tA\t0\t+\n", "1 of 1 rows have an end before its start"),
+        ("a.bed", BED6 + "chr1\t9\t9\tD\t0\t+\nchr1\t7\t7\tE\t0\t+\n", "2 of 5 rows have an end before its start"),
+        ("a.txt", "AAA\tchr1\t+\t1000\t2000\tx\n", "line that names the columns missing"),
         ("a.bed", BED6.replace("CCC", ""), "1 of 3 rows have no id"),
         ("a.tsv", "chrom\tstart\tend\nchr1\t1\t2\n", "no column strand, id; found chrom, start, end"),
         ("a.tsv", "chrom\tid\tstrand\tstart\nchr1\tA\t+\t1\n", r"no column tss \(or start and end\)"),
@@ -460,3 +491,243 @@ def test_real_gene_bounds(public_file, caplog):
     assert 18_000 < len(coding) < len(genes)
     with pytest.raises(ValueError, match="lie beyond the end of their chromosome"):
         sct.io.read_annotation(path, genome="mm10")
+
+
+def gff(*rows: tuple[str, str, int, int, str, str]) -> str:
+    """Rows of chromosome, feature, start (from 1), end, strand and attributes."""
+    return "".join(f"{c}\tx\t{f}\t{s}\t{e}\t.\t{st}\t.\t{notes}\n" for c, f, s, e, st, notes in rows)
+
+
+def test_whole_number_ids_are_ids_and_ranges_count_rows(caplog):
+    table = pd.DataFrame({"chrom": "chr1", "start": [10, 50], "end": [20, 90], "strand": "+"}, index=[653635, 79501])
+    for named in (
+        table,
+        table.rename_axis("GeneID"),
+        table.set_axis([653635.0, 79501.0]),
+        table.reset_index(names="entrez"),
+    ):
+        assert list(sct.io.read_annotation(named).index) == ["653635", "79501"]
+    with_name = table.assign(name=["A", "B"])
+    assert list(sct.io.read_annotation(with_name.rename_axis("entrez_id")).index) == ["653635", "79501"]
+    # A filter leaves whole numbers of a range; the ids are in their column then.
+    assert list(sct.io.read_annotation(with_name.reset_index(drop=True).iloc[[1]]).index) == ["B"]
+    with pytest.raises(ValueError, match=r"annotation table: no column id; found chrom, start, end, strand\."):
+        sct.io.read_annotation(table.reset_index(drop=True))
+    with pytest.raises(ValueError, match="its index has 2 levels"):
+        sct.io.read_annotation(table.set_index("chrom", append=True))
+
+
+@pytest.mark.parametrize("copy", ["ENSGR0000182378.8", "ENSG00000182378.8_PAR_Y", "ENSG00000182378.8"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_pseudoautosomal_copy_is_left_out_however_it_is_named(read, caplog, copy, order):
+    rows = [
+        ("chrX", "gene", 192_990, 220_023, "+", 'gene_id "ENSG00000182378.8"; gene_name "PLCXD1";'),
+        ("chrY", "gene", 142_990, 170_023, "+", f'gene_id "{copy}"; gene_name "PLCXD1";'),
+    ]
+    genes = read(gff(*rows[::order]))
+    assert genes["chrom"].to_dict() == {"ENSG00000182378": "chrX"}
+    assert "1 pseudoautosomal copies on chrY left out: ENSG00000182378 (chrY:142,989-170,023)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("alternate", "primary"),
+    [
+        ("chr6_GL000250v2_alt", "chr6"),
+        ("chr6_cox_hap2", "chr6"),
+        ("chr6_KI270758v1_fix", "chr6"),
+        ("chrUn_KI270302v1", "chrX"),
+        ("chr1_KI270706v1_random", "chr1"),
+        ("CHR_HSCHR6_MHC_COX_CTG1", "6"),
+        ("HG1007_PATCH", "MT"),
+        ("NT_113891.3", "NC_000006.12"),
+        ("GL000250.2", "CM000668.2"),
+        ("GL000250.2", "scaffold_7"),
+        ("scaffold_7", "2L"),
+        ("chr6_GL000250v2_alt", "chrY"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("feature", ["gene", "transcript"])
+def test_the_primary_chromosome_wins_whatever_the_order(read, alternate, primary, order, feature):
+    rows = [
+        (alternate, feature, 1_000, 9_000, "+", 'gene_id "HLA-X"; transcript_id "T1";'),
+        (primary, feature, 29_001, 39_000, "-", 'gene_id "HLA-X"; transcript_id "T2";'),
+    ]
+    genes = read(gff(*rows[::order]))
+    assert genes[["chrom", "tss"]].to_numpy().tolist() == [[primary, 39_000]]
+    left_out = genes.attrs["read_annotation"]["left_out"]
+    assert left_out["alternate_copies"] + left_out["further_loci"] == [f"HLA-X ({alternate}:999-9,000)"]
+
+
+def test_transcripts_are_put_together_from_exons(read, caplog):
+    names = 'gene_id "{0}"; gene_name "{0}"; transcript_id "{1}"; tss_id "TSS1";'
+    rows = [
+        ("chr1", "exon", 12_001, 14_000, "+", names.format("AAA1", "NM_1")),
+        ("chr1", "exon", 10_001, 10_200, "+", names.format("AAA1", "NM_1")),
+        ("chr1", "exon", 9_001, 10_200, "+", names.format("AAA1", "NM_9")),
+        ("chr1", "CDS", 30_001, 30_500, "-", names.format("BBB2", "NM_2")),
+        ("chr1", "exon", 33_001, 35_000, "-", names.format("BBB2", "NM_2")),
+        ("chr1", "CDS", 50_001, 50_500, "-", names.format("CCC3", "NM_3")),
+        ("chr1", "exon", 9_000_001, 9_000_200, "+", names.format("AAA1", "NM_1")),
+    ]
+    genes = read(gff(*rows))
+    assert genes[["start", "end", "strand", "tss", "transcript"]].to_numpy().tolist() == [
+        [9_000, 14_000, "+", 10_000, "NM_1"],
+        [30_000, 35_000, "-", 35_000, "NM_2"],
+        [50_000, 50_500, "-", 50_500, "NM_3"],
+    ]
+    assert list(genes.index) == ["AAA1", "BBB2", "CCC3"]
+    assert "5 transcripts put together from their exons; 1 of them from coding sequence alone" in caplog.text
+    assert genes.attrs["read_annotation"]["left_out"]["further_loci"] == ["AAA1 (chr1:9,000,000-9,000,200)"]
+
+
+def test_exons_of_gff3_may_belong_to_several_transcripts(read):
+    rows = [("c", "exon", 11, 20, "+", "Parent=T1,T2"), ("c", "exon", 31, 40, "+", "Parent=transcript:T1")]
+    genes = read(gff(*rows), "a.gff3")
+    assert genes[["start", "end"]].to_numpy().tolist() == [[10, 40], [10, 20]]
+    assert list(genes.index) == ["T1", "T2"]
+
+
+def test_bare_ids_of_augustus(read):
+    genes = read(AUGUSTUS)
+    assert genes[["start", "end", "strand", "tss", "transcript"]].to_numpy().tolist() == [
+        [2_000, 6_000, "+", 2_300, "g1.t1"],
+        [9_000, 12_000, "-", 12_000, "g2.t1"],
+    ]
+    assert list(genes.index) == ["g1", "g2"]
+
+
+def test_gff3_without_gene_rows_takes_genes_from_parent(read):
+    rows = [
+        ("Chr1", "mRNA", 3_631, 5_899, "+", "ID=GENEA.1;Parent=GENEA;Name=GENEA.1"),
+        ("Chr1", "mRNA", 3_801, 5_899, "+", "ID=GENEA.2;Parent=GENEA;Name=GENEA.2"),
+        ("Chr1", "mRNA", 8_000, 9_000, "-", "ID=GENEB.1;Parent=GENEB;Name=GENEB.1"),
+        ("I", "transcript", 335, 649, "+", "ID=YAL9W;Parent=YAL9W;geneID=YAL9W;gene_name=YAL9W"),
+    ]
+    genes = read(gff(*rows), "a.gff3")
+    assert genes[["start", "end", "tss"]].to_numpy().tolist() == [
+        [3_630, 5_899, 3_630],
+        [7_999, 9_000, 9_000],
+        [334, 649, 334],
+    ]
+    assert list(genes.index) == list(genes["symbol"]) == ["GENEA", "GENEB", "YAL9W"]
+
+
+REFGENE = (
+    "585\tNM_1\tchr1\t+\t10000\t14000\t10100\t13900\t2\t10000,12000,\t10200,14000,\t0\tAAA1\tcmpl\tcmpl\t0,0,\n"
+    "586\tNM_2\tchr1\t-\t30000\t35000\t30100\t34900\t1\t30000,\t35000,\t0\tBBB2\tcmpl\tcmpl\t0,\n"
+)
+
+
+def columns_of(text: str, *order: int) -> str:
+    return "".join("\t".join(line.split("\t")[i] for i in order) + "\n" for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        (REFGENE, ["AAA1", "BBB2"]),
+        (columns_of(REFGENE, *range(1, 16)), ["AAA1", "BBB2"]),
+        (columns_of(REFGENE, 12, *range(1, 11)), ["AAA1", "BBB2"]),
+        (columns_of(REFGENE, *range(1, 11)), ["NM_1", "NM_2"]),
+        (columns_of(REFGENE, *range(11)), ["NM_1", "NM_2"]),
+        (columns_of(REFGENE, *range(1, 11), 1, 1), ["NM_1", "NM_2"]),
+    ],
+    ids=["refGene", "genePredExt", "refFlat", "genePred", "bin and genePred", "knownGene"],
+)
+def test_tables_of_ucsc_without_a_header(read, caplog, text, ids):
+    genes = read(gzip.compress(text.encode()), "refGene.txt.gz")
+    assert list(genes.index) == ids
+    assert genes[["chrom", "start", "end", "strand", "tss", "transcript"]].to_numpy().tolist() == [
+        ["chr1", 10_000, 14_000, "+", 10_000, "NM_1"],
+        ["chr1", 30_000, 35_000, "-", 35_000, "NM_2"],
+    ]
+    assert ("2 genes go by the id of a transcript" in caplog.text) == (ids == ["NM_1", "NM_2"])
+
+
+@pytest.mark.parametrize("name", ["genes.bed", "genes.txt"])
+def test_a_bed_file_may_begin_with_scientific_notation(read, name):
+    genes = read("chr1\t1e+05\t2E5\tG1\t0\t+\nchr1\t300000\t310000\tG2\t0\t-\n", name)
+    assert genes[["start", "end", "tss"]].to_numpy().tolist() == [
+        [100_000, 200_000, 100_000],
+        [300_000, 310_000, 310_000],
+    ]
+
+
+def test_control_characters_do_not_survive(read, caplog):
+    rows = [
+        ("chr1", "gene", 1_001, 5_000, "+", "ID=g1;Name=X%0Aimport os"),
+        ("chr1", "gene", 7_001, 9_000, "+", "ID=g2;Name=Y%E2%80%A8"),
+        ("chr1", "gene", 9_001, 9_900, "+", "ID=g3;Name=Z"),
+    ]
+    genes = read(gff(*rows), "a.gff3")
+    assert list(genes["symbol"]) == ["X import os", "Y", "Z"]
+    assert "2 rows with line breaks or invisible characters in a name (replaced by a space)" in caplog.text
+    table = genes.assign(symbol=["a\tb", "c\x1b", "d"]).set_axis(["i\n1", "i2", "i3"])
+    again = sct.io.read_annotation(table)
+    assert list(again["symbol"]) == ["a b", "c", "d"]
+    assert list(again.index) == list(again["gene_id"]) == ["i 1", "i2", "i3"]
+
+
+CIRCULAR = ("chrM", "gene", 16_500, 120, "+", 'gene_id "MTX";')
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason", "named"),
+    [
+        (CIRCULAR, "backwards", "MTX (chrM:16,499-120)"),
+        (("NC_000913.3", *CIRCULAR[1:]), "backwards", "MTX (NC_000913.3:16,499-120)"),
+        (("chrM", "gene", 16_500, 16_700, "-", 'gene_id "MTX";'), "beyond_end", "MTX (chrM:16,499-16,700)"),
+        (("chr1", "gene", 9_000, 10_001, "+", 'gene_id "ODD";'), "beyond_end", "ODD (chr1:8,999-10,001)"),
+        (("chr1", "gene", 70_000, 80_000, "+", 'gene_id "ODD";'), "beyond_end", "ODD (chr1:69,999-80,000)"),
+    ],
+)
+def test_one_odd_gene_is_left_out_counted_and_named(read, caplog, odd, reason, named):
+    rows = [odd, (*odd[:1], "transcript", *odd[2:]), ("chr1", "gene", 1_001, 5_000, "+", 'gene_id "A";')]
+    genes = read(gff(*rows), genome={"chr1": 10_000, "chrM": 16_569, "NC_000913.3": 4_641_652})
+    assert list(genes.index) == ["A"]
+    record = genes.attrs["read_annotation"]
+    assert record["left_out"][reason] == [named]
+    assert (record["counts"][reason], record["counts"]["genes"]) == (1, 1)
+    assert named in caplog.text
+
+
+def test_genes_of_another_assembly_are_no_slips(read):
+    rows = [("chr1", "gene", 1_001 + 100 * i, 1_050 + 100 * i, "+", f'gene_id "g{i}";') for i in range(300)]
+    assert len(read(gff(*rows), genome={"chr1": 30_910})) == 299
+    with pytest.raises(ValueError, match="2 of 300 rows lie beyond the end"):
+        read(gff(*rows), genome={"chr1": 30_800})
+    with pytest.raises(ValueError, match="no gene is left; left out: MTX"):
+        read(gff(CIRCULAR))
+
+
+def test_real_genes_of_another_assembly_are_refused(public_file):
+    path = public_file("abc/CollapsedGeneBounds.hg19.bed")
+    with pytest.raises(ValueError, match=r"rows lie beyond .* in genome \(as in GRCh38, hg38\)"):
+        sct.io.read_annotation(path, genome="hg38")
+
+
+def test_what_a_spreadsheet_has_changed_is_counted(caplog):
+    table = pd.DataFrame({"chrom": "chr1", "start": [10, 50, 70], "end": [20, 60, 90], "strand": "+"})
+    sct.io.read_annotation(table.set_axis(["1-Mar", "apr-1", "B"]))
+    assert "1 ids or symbols that a spreadsheet has changed (1-Mar)" in caplog.text
+    genes = sct.io.read_annotation(table.assign(symbol=["A", "2-Sep", "B"]).set_axis(["1-Mar", "x", "y"]))
+    assert "2 ids or symbols that a spreadsheet has changed (1-Mar, 2-Sep)" in caplog.text
+    assert genes.attrs["read_annotation"]["counts"]["spreadsheet_damage"] == 2
+
+
+def test_other_types_of_argument_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="annotation is a list; expected the path of one file, or a pandas DataFrame"):
+        sct.io.read_annotation(["a.gtf", "b.gtf"])
+    with pytest.raises(ValueError, match="this is a folder"):
+        sct.io.read_annotation(tmp_path)
+
+
+def test_lengths_at_the_head_of_gff3_are_compared(read):
+    text = "##gff-version 3\n##sequence-region 1 1 248956422\n##sequence-region Y 2781480 56887902\n" + gff(
+        ("1", "gene", 1_001, 5_000, "+", "ID=g1"), ("Y", "gene", 2_800_001, 2_805_000, "+", "ID=g2")
+    )
+    genes = read(text, "a.gff3", genome={"1": 248_956_422, "Y": 57_227_415})
+    assert list(genes.index) == ["g1", "g2"]
+    with pytest.raises(ValueError, match=r"1 has 249,250,621 bp in genome .* and 248,956,422 bp in .*a\.gff3"):
+        read(text, "a.gff3", genome={"1": 249_250_621, "Y": 57_227_415})

@@ -356,3 +356,16 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path, whole, data):
 @given(rest=st.binary(max_size=400))
 def test_garbage_is_refused(tmp_path, rest):
     refuses_or_reads(tmp_path / "a.bw", struct.pack("<IHH", 0x888FFC26, 4, 0) + rest)
+
+
+def test_tracks_of_two_assemblies_are_refused(tmp_path):
+    first = write_bigwig(tmp_path / "a.bw", one_interval(10, 20, 1.0))
+    other = write_bigwig(tmp_path / "b.bw", one_interval(10, 20, 1.0), sizes=SIZES | {"chr1": SIZES["chr1"] + 7})
+    gene = one_gene()
+    with pytest.raises(
+        ValueError, match=r"chromosome lengths differ: chr1 has .* bp in A \(.*a\.bw\) and .* bp in B \("
+    ):
+        sct.pp.bin_bigwig({"A": first, "B": other}, gene)
+    with pytest.raises(ValueError, match=r"chr1 has .* bp in genome and .* bp in B \("):
+        sct.pp.bin_bigwig({"B": other}, gene, genome=SIZES)
+    assert sct.pp.bin_bigwig({"A": first}, gene, genome=SIZES).n_obs == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,6 +31,14 @@ STAR = (
     "N_unmapped\t9\t9\t9\nN_multimapping\t8\t8\t8\nN_noFeature\t7\t7\t7\nN_ambiguous\t6\t6\t6\n"
     "ENSG00000000001\t5\t2\t3\nENSG00000000002\t0\t0\t0\n"
 )
+GCT = (
+    "#1.2\n3\t2\nName\tDescription\tS1\tS2\n"
+    "ENSG00000000001.5\tAAA1\t0.5\t4\nENSG00000000002.9\tBBB2\t12.5\t0\nENSG00000000003.1\tCCC3\t0\t7\n"
+)
+GCT_NUMBERED = "#1.2\n1\t1\nid\tName\tDescription\tWhole Blood\n0\tENSG00000000001.5\t77\t3.5\n"
+GCT_1_3 = (
+    "#1.3\n1\t2\t2\t1\nid\tentrez\tlength\tS1\tS2\ntissue\tna\tna\tliver\tlung\nENSG00000000001\t77\t900\t1.5\t3.5\n"
+)
 MATRIX = "gene_id\tE000\tE003\tE116\t\nENSG00000000001\t1.5\t2\t3\t\nENSG00000000002\t0.5\t0\t4\t\n"  # Roadmap's
 
 
@@ -56,6 +65,10 @@ def read(tmp_path):
         (STRINGTIE, {}, 3.25, "TPM", "tpm"),
         (HTSEQ, {}, 5, "1", "counts"),
         (STAR, {"column": "3"}, 3, "3", "counts"),
+        (STAR, {"column": 3}, 3, "3", "counts"),
+        (GCT, {"column": "S2"}, 4, "S2", "unknown"),
+        (GCT_NUMBERED, {}, 3.5, "Whole Blood", "unknown"),
+        (GCT_1_3, {"column": "S2"}, 3.5, "S2", "unknown"),
         (MATRIX, {"column": "E003"}, 2, "E003", "unknown"),
         (MATRIX, {"column": "E003", "unit": "rpkm"}, 2, "E003", "rpkm"),
         (MATRIX.replace("E116\t\n", "E116\n"), {"column": "E003"}, 2, "E003", "unknown"),
@@ -98,9 +111,14 @@ def test_missing_values_are_kept_and_counted(read, caplog):
 
 
 def test_pseudoautosomal_copies_are_added(read, caplog):
-    values = read("id\tcount\nENSG00000182378.15\t2\nB\t7\nENSG00000182378.15_PAR_Y\t1\nENSG00000000009.1_PAR_Y\t4\n")
-    assert values.to_dict() == {"ENSG00000182378": 3, "B": 7, "ENSG00000000009": 4}
-    assert "1 rows of pseudoautosomal copies on chrY added to their genes" in caplog.text
+    text = "id\tcount\nENSG00000182378.15\t2\nB\t7\nENSG00000182378.15_PAR_Y\t1\nENSG00000000009.1_PAR_Y\t4\n"
+    old = text.replace("ENSG00000182378.15_PAR_Y", "ENSGR0000182378.8").replace(
+        "ENSG00000000009.1_PAR_Y", "ENSGR0000000009"
+    )
+    for named in (text, old):
+        caplog.clear()
+        assert read(named).to_dict() == {"ENSG00000182378": 3, "B": 7, "ENSG00000000009": 4}
+        assert "1 rows of pseudoautosomal copies on chrY added to their genes" in caplog.text
 
 
 def test_tables_and_series():
@@ -162,6 +180,19 @@ def test_what_looks_like_logarithms_is_refused_unless_the_unit_is_given(read):
         ("id\tx\nA\t1\nB\n", {}, "line 3 has 1 fields, expected 2"),
         ("id\tx\nA\t1\nB\tlow\n", {}, "1 of 2 rows have a value that is no number, the first: B low"),
         ("id\tx\nA\t1\nB\tinf\n", {}, "an infinite value"),
+        ("id\tx\nA\t1\nB\t-Infinity\n", {}, "an infinite value, the first: B -Infinity"),
+        ("id\tx\nA\t1\nB\t1e999\n", {}, "an infinite value, the first: B 1e999"),
+        ("id\tx\nA\t0\nB\t0,3\n", {}, r"'0,3' hold a comma: .*decimal=','.*thousands="),
+        ("id;x\nA;12,7\nB;0,3\n", {}, r"no column of values; found id, x\. Numbers such as '12,7' hold a comma"),
+        ('id,count\nA,"1,234"\nB,3\n', {}, "'1,234' hold a comma"),
+        ("id\tx\nA\t1\nB\t1.234,5\n", {}, "'1.234,5' hold a comma"),
+        ("A;12,7\nB;0,3\n", {}, "a semicolon and a number in the id .is the comma the decimal sign"),
+        ("a\tb\n1.5\t2\n", {}, "an id that is a number with decimals"),
+        ("id\tx\n1-Mar\t1\n1-Mar\t2\n", {}, "the first '1-Mar' with 1 and 2. They are dates .*MARCH1 and MARC1"),
+        (GCT.replace("3\t2", "4\t2"), {"column": "S2"}, "3 rows of the 4 that its head announces"),
+        (GCT.replace("3\t2", "3\t7"), {}, "line 3 names 4 columns, but line 2 announces 7 samples"),
+        (GCT.replace("3\t2", "three"), {}, "line 2 holds 'three'; expected the numbers of genes and samples"),
+        (GCT, {}, r"2 columns of values \(S1, S2\); choose one with column="),
         ("id\tx\nA\t1\nB\t-2\n", {}, r"a negative value \(logarithms\? undo them first\), the first: B -2"),
         ("id\tx\nA\t1\n\t2\n", {}, "1 of 2 rows have no id"),
         ("id\tx\nA\tNA\nB\t\n", {}, "none of 2 genes has a value"),
@@ -228,3 +259,50 @@ def test_a_column_without_name_is_chosen_by_its_number(tmp_path, column):
     assert sct.io.read_expression(tmp_path / "ReadsPerGene.out.tab", column=column).tolist() == [5, 2]
     table = pd.DataFrame({1: [1.0, 2.0], 3: [5.0, 2.0]}, index=["ENSG01", "ENSG02"])
     assert sct.io.read_expression(table, column=column).tolist() == [5, 2]
+
+
+def test_whole_number_ids_are_ids_and_ranges_count_rows():
+    table = pd.DataFrame({"counts": [12, 0, 700], "TPM": [1.5, 0.0, 88.0]}, index=[653635, 79501, 1])
+    expected = {"653635": 1.5, "79501": 0, "1": 88}
+    for source in (
+        table,
+        table.rename_axis("GeneID"),
+        table.rename_axis("entrez").assign(symbol=["A", "B", "C"]),
+        table.set_axis([653635.0, 79501.0, 1.0]),
+        table.reset_index(names="entrez_id"),
+        table["TPM"],
+        table.reset_index(names="GeneID").astype({"GeneID": float}),
+        table.assign(GeneID=table.index).set_axis(["0", "1", "2"]),
+        table.assign(gene_id=table.index).reset_index(drop=True).iloc[[0, 2, 1]],
+    ):
+        assert sct.io.read_expression(source).to_dict() == expected
+    with pytest.raises(ValueError, match="its index only counts rows; expected gene ids"):
+        sct.io.read_expression(table["TPM"].reset_index(drop=True))
+    with pytest.raises(ValueError, match="its index has 2 levels"):
+        sct.io.read_expression(table.set_index("counts", append=True)["TPM"])
+
+
+def test_what_a_spreadsheet_has_changed_is_named(read, caplog):
+    changed = ["1-Mar", "2-Sep", "Sep-02", "2022-09-02", "44806", "2.31E+13", "01.09.2022", "2022-09-02 00:00:00"]
+    values = read("gene\tFPKM\n" + "".join(f"{name}\t1\n" for name in [*changed, *(f"apr-{i}" for i in range(1, 9))]))
+    assert values.attrs["read_expression"]["counts"]["spreadsheet_damage"] == len(changed)
+    assert "8 ids that a spreadsheet has changed, which are no genes any more (1-Mar, 2-Sep, " in caplog.text
+    entrez = read("GeneID\tFPKM\n44806\t1\n44807\t1\n")
+    assert entrez.attrs["read_expression"]["counts"]["spreadsheet_damage"] == 0
+
+
+def test_control_characters_in_ids_are_replaced(caplog):
+    values = sct.io.read_expression(pd.Series([1.0, 2.0], index=["A\nB", "C\u200b"]))
+    assert values.to_dict() == {"A B": 1, "C": 2}
+    assert "2 ids with line breaks or invisible characters (replaced by a space)" in caplog.text
+
+
+def test_values_that_are_all_zero_are_said(read, caplog):
+    read("id\tTPM\nA\t0\nB\t0\n")
+    assert "all values are 0" in caplog.text
+
+
+def test_other_types_of_argument_are_refused_with_what_to_pass():
+    for source in (["a.tsv", "b.tsv"], {"A": 1.0}, ad.AnnData(np.ones((1, 2))), np.ones(3)):
+        with pytest.raises(ValueError, match=r"expression is an? \w+; expected the path of one file.*\.mean\(axis=1\)"):
+            sct.io.read_expression(source)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import anndata as ad
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pysam
 import pytest
 
@@ -79,10 +80,13 @@ def test_obs_is_that_of_the_public_data_sets(tracks, expression, e116, caplog):
     assert adata.obs["label"].astype(object).fillna("").tolist() == ["low", "", "high"]
     assert adata.uns["label_expression"]["thresholds"]["threshold"].to_dict() == {"mine": 4.0}
     assert "3 genes by 240 columns; 1 left out, which lack the strand or body" in caplog.text
-    assert "1 genes without expression (kept, without label); 1 ids of the expression that are no gene" in caplog.text
+    assert "1 genes without expression (kept, without label): ENSG00000000002; 1 ids of the exp" in caplog.text
+    assert "that are no gene of the annotation: OTHER." in caplog.text
 
 
 def test_what_was_left_out_is_listed_and_survives_a_file(tracks, expression, tmp_path):
+    adata = sct.io.from_tracks(tracks, GENES, expression, unit="rpkm")
+    assert adata.uns["units"]["expression"] == "RPKM"
     adata = sct.io.from_tracks(tracks, GENES, expression.rename("TPM"))
     adata.write_h5ad(tmp_path / "a.h5ad")
     record = ad.read_h5ad(tmp_path / "a.h5ad").uns["from_tracks"]
@@ -121,8 +125,7 @@ def test_symbols_are_told_how_to_match(tracks):
     ):
         sct.io.from_tracks(tracks, GENES, by_symbol)
     genes = sct.io.read_annotation(GENES)
-    genes = genes.drop_duplicates("symbol").set_index("symbol", drop=False)
-    adata = sct.io.from_tracks(tracks, genes, by_symbol)
+    adata = sct.io.from_tracks(tracks, genes.set_index("symbol", drop=False), by_symbol)
     assert adata.obs["expression"].tolist() == [1.0, 2.0, 4.0]
 
 
@@ -133,9 +136,20 @@ def test_ids_that_match_nothing_are_refused(tracks):
         sct.io.from_tracks(tracks, GENES, pd.Series([1.0], index=["X"]))
 
 
-def test_tracks_that_cannot_be_read_are_named():
-    with pytest.raises(FileNotFoundError, match=r"M: there is no file none\.bw; check its name"):
-        sct.io.from_tracks({"M": "none.bw"}, GENES)
+@pytest.mark.parametrize(
+    ("track", "error", "message"),
+    [
+        ("a.wig", ValueError, r"M: cannot tell the format of a\.wig from its name; .*\.bw, .*\.tagalign"),
+        (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list; expected one\. Of replicates merge .*'M_1': \.\.\."),
+        (5, ValueError, "M is an int; expected the path of one track, or a table of peaks"),
+        ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is an address; download the file first"),
+        (".", ValueError, r"M: \. is a folder"),
+        ("none.bw", FileNotFoundError, r"M: there is no file none\.bw; check its name"),
+    ],
+)
+def test_tracks_that_cannot_be_read_are_named(track, error, message):
+    with pytest.raises(error, match=message):
+        sct.io.from_tracks({"M": track}, GENES)
 
 
 def test_no_tracks_and_no_usable_gene_are_refused(tracks):
@@ -272,3 +286,109 @@ def test_real_bigwigs_annotation_and_expression_make_what_roadmap_makes(public_f
     high = ours.obs["label"] == "high"
     promoter = ours[:, [name for name in ours.var_names if name.startswith("H3K4me3:tss")]].X.mean(axis=1)
     assert promoter[high].mean() > 1.5 * promoter[(ours.obs["label"] == "low").to_numpy()].mean()
+
+
+def test_tracks_that_are_no_dict_are_refused(tmp_path):
+    for tracks in (["a.bw"], "a.bw", tmp_path / "a.bw"):
+        with pytest.raises(
+            ValueError, match=r"tracks is of type .*; expected a dict of marks and their tracks, \{'H3K4me3'"
+        ):
+            sct.io.from_tracks(tracks, GENES)
+    with pytest.raises(ValueError, match="control: 2 tracks in a tuple; expected one"):
+        sct.io.from_tracks({"M": peaks(1.0)}, GENES, control=("a.bw", "b.bw"))
+
+
+def wiggle(path, sizes: dict[str, int]) -> Path:
+    """A bigWig file with signal 5 on the first 100 kb of chr1."""
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(sizes.items()))
+        file.addEntries(["chr1"], [0], ends=[100_000], values=[5.0])
+    return path
+
+
+HG19, HG38 = 249_250_621, 248_956_422
+BOTH = r"chr1 has 248,956,422 bp in {0}\S* .*\(as in GRCh38, hg38\) and 249,250,621 bp in {1}.*\(as in GRCh37, hg19\)"
+
+
+def test_a_track_of_another_assembly_is_refused_with_both_lengths(tmp_path):
+    old, new = wiggle(tmp_path / "19.bw", {"chr1": HG19}), wiggle(tmp_path / "38.bw", {"chr1": HG38})
+    gtf = tmp_path / "v44.gtf"
+    gtf.write_text('#!genome-build GRCh38.p14\nchr1\tx\tgene\t20001\t30000\t.\t+\t.\tgene_id "A";\n')
+    for annotation in (gtf, sct.io.read_annotation(gtf)):
+        with pytest.raises(ValueError, match=BOTH.format("", "K4")):
+            sct.io.from_tracks({"K4": old}, annotation)
+        assert sct.io.from_tracks({"K4": new}, annotation).X.max() == 5
+    genes = GENES.head(2)
+    with pytest.raises(ValueError, match=BOTH.format("genome", "K4")):
+        sct.io.from_tracks({"K4": old}, genes, genome="hg38")
+    with pytest.raises(ValueError, match=BOTH.format("K4", "K27")):
+        sct.io.from_tracks({"K4": new, "K27": old}, genes)
+    with pytest.raises(ValueError, match=BOTH.format("K4", "control")):
+        sct.io.from_tracks({"K4": new}, genes, control=old)
+    reads = bam(tmp_path / "chip.bam", [20_010])
+    with pytest.raises(ValueError, match=r"chr1 has 248,956,422 bp in genome .* and 200,000 bp in K9 \("):
+        sct.io.from_tracks({"K9": reads}, genes, genome="hg38")
+    with pytest.raises(ValueError, match=r"chr1 has 248,956,422 bp in K4 .* and 200,000 bp in K9 \("):
+        sct.io.from_tracks({"K4": new, "K9": reads}, genes)
+    for name, row in (
+        ("a.narrowPeak", "chr1\t249200000\t249250000\tp\t10\t.\t5\t1\t1\t10\n"),
+        ("a.tagAlign", "chr1\t249200000\t249250000\tN\t60\t+\n"),
+    ):
+        (tmp_path / name).write_text(row)
+        for tracks, genome in (({"M": tmp_path / name}, "hg38"), ({"K4": new, "M": tmp_path / name}, None)):
+            with pytest.raises(
+                ValueError, match=r"M .*reach beyond the end of chr1: on chr1 to 249,250,000, and chr1 has 248,95"
+            ):
+                sct.io.from_tracks(tracks, genes, genome=genome)
+
+
+def test_a_gene_beyond_the_end_of_the_tracks_is_left_out_and_listed(tmp_path, caplog):
+    track = wiggle(tmp_path / "a.bw", {"chr1": 100_000, "chr2": 50_000})
+    genes = pd.concat([GENES, GENES.iloc[[0]].assign(start=99_000, end=120_000).set_axis(["ODD"])])
+    genes = pd.concat([genes, genes.tail(1).assign(start=500, end=90).set_axis(["BACK"])])
+    adata = sct.io.from_tracks({"M": track}, genes)
+    assert list(adata.obs_names) == list(GENES.index[[0, 1, 3]])
+    record = adata.uns["from_tracks"]
+    assert list(record["annotation_left_out"]) == [
+        "BACK (chr1:500-90): backwards",
+        "ODD (chr1:99,000-120,000): beyond_end",
+    ]
+    assert (record["counts"]["annotation_beyond_end"], record["counts"]["annotation_genes"]) == (1, 4)
+    assert "1 genes beyond the end of their chromosome left out: ODD (chr1:99,000-120,000)" in caplog.text
+    adata.write_h5ad(tmp_path / "a.h5ad")
+
+
+def test_a_copy_on_a_haplotype_does_not_take_the_signal_away(tracks):
+    copy = GENES.iloc[[0]].assign(chrom="chr1_KI270762v1_alt", start=10, end=90)
+    for genes in (pd.concat([copy, GENES]), pd.concat([GENES, copy])):
+        adata = sct.io.from_tracks(tracks, genes)
+        assert adata.obs.loc[GENES.index[0], "chrom"] == "chr1"
+        assert adata[GENES.index[0], "H3K4me3:tss:50"].X.item() == 3
+        assert list(adata.uns["from_tracks"]["annotation_left_out"]) == [
+            f"{GENES.index[0]} (chr1_KI270762v1_alt:10-90): alternate_copies"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            [0.0, 0.0, 0.0],
+            "3 of 4 genes of the annotation have a value in column 'TPM', all of them 0; expected some above",
+        ),
+        ([3.0, np.nan, np.nan], "1 of 4 genes .* all of them 3"),
+        ([1.0, 5.0, 5.0], "3 of 4 genes .* and half of them the largest, 5; .*Choose another column with column="),
+    ],
+)
+def test_expression_that_labels_no_gene_high_is_refused(tracks, values, message):
+    with pytest.raises(ValueError, match=message):
+        sct.io.from_tracks(tracks, GENES, pd.Series(values, index=GENES.index[:3], name="TPM"))
+
+
+def test_a_tss_that_is_no_place_is_refused(tracks):
+    for tss in (np.inf, -np.inf, -5.0):
+        genes = GENES.assign(tss=[20_000.0, tss, 90_000, 40_000])
+        with pytest.raises(ValueError, match=r"1 of 4 rows have a tss that is no whole number from 0"):
+            sct.io.from_tracks(tracks, genes)
+        with pytest.raises(ValueError, match=r"1 of 4 genes lack the position.*finite numbers from 0"):
+            sct.pp.bin_peaks({"M": peaks(1.0)}, genes, windows=[sct.pp.TSS_WINDOW])

@@ -30,6 +30,12 @@ _SECTION_FIELDS = {1: _INTERVAL, 2: np.dtype([("start", "<u4"), ("value", "<f4")
 """What a section holds for each interval, by its kind: bedGraph, variable step, fixed step."""
 
 
+def is_bigwig(path: Path) -> bool:
+    """Whether a file begins as bigWig files do, in either byte order."""
+    with path.open("rb") as file:
+        return file.read(4) in (struct.pack("<I", _MAGIC), struct.pack(">I", _MAGIC))
+
+
 class BigWig:
     """A bigWig file, open for reading; close it, or use it in a ``with`` statement.
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-import numpy as np
 import pandas as pd
 
-from simplechrome_tk.io._annotation import strip_versions
+from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._expression_values import COMMAS, WITH_COMMAS, check_values, is_number
+from simplechrome_tk.io._gct import gct_header, is_gct
+from simplechrome_tk.io._ids import ENTREZ, as_text, in_index
+from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -28,23 +31,26 @@ _UNITS: dict[Unit, re.Pattern[str]] = {
     "counts": re.compile("count|numreads", re.IGNORECASE),
 }
 _IDS = ("geneid", "gene_id", "gene id", "ensembl_id", "ensembl_gene_id", "target_id", "id", "gene", "name", "symbol")
+_ID_NAMES = (*_IDS, *ENTREZ)
 _NO_VALUES = {
     *("chr", "chrom", "chromosome", "reference", "start", "end", "strand", "tss", "bin", "score", "coverage"),
-    *("length", "effectivelength", "effective_length", "eff_length", "entrez", "entrez_id", "entrezgene"),
+    *("length", "effectivelength", "effective_length", "eff_length", *ENTREZ),
     *("symbol", "gene_name", "gene name", "gene_symbol", "gene_type", "gene_biotype", "biotype", "description"),
 }
 _FEATURE_COUNTS = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
-_SUMMARY = re.compile(r"^(?:__\w+|N_(?:unmapped|multimapping|noFeature|ambiguous))$")  # htseq-count, STAR
-_TRANSCRIPT = re.compile(r"^(?:ENS[A-Z]*T\d{6,}|[NX][MR]_\d+)")
 _LOGARITHM = re.compile(r"(^|[^a-z])log(\d|[^a-z]|tpm|[rf]pkm|cpm|counts?|fc|$)", re.IGNORECASE)
-_MISSING = ("", "na", "nan", "n/a", "none", "null", "<na>")
 _MANY, _LARGEST_LOG = 1_000, 32.0  # among 1,000 genes one has more than 32 reads, TPM or RPKM; no log2 reaches that
-
-
-_TOLD = {
+_EXPECTED = (
+    "the path of one file, or one value for each gene: a pandas Series indexed by gene id, or a table. Of replicates "
+    "pass their mean, pandas.concat([sct.io.read_expression(path) for path in paths], axis=1).mean(axis=1); of an "
+    "AnnData with linear X its mean, pandas.Series(numpy.asarray(adata.X.mean(axis=0)).ravel(), adata.var_names)"
+)
+_COUNTED = {
     "missing": "genes without a value",
     "summary_rows": "rows left out that sum up reads of no gene",
     "par_copies": "rows of pseudoautosomal copies on chrY added to their genes",
+    "control_characters": "ids with line breaks or invisible characters (replaced by a space)",
+    "spreadsheet_damage": "ids that a spreadsheet has changed, which are no genes any more",
 }
 
 
@@ -62,8 +68,8 @@ def read_expression(
     expression
         A file, plain or gzipped, whose fields are separated by tab, comma, semicolon or space: gene ids and one column
         of values or several, or the output of featureCounts, Salmon (``quant.genes.sf``), RSEM (``genes.results``),
-        StringTie (gene abundances), htseq-count or STAR (``ReadsPerGene``). Or a table of that kind, whose ids are its
-        index unless that counts rows; or a Series indexed by gene id.
+        StringTie (gene abundances), htseq-count, STAR (``ReadsPerGene``) or GCT (GTEx). Or a table of that kind, whose
+        ids are its index unless that counts rows; or a Series indexed by gene id.
     column
         The column of values. Of a file without header, columns are called ``"1"``, ``"2"``, ... after the ids;
         ``3`` is as good as ``"3"``.
@@ -113,45 +119,66 @@ def read_expression(
         if isinstance(expression, pd.Series):
             unit = unit or expression.attrs.get("unit")
             unit = None if unit == "unknown" else unit
-            expression = expression.to_frame("expression" if expression.name is None else str(expression.name))
-        names, rows = _table_rows(expression)
+        found = _of_table(expression, source=source)
     else:
-        source = str(Path(expression))
-        names, rows = _file_rows(Path(expression), max_bytes)
-    first = next(rows, None)
+        path = as_path(expression, name="expression", expected=_EXPECTED)
+        source, found = str(path), _of_file(path, max_bytes)
+    first = next(found.rows, None)
     if first is None:
         msg = f"{source}: no values, only a header; check the step that wrote it."
         raise ValueError(msg)
-    id_at = next((i for name in _IDS for i, found in enumerate(names) if found.strip().lower() == name), 0)
-    value_at, found_unit = _choose(names, first, id_at, column=column, unit=unit, source=source)
-    pairs = [(fields[id_at].strip(), fields[value_at].strip()) for fields in itertools.chain([first], rows)]
-    table = pd.DataFrame(pairs, columns=["id", "text"], dtype=object)
-    values, counts = _values(table, source=source)
+    column = None if column is None else str(column)
+    value_at, found_unit = _choose(found, first, column=column, unit=unit, source=source)
+    texts = [(fields[found.ids], fields[value_at].strip()) for fields in itertools.chain([first], found.rows)]
+    if found.n_genes not in (None, len(texts)):
+        msg = f"{source}: {len(texts):,} rows of the {found.n_genes:,} that its head announces; download it again."
+        raise ValueError(msg)
+    name = found.names[value_at]
+    values, counts, damaged = check_values(pd.DataFrame(texts, columns=["id", "text"], dtype=object), source=source)
     found_unit = "counts" if counts["summary_rows"] and found_unit is None else found_unit
     whole = (values.dropna() % 1 == 0).all()
     if unit is None and not whole and len(values) >= _MANY and values.max() <= _LARGEST_LOG:
         msg = (
-            f"{source}: the largest of {len(values)} values in column {names[value_at]!r} is {values.max():g}, as of "
-            "logarithms; expected linear units. Undo them (2**x - 1 for log2(x + 1)), or give unit= if they are linear."
+            f"{source}: the largest of {len(values)} values in column {name!r} is {values.max():g}, as of logarithms; "
+            "expected linear units. Undo them (2**x - 1 for log2(x + 1)), or give unit= if they are linear."
         )
         raise ValueError(msg)
-    values.name = names[value_at]
+    values.name = name
     values.attrs = {"unit": found_unit or "unknown", "read_expression": {"source": source, "counts": counts}}
-    told = [f"{counts[key]} {text}" for key, text in _TOLD.items() if counts[key]]
-    of = f"column {values.name!r}, unit {values.attrs['unit']}"
-    logger.warning("%s: %s.", source, "; ".join([f"{len(values)} genes, {of}", *told]))
+    notes = [f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts[key]]
+    notes = [f"{note} ({shorten(damaged)})" if note.endswith("any more") else note for note in notes]
+    notes += ["all values are 0"] if (values.fillna(0) == 0).all() else []
+    of = f"column {name!r}, unit {values.attrs['unit']}"
+    level = logging.WARNING if notes else logging.INFO
+    logger.log(level, "%s: %s.", source, "; ".join([f"{len(values)} genes, {of}", *notes]))
     return values
 
 
-def _file_rows(path: Path, max_bytes: int) -> tuple[list[str], Iterator[list[str]]]:
-    """Return names of the columns and the rows of a file."""
+class _Found(NamedTuple):
+    """Rows of text, and what is known of their columns."""
+
+    names: list[str]
+    rows: Iterator[list[str]]
+    ids: int
+    """Which column holds the ids."""
+    notes: frozenset[int] = frozenset()
+    """Columns that hold no values, whatever their names."""
+    n_genes: int | None = None
+    """Rows that the head of the file announces."""
+
+
+def _of_file(path: Path, max_bytes: int) -> _Found:
+    """Find the columns of a file."""
     rows = read_rows(path, max_bytes=max_bytes)
+    if is_gct(path, max_bytes):
+        head = gct_header(rows, path=path)
+        return _Found(head.names, check_width(rows, len(head.names), path=path), head.ids, head.notes, head.n_genes)
     number, fields = next(rows)
-    numeric = [_is_number(field) for field in fields[1:]]
-    named = fields[0].strip().lower() in ("", *_IDS)
+    numeric = [is_number(field) for field in fields[1:]]
+    named = fields[0].strip().lower() in ("", *_ID_NAMES)
     if not named and numeric and all(numeric):
         names, rows = ["id", *map(str, range(1, len(fields)))], itertools.chain([(number, fields)], rows)
-    elif not named and any(_is_number(field, missing=False) for field in fields[1:]):
+    elif not named and any(is_number(field, missing=False) for field in fields[1:]):
         msg = (
             f"{path}: line {number} is neither a header nor a row of an id and numbers ({' '.join(fields)[:80]}). "
             "Expected a header that calls the ids gene_id, or ids and numbers alone."
@@ -167,33 +194,52 @@ def _file_rows(path: Path, max_bytes: int) -> tuple[list[str], Iterator[list[str
     if len(names) == 1:
         msg = f"{path}: line {number} holds one field, {fields[0][:60]!r}; expected ids and values, by tab or comma."
         raise ValueError(msg)
-    return names, check_width(rows, len(names), path=path)
+    return _Found(names, check_width(rows, len(names), path=path), _id_column(names))
 
 
-def _table_rows(table: pd.DataFrame) -> tuple[list[str], Iterator[list[str]]]:
-    """Return names of the columns and the rows of a table, as a file of it would have them."""
-    if not pd.api.types.is_numeric_dtype(table.index.dtype):
-        table = table.drop(columns="id", errors="ignore").rename_axis("id").reset_index()
-    return list(map(str, table)), (list(map(str, row)) for row in table.itertuples(index=False))
+def _of_table(table: pd.DataFrame | pd.Series, *, source: str) -> _Found:
+    """Find the columns of a table, whose values are then text as in a file of it."""
+    indexed = in_index(table, _ID_NAMES, source=source)
+    if isinstance(table, pd.Series):
+        if not indexed:
+            msg = f"{source}: its index only counts rows; expected gene ids. Set them: values.index = table['gene_id']."
+            raise ValueError(msg)
+        table = table.to_frame("expression" if table.name is None else str(table.name))
+    if indexed:
+        ids = as_text(table.index.to_series())
+        table = table.drop(columns="id", errors="ignore")
+        names, columns = ["id", *map(str, table)], [ids, *(table.iloc[:, i] for i in range(table.shape[1]))]
+    else:
+        names, columns = list(map(str, table)), [table.iloc[:, i] for i in range(table.shape[1])]
+    at = 0 if indexed else _id_column(names)
+    columns = [as_text(column) if i == at else column for i, column in enumerate(columns)]
+    return _Found(names, (list(map(str, row)) for row in zip(*columns, strict=True)), at)
+
+
+def _id_column(names: Sequence[str]) -> int:
+    return next((i for name in _ID_NAMES for i, found in enumerate(names) if found.strip().lower() == name), 0)
 
 
 def _choose(
-    names: Sequence[str], first: Sequence[str], ids: int, *, column: str | None, unit: Unit | None, source: str
+    found: _Found, first: Sequence[str], *, column: str | None, unit: Unit | None, source: str
 ) -> tuple[int, Unit | None]:
     """Return the place of the column of values, and its unit as far as the header or ``unit`` tells."""
+    names, ids = found.names, found.ids
     units: dict[int, Unit | None] = {
         i: _unit(name, of_counts=list(names[:6]) == _FEATURE_COUNTS)
         for i, name in enumerate(names)
-        if i != ids and name.strip().lower() not in _NO_VALUES and _is_number(first[i])
+        if i != ids and i not in found.notes and name.strip().lower() not in _NO_VALUES and is_number(first[i])
     }
-    shown = ", ".join(names[i] for i in list(units)[:8]) + (", ..." if len(units) > 8 else "")
+    shown = shorten((names[i] for i in units), limit=8)
     if not units:
-        msg = f"{source}: no column of values; found {', '.join(names)}. Expected numbers beside the ids."
+        commas = next((field.strip() for field in first if WITH_COMMAS.match(field.strip())), None)
+        fix = "Expected numbers beside the ids" if commas is None else COMMAS.format(commas)
+        msg = f"{source}: no column of values; found {shorten(names, limit=12)}. {fix}."
         raise ValueError(msg)
     if column is not None:
         if (n := names.count(column)) != 1 or names.index(column) == ids:
-            found = f"{n} columns are" if n > 1 else "no column of values is"
-            msg = f"{source}: {found} called {column!r}; choose one of {shown}."
+            problem = f"{n} columns are" if n > 1 else "no column of values is"
+            msg = f"{source}: {problem} called {column!r}; choose one of {shown}."
             raise ValueError(msg)
         at = names.index(column)
         units.setdefault(at, _unit(column))
@@ -217,7 +263,7 @@ def _choose(
     if _LOGARITHM.search(names[at]):
         msg = (
             f"{source}: column {names[at]!r} holds logarithms by its name; expected linear units. Undo them and name "
-            f"the column anew, or choose among {shown}."
+            f"the column otherwise, or choose among {shown}."
         )
         raise ValueError(msg)
     return at, unit or units[at]
@@ -226,67 +272,3 @@ def _choose(
 def _unit(name: str, *, of_counts: bool = False) -> Unit | None:
     found = next((unit for unit, pattern in _UNITS.items() if pattern.search(name)), None)
     return "counts" if of_counts else found
-
-
-def _values(table: pd.DataFrame, *, source: str) -> tuple[pd.Series, dict[str, int]]:
-    """Check ids and values of ``table`` (``id``, ``text``), and return values by gene and counts of what was found."""
-    summary = table["id"].str.contains(_SUMMARY)
-    table = table[~summary].reset_index(drop=True)
-    number = table["text"].map(_number).astype(float)
-    missing = table["text"].str.lower().isin(_MISSING)
-    problems = {
-        "no id": table["id"] == "",
-        "a value that is no number": number.isna() & ~missing,
-        "an infinite value": np.isinf(number),
-        "a negative value (logarithms? undo them first)": number < 0,
-    }
-    for problem, wrong in problems.items():
-        if wrong.any():
-            first = " ".join(table[wrong].iloc[0])[:80]
-            msg = f"{source}: {int(wrong.sum())} of {len(table)} rows have {problem}, the first: {first}. Mend them."
-            raise ValueError(msg)
-    if missing.all():
-        msg = f"{source}: none of {len(table)} genes has a value; choose another column, or check the file."
-        raise ValueError(msg)
-    if (transcript := table["id"].str.contains(_TRANSCRIPT)).mean() > 0.5:
-        msg = (
-            f"{source}: {int(transcript.sum())} of {len(table)} ids are transcripts, such as "
-            f"{table['id'][transcript].iloc[0]!r}; expected genes. Salmon writes quant.genes.sf when it is given "
-            "--geneMap genes.gtf; tximport sums up kallisto's and others' transcripts."
-        )
-        raise ValueError(msg)
-    gene = strip_versions(table["id"])
-    copy = table["id"].str.contains("_PAR_Y", regex=False)
-    copy &= gene.isin(gene[~copy])
-    if (twice := gene[~copy].duplicated()).any():
-        name = gene[~copy][twice].iloc[0]
-        held = " and ".join(table["text"][(gene == name) & ~copy][:2])
-        msg = (
-            f"{source}: {int(twice.sum())} ids occur again, versions left aside, the first {name!r} with {held}. Keep "
-            "one row of each id, or add them up (table.groupby(level=0).sum()) and pass the table."
-        )
-        raise ValueError(msg)
-    values = number.set_axis(gene.to_numpy()).rename_axis(None)
-    if copy.any():
-        values = values.groupby(level=0, sort=False).sum(min_count=1)
-    counts = {
-        "genes": len(values),
-        "missing": int(values.isna().sum()),
-        "summary_rows": int(summary.sum()),
-        "par_copies": int(copy.sum()),
-    }
-    return values, counts
-
-
-def _is_number(text: str, *, missing: bool = True) -> bool:
-    if text.strip().lower() in _MISSING:
-        return missing
-    return not np.isnan(_number(text))
-
-
-def _number(text: str) -> float:
-    """Return the number, to its last digit, or NaN."""
-    try:
-        return float(text) if "_" not in text else np.nan
-    except ValueError:
-        return np.nan

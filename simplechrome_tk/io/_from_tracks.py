@@ -14,9 +14,14 @@ import pandas as pd
 # Both packages read each other: pp bins the files that io reads. What pp holds is looked up when it is called.
 from simplechrome_tk import _keys as k
 from simplechrome_tk import pp
-from simplechrome_tk.io._annotation import read_annotation
+from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
+from simplechrome_tk.io._genome import within
 from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._lengths import header_lengths
+from simplechrome_tk.io._matching import unmatched, with_expression
+from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simplechrome_tk.io._annotation import TssRule
+    from simplechrome_tk.io._expression import Unit
     from simplechrome_tk.pp._control import ControlMethod
     from simplechrome_tk.pp._window import Window
 
@@ -40,7 +46,7 @@ _OBS = (
     *(k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED),
     *(k.EXPRESSION, k.CELL_TYPE, k.LABEL),
 )
-_TOLD = {
+_COUNTED = {
     "left_out": "left out, which lack the strand or body that the windows need",
     "genes_without_expression": "genes without expression (kept, without label)",
     "expression_without_gene": "ids of the expression that are no gene of the annotation",
@@ -57,6 +63,7 @@ def from_tracks(
     tss: TssRule = "canonical",
     gene_types: str | Sequence[str] | None = None,
     column: str | int | None = None,
+    unit: Unit | None = None,
     cell_type: str | None = None,
     control: Track | Mapping[str, Track] | None = None,
     control_method: ControlMethod = "log_ratio",
@@ -80,13 +87,16 @@ def from_tracks(
     windows
         Regions to bin. Genes that lack the strand or body that one of them needs are left out and counted.
     genome
-        Chromosome sizes or the name of the assembly, to check the annotation against.
+        Chromosome sizes or the name of the assembly, to check annotation and tracks against. Lengths in the headers of
+        bigWig and BAM files, and what the annotation says of its assembly, are compared without it, too.
     tss
         Which start of transcription: ``"canonical"``, ``"most_upstream"`` or ``"all"``, a row for each.
     gene_types
         Keep genes of these types only, such as ``"protein_coding"``.
     column
         Column of ``expression``, where it has several.
+    unit
+        Unit of ``expression``, where its header does not say it: ``"counts"``, ``"tpm"`` or ``"rpkm"``.
     cell_type
         Name of the cell type, written to ``obs``.
     control
@@ -119,7 +129,8 @@ def from_tracks(
 
         ``uns["from_tracks"]``: ``marks``, ``tracks``, ``control``, ``annotation``, ``tss``, ``expression``, ``column``,
         ``unit`` (``""`` where there is none), ``counts`` and the ids that were counted: ``left_out``,
-        ``genes_without_expression``, ``expression_without_gene``.
+        ``genes_without_expression``, ``expression_without_gene``; ``annotation_left_out``: genes of the annotation with
+        their places and the reason (copies, beyond the end of a chromosome).
 
     Raises
     ------
@@ -127,26 +138,33 @@ def from_tracks(
         When a track is not there.
     ValueError
         When there is no track, one is of unknown format, the control is of another format than a mark, no gene has what
-        the windows need, no id of ``expression`` is among the genes, or one of the readers refuses its file.
+        the windows need, no id of ``expression`` is among the genes, no gene is above the median, chromosome lengths or
+        ends of intervals differ between tracks, annotation and ``genome``, or one of the readers refuses its file.
 
     Examples
     --------
     >>> tracks = {"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.narrowPeak.gz"}
     >>> adata = sct.io.from_tracks(tracks, "gencode.v44.gtf.gz", "quant.genes.sf", genome="hg38")  # doctest: +SKIP
     """
-    if not tracks:
-        msg = "no tracks: `tracks` is empty; expected for example {'H3K4me3': 'k4me3.bw'}."
-        raise ValueError(msg)
     controls = {} if control is None else dict(control) if isinstance(control, Mapping) else {"control": control}
+    _check_given(tracks, controls)
     check_kinds(kinds, [*tracks, *controls])
     _check_formats(tracks, controls, kinds)
-    genes = read_annotation(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
-    source, counts = genes.attrs["read_annotation"]["source"], genes.attrs["read_annotation"]["counts"]
+    genes, lengths = read_genes(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
+    found = genes.attrs["read_annotation"]
+    source, counts, gone = found["source"], found["counts"], found["left_out"]
+    lengths |= header_lengths({**tracks, **controls})
+    genes, beyond, sizes = within(genes, lengths, source=source)
+    if beyond:
+        logger.warning("%s: %d %s: %s.", source, len(beyond), LEFT_OUT["beyond_end"], shorten(beyond))
+    gone["beyond_end"] = [*gone["beyond_end"], *beyond]
+    counts |= {"genes": genes["gene_id"].nunique(), "rows": len(genes), "beyond_end": len(gone["beyond_end"])}
     record = {
         "marks": list(tracks),
         "tracks": [_name(track) for track in tracks.values()],
         "control": np.array([_name(track) for track in controls.values()], str),
         **{"annotation": source, "tss": tss, "expression": "", "column": "", "unit": ""},
+        "annotation_left_out": np.array([f"{name}: {reason}" for reason in LEFT_OUT for name in gone[reason]], str),
     }
     counts = {f"annotation_{name}": n for name, n in counts.items()}
     known = (genes[k.STRAND] != k.UNKNOWN_STRAND) & genes[[k.START, k.END]].notna().all(axis=1)
@@ -156,19 +174,20 @@ def from_tracks(
     ids: dict[str, list[str]] = {"genes_without_expression": [], "expression_without_gene": []}
     labelled: dict[str, object] = {}
     if expression is not None:
-        values = read_expression(expression, column=column, max_bytes=max_bytes)
+        values = read_expression(expression, column=column, unit=unit, max_bytes=max_bytes)
         source, found = values.attrs["read_expression"]["source"], values.attrs["read_expression"]["counts"]
         record |= {"expression": source, "column": str(values.name), "unit": values.attrs["unit"]}
         counts |= {f"expression_{name}": n for name, n in found.items()}
-        ids = _unmatched(genes, values, source)
-        obs, labelled = _with_expression(obs, values)
+        ids = unmatched(genes, values, source)
+        obs, labelled = with_expression(obs, values, source)
     kept = _complete(obs, windows)
     ids["left_out"] = obs.index[~kept].tolist()
     counts |= {name: len(found) for name, found in ids.items()}
     order = [column for column in _OBS if column in obs]
     obs = obs.loc[kept, [*order, *obs.columns.difference(order, sort=False)]]
-    limit = {"max_bytes": max_bytes}
-    arguments = {"bin_bigwig": {}, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
+    known = {"genome": sizes} if sizes else {}
+    limit = {"max_bytes": max_bytes, **known}
+    arguments = {"bin_bigwig": known, "bin_peaks": limit, "bin_reads": limit | dict(reads or {})}
     adata = _bin(tracks, obs, windows, arguments, kinds)
     if controls:
         pp.subtract_control(adata, _bin(controls, obs, windows, arguments, kinds), method=control_method)
@@ -176,10 +195,37 @@ def from_tracks(
     if record["unit"] in _UNITS:
         adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
     adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
-    told = [f"{adata.n_obs} genes by {adata.n_vars} columns"]
-    told += [f"{counts[name]} {text}" for name, text in _TOLD.items() if counts[name]]
-    logger.warning("from_tracks: %s.", "; ".join(told))
+    notes = [f"{len(ids[name])} {said}: {shorten(ids[name], limit=3)}" for name, said in _COUNTED.items() if ids[name]]
+    message = "; ".join([f"{adata.n_obs} genes by {adata.n_vars} columns", *notes])
+    logger.log(logging.WARNING if notes else logging.INFO, "from_tracks: %s.", message)
     return adata
+
+
+def _check_given(tracks: object, controls: Mapping[str, object]) -> None:
+    """Raise when tracks are not given by their marks, one for each."""
+    example = "{'H3K4me3': 'k4me3.bw'}"
+    if not isinstance(tracks, Mapping):
+        msg = f"tracks is of type {type(tracks).__name__}; expected a dict of marks and their tracks, {example}."
+        raise ValueError(msg)
+    if not tracks:
+        msg = f"no tracks: `tracks` is empty; expected for example {example}."
+        raise ValueError(msg)
+    for mark, track in [*tracks.items(), *controls.items()]:
+        if isinstance(track, list | tuple | set | Mapping):
+            msg = (
+                f"{mark}: {len(track)} tracks in a {type(track).__name__}; expected one. Of replicates merge the reads "
+                f"(samtools merge) or average the tracks (wiggletools mean), or give each a name of its own, "
+                f"{{'{mark}_1': ..., '{mark}_2': ...}}, and average the columns."
+            )
+            raise ValueError(msg)
+        if not isinstance(track, pd.DataFrame):
+            path = as_path(track, name=str(mark), expected="the path of one track, or a table of peaks")
+            if "://" in str(track):
+                msg = f"{mark}: {track} is an address; download the file first, and pass its path."
+                raise ValueError(msg)
+            if path.is_dir():
+                msg = f"{mark}: {path} is a folder; expected the path of one track."
+                raise ValueError(msg)
 
 
 def _binner(mark: str, track: Track, kinds: str | Mapping[str, str] | None) -> str:
@@ -210,37 +256,6 @@ def _check_formats(
 
 def _name(track: Track) -> str:
     return "a table" if isinstance(track, pd.DataFrame) else str(track)
-
-
-def _unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str, list[str]]:
-    """Return the ids that only one side has; raise when no id is on both."""
-    in_genes, in_values = pd.Index(genes["gene_id"].unique()), values.index
-    if not in_values.isin(in_genes).any():
-        fix = "Use ids of the same kind"
-        if n := int(in_values.isin(genes[k.SYMBOL]).sum()):
-            fix = (
-                f"{n} of its ids are symbols of these genes: set genes = sct.io.read_annotation(...), pass "
-                "genes.drop_duplicates('symbol').set_index('symbol', drop=False) as annotation"
-            )
-        msg = (
-            f"{source}: none of {len(in_values)} ids is among the {len(in_genes)} genes of the annotation (expression: "
-            f"{in_values[0]!r}; annotation: {in_genes[0]!r}). {fix}."
-        )
-        raise ValueError(msg)
-    return {
-        "genes_without_expression": in_genes[~in_genes.isin(in_values)].tolist(),
-        "expression_without_gene": in_values[~in_values.isin(in_genes)].tolist(),
-    }
-
-
-def _with_expression(obs: pd.DataFrame, values: pd.Series) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Add expression and label, and return what `label_expression` recorded; a gene of several TSS counts once."""
-    obs = obs.assign(**{k.EXPRESSION: obs["gene_id"].map(values).astype(float)})
-    columns = [column for column in (k.EXPRESSION, k.CELL_TYPE) if column in obs]
-    genes = ad.AnnData(obs=obs.drop_duplicates("gene_id").set_index("gene_id")[columns].rename_axis(None))
-    pp.label_expression(genes)
-    label = genes.obs[k.LABEL].loc[obs["gene_id"]].to_numpy()
-    return obs.assign(**{k.LABEL: pd.Categorical(label, categories=k.LABELS, ordered=True)}), dict(genes.uns)
 
 
 def _complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:

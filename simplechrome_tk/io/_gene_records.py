@@ -1,20 +1,20 @@
-"""Read the gene records of tables, GTF and GFF3 files, and check what holds of those of any format."""
+"""Read the gene records of tables, and check what holds of those of any format."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk.io._text import MAX_BYTES, decode, read_blocks
+from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._ids import ENTREZ, as_text, in_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Mapping
 
 TSS_RULES = ("Ensembl_canonical", "MANE_Select", "APPRIS_principal", "longest_transcript", "gene_record")
 """What may give a gene its canonical TSS: the first of these that it has."""
@@ -39,35 +39,51 @@ _ALIASES = {
         "name2",
         "gene",
         "name",
+        *ENTREZ,
     ),
     k.SYMBOL: ("symbol", "gene_name", "gene_symbol", "gene name", "name2", "name", "gene"),
     "gene_type": ("gene_type", "gene_biotype", "biotype", "gene type"),
     "transcript": ("transcript", "transcript_id"),
 }
 _STRANDS = {"+": "+", "-": "-", ".": ".", "?": ".", "": ".", "1": "+", "+1": "+", "-1": "-"}
+_CIRCULAR = re.compile(
+    r"^(?:chr)?(?:m|mt|mito|pt|c|cp|pltd|mtdna|chloroplast)$|mitochondri|plastid|plasmid|chloroplast", re.IGNORECASE
+)
+_FEW = 0.1
 _UNKNOWN = ("", "na", "nan", "none", "<na>")
 
-GFF_COLUMNS = 9
 
-_FEATURES = {"gene": re.compile(r"(^|_)(pseudo)?gene$"), "transcript": re.compile(r"(RNA|transcript|gene_segment)$")}
-_PLACE_AND_NOTES = {k.CHROM: 0, k.START: 3, k.END: 4, k.STRAND: 6, "notes": 8}
+class Records(NamedTuple):
+    """What an annotation holds."""
+
+    genes: pd.DataFrame | None
+    """Gene records; None where there are none, so that transcripts which overlap make genes."""
+    transcripts: pd.DataFrame
+    backwards: list[str]
+    """Genes that end before they start, with their places: left out."""
+    found: Mapping[str, int] = MappingProxyType({})
+    """What else the reader counted."""
+    sizes: Mapping[str, int] = MappingProxyType({})
+    """Chromosome lengths that the file gives at its head."""
+    assembly: str = ""
+    """Genome assembly that it names there."""
 
 
-def with_id(table: pd.DataFrame) -> pd.DataFrame:
+def with_id(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
     """Return a copy whose column ``id`` is the index, unless the index only counts rows."""
-    if pd.api.types.is_numeric_dtype(table.index.dtype):
+    if not in_index(table, (*_ALIASES["id"], *ENTREZ), source=source):
         return table
     return table.drop(columns="id", errors="ignore").rename_axis("id").reset_index()
 
 
-def from_table(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
+def from_table(table: pd.DataFrame, *, source: str) -> Records:
     """Name the columns as this package does, and check each row.
 
     Returns
     -------
-    pandas.DataFrame
-        ``id``, ``chrom``, ``strand``, ``start`` and ``end``, ``tss`` or both, ``transcript``, ``_rank``; then what else
-        the table has.
+    Records
+        ``transcripts``: ``id``, ``chrom``, ``strand``, ``start`` and ``end``, ``tss`` or both, ``transcript``,
+        ``_rank``; then what else the table has. No genes.
 
     Raises
     ------
@@ -84,10 +100,13 @@ def from_table(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
     if found[k.TSS] is None and (found[k.START] is None or found[k.END] is None):
         missing.append("tss (or start and end)")
     if missing:
-        msg = (
-            f"{source}: no column {', '.join(missing)}; found {', '.join(map(str, table)) or 'none'}. Rename the "
-            "columns, or add them (strand '.' where it is unknown)."
+        headless = any(re.fullmatch(r"\d+", str(column).strip()) for column in table)
+        fix = (
+            "The first line holds numbers: is the line that names the columns missing?"
+            if headless
+            else ("Rename the columns, or add them (strand '.' where it is unknown).")
         )
+        msg = f"{source}: no column {', '.join(missing)}; found {shorten(table.columns, limit=12)}. {fix}"
         raise ValueError(msg)
     if not len(table):
         msg = f"{source}: no genes, only a header; check the filter that came before."
@@ -96,16 +115,19 @@ def from_table(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
     others = [column for column in table if column not in found.values() and column != "gene_id"]
     records = pd.DataFrame(known).join(table[others]).reset_index(drop=True)
     for column in records.columns.intersection(["id", k.SYMBOL, "gene_type", "transcript"]):
-        text = _text(records[column])
+        text = as_text(records[column])
         records[column] = text.where(~text.str.lower().isin(_UNKNOWN))
     records = check_records(records, first=0, source=source)
     refuse(records["id"].isna(), records, "no id", source=source)
     records["transcript"] = records["transcript"].fillna("") if "transcript" in records else ""
-    return records.assign(_rank=float(LONGEST))
+    records, backwards = without_backwards(records, source=source)
+    return Records(None, records.assign(_rank=float(LONGEST)), backwards)
 
 
 def check_records(records: pd.DataFrame, *, first: int, source: str) -> pd.DataFrame:
     """Return the records with coordinates as floats and strand as ``+``, ``-`` or ``.``.
+
+    ``_backwards`` says which of them end before they start.
 
     Parameters
     ----------
@@ -121,12 +143,12 @@ def check_records(records: pd.DataFrame, *, first: int, source: str) -> pd.DataF
     ValueError
         When a row has no chromosome, no place, or a strand or coordinate that is none.
     """
-    chrom, strand = _text(records[k.CHROM]), _text(records[k.STRAND]).str.removesuffix(".0")
+    chrom, strand = as_text(records[k.CHROM]), as_text(records[k.STRAND]).str.removesuffix(".0")
     refuse(chrom == "", records, "no chromosome", source=source)
     refuse(~strand.isin(_STRANDS), records, "a strand other than +, - and .", source=source)
     places = {}
     for column in records.columns.intersection([k.START, k.END, k.TSS]):
-        text = _text(records[column])
+        text = as_text(records[column])
         number = pd.to_numeric(text, errors="coerce").astype(float)
         lowest = first if column == k.START else 0
         whole = (number >= lowest) & (number < _LARGEST) & (number % 1 == 0)
@@ -135,10 +157,38 @@ def check_records(records: pd.DataFrame, *, first: int, source: str) -> pd.DataF
         places[column] = number
     unknown = pd.Series(np.nan, index=records.index)
     start, end, tss = (places.get(column, unknown) for column in (k.START, k.END, k.TSS))
-    refuse(end - start < 1 - first, records, "an end before its start", source=source)
     nowhere = tss.isna() & (start.isna() | end.isna())
     refuse(nowhere, records, "no start and end" if k.TSS not in places else "neither tss nor body", source=source)
-    return records.assign(**{k.CHROM: chrom, k.STRAND: strand.map(_STRANDS)}, **places)
+    backwards = end - start < 1 - first
+    return records.assign(**{k.CHROM: chrom, k.STRAND: strand.map(_STRANDS)}, **places, _backwards=backwards)
+
+
+def without_backwards(records: pd.DataFrame, *, source: str) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out records that end before they start, and return them with their places.
+
+    A gene across the origin of a circular chromosome is written so. Where many are, columns are mixed up: refused.
+    """
+    backwards = records["_backwards"] & ~is_circular(records[k.CHROM])
+    if (n := int(backwards.sum())) == len(records) or (n > 1 and n > _FEW * len(records)):
+        refuse(backwards, place(records).to_frame(), "an end before its start", source=source)
+    backwards = records["_backwards"]
+    named = list(dict.fromkeys(place(records[backwards])))
+    return records[~backwards].drop(columns="_backwards").reset_index(drop=True), named
+
+
+def is_circular(chrom: pd.Series) -> pd.Series:
+    """Whether a chromosome is circular by its name: mitochondria and plastids."""
+    return chrom.str.contains(_CIRCULAR)
+
+
+def place(genes: pd.DataFrame) -> pd.Series:
+    """Return each gene's id and place as text, for messages: ``MT-X (chrM:16,500-120)``."""
+    rows = genes.reindex(columns=["id", k.CHROM, k.START, k.END]).itertuples(index=False)
+    texts = [
+        f"{name} ({chrom})" if np.isnan(start) else f"{name} ({chrom}:{start:,.0f}-{end:,.0f})"
+        for name, chrom, start, end in rows
+    ]
+    return pd.Series(texts, index=genes.index, dtype=object)
 
 
 def refuse(wrong: pd.Series, records: pd.DataFrame, problem: str, *, source: str) -> None:
@@ -147,119 +197,3 @@ def refuse(wrong: pd.Series, records: pd.DataFrame, problem: str, *, source: str
         row = " ".join(map(str, records.iloc[int(np.flatnonzero(wrong)[0])]))
         msg = f"{source}: {int(wrong.sum())} of {len(records)} rows have {problem}, the first: {row[:200]}. Mend them."
         raise ValueError(msg)
-
-
-def _text(values: pd.Series) -> pd.Series:
-    return values.astype(object).where(values.notna(), "").astype(str).str.strip()
-
-
-# GTF and GFF3
-
-
-def read_gff(path: Path, *, max_bytes: int = MAX_BYTES) -> tuple[pd.DataFrame | None, pd.DataFrame]:
-    """Read gene records, or None where there are none, and transcript records; exons and the like are passed over.
-
-    Returns
-    -------
-    tuple
-        Two tables of ``id``, ``chrom``, ``start`` (from 0), ``end``, ``strand`` and ``_key``, by which a transcript
-        finds its gene. Genes, and transcripts without gene records, have ``symbol`` and ``gene_type``; transcripts
-        have ``transcript`` and ``_rank``, their place in ``TSS_RULES``.
-
-    Raises
-    ------
-    ValueError
-        When there is neither gene nor transcript, a record lacks a column, an id or a place, or a gzipped file holds
-        more than ``max_bytes``.
-    """
-    rows: dict[str, list[tuple[str, ...]]] = {kind: [] for kind in _FEATURES}
-    kinds: dict[bytes, str | None] = {}
-    for number, line, feature in _records(path, max_bytes):
-        if feature not in kinds:
-            name = feature.decode(errors="replace")
-            kinds[feature] = next((kind for kind, pattern in _FEATURES.items() if pattern.search(name)), None)
-        if kind := kinds[feature]:
-            fields = decode(line, path=path, number=number).split("\t")
-            if len(fields) != GFF_COLUMNS:
-                raise ValueError(_not_gff(line, path=path, number=number))
-            rows[kind].append(tuple(fields[i] for i in _PLACE_AND_NOTES.values()))
-    if not any(rows.values()):
-        found = ", ".join(sorted(feature.decode(errors="replace") for feature in kinds)[:8]) or "no row at all"
-        msg = f"{path}: no genes and no transcripts, only {found}; expected rows whose third column is 'gene'."
-        raise ValueError(msg)
-    transcripts = _table(rows.pop("transcript"), path=path)
-    notes = transcripts.pop("notes")
-    transcripts["id"] = _attribute(notes, "gene_id")
-    transcripts["_key"] = _attribute(notes, "Parent").fillna(transcripts["id"])
-    transcripts["transcript"] = _attribute(notes, "transcript_id", "ID").fillna("")
-    transcripts["_rank"] = _rank(notes)
-    if not rows["gene"]:
-        problem = "no attribute gene_id, by which transcripts without gene records find each other"
-        refuse(transcripts["id"].isna(), transcripts.assign(notes=notes), problem, source=str(path))
-        return None, _described(transcripts, notes)
-    genes = _table(rows.pop("gene"), path=path)
-    notes = genes.pop("notes")
-    genes["_key"] = _attribute(notes, "ID", "gene_id")
-    genes["id"] = _attribute(notes, "gene_id", "ID")
-    problem = "no attribute gene_id (GTF) or ID (GFF3)"
-    refuse(genes["id"].isna(), genes.assign(notes=notes), problem, source=str(path))
-    return _described(genes, notes), transcripts
-
-
-def _records(path: Path, max_bytes: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, text and feature of each row."""
-    number = 0
-    for block in read_blocks(path, max_bytes=max_bytes):
-        for line in block:
-            number += 1
-            fields = line.split(b"\t", 3)
-            if len(fields) > 3 and line[:1] != b"#":
-                yield number, line, fields[2]
-            elif line.startswith(b"##FASTA"):
-                return
-            elif line.strip() and line[:1] != b"#":
-                raise ValueError(_not_gff(line, path=path, number=number))
-
-
-def _not_gff(line: bytes, *, path: Path, number: int) -> str:
-    shown = line[:60].decode(errors="replace")
-    n = line.count(b"\t") + 1
-    return f"{path}: line {number} has {n} columns ({shown!r}); expected the {GFF_COLUMNS} of GTF and GFF3, by tabs."
-
-
-def _table(rows: list[tuple[str, ...]], *, path: Path) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(_PLACE_AND_NOTES), dtype=object)
-    table = check_records(table, first=1, source=str(path))
-    return table.assign(start=table[k.START] - 1)
-
-
-def _attribute(notes: pd.Series, *keys: str) -> pd.Series:
-    """Value of the first key that a row has: ``gene_id "x";`` (GTF) or ``ID=gene:x;`` (GFF3); missing without any."""
-    values = pd.Series(np.nan, index=notes.index, dtype=object)
-    for key in keys:
-        without = values.isna()
-        if without.any():
-            found = notes[without].str.extract(rf'(?:^|;)\s*{key}[ =]\s*"?([^";]*)', expand=False)
-            if key in ("ID", "Parent"):  # Ensembl and NCBI write gene:ENSG... and gene-PAX5
-                found = found.str.extract(r"^(?:(?:gene|transcript|rna)[:-])?([^,]*)", expand=False)
-            values[without] = found.where(found != "")
-    return values
-
-
-def _described(records: pd.DataFrame, notes: pd.Series) -> pd.DataFrame:
-    """Add symbol and type of each gene."""
-    symbol = _attribute(notes, "gene_name", "Name", "gene")
-    records[k.SYMBOL] = symbol.map(unquote, na_action="ignore") if notes.str.contains("%").any() else symbol
-    records["gene_type"] = _attribute(notes, "gene_type", "gene_biotype", "biotype")
-    return records
-
-
-def _rank(notes: pd.Series) -> pd.Series:
-    """Rank transcripts by their tags: whole numbers are places in TSS_RULES, tenths are APPRIS' own numbers."""
-    rank = pd.Series(float(LONGEST), index=notes.index)
-    principal = notes[notes.str.contains("appris_principal", regex=False)]
-    number = principal.str.extract(r"appris_principal_(\d)", expand=False).fillna("1")
-    rank[principal.index] = APPRIS + number.astype(float) / 10
-    rank[notes.str.contains("MANE[_ ]Select")] = 1.0
-    rank[notes.str.contains("Ensembl_canonical", regex=False)] = 0.0
-    return rank

@@ -1,22 +1,37 @@
-"""Chromosome names and sizes."""
+"""Chromosome names and sizes, and whether all that is used together is of one assembly."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import bioframe
+import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._gene_records import is_circular, place
 from simplechrome_tk.io._text import read_rows
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
+
+    Genome: TypeAlias = str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series
+
+logger = logging.getLogger(__name__)
+
+_FEW = 0.01
+_FIX = "Use annotation, tracks and genome of one assembly, or lift one of them over"
 
 
-def chrom_sizes(genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFrame | pd.Series) -> dict[str, int]:
+def chrom_sizes(genome: Genome) -> dict[str, int]:
     """Return the size of each chromosome, in bp; ``genome`` as for :func:`read_annotation`.
 
     Raises
@@ -25,9 +40,8 @@ def chrom_sizes(genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFram
         When there is no size, or one is no positive whole number.
     """
     source = "genome"
-    assemblies = set(bioframe.assemblies_available()["provider_build"])
-    if isinstance(genome, str) and genome in assemblies:
-        genome = bioframe.assembly_info(genome, roles="all").chromsizes
+    if isinstance(genome, str) and (assembly := {name.lower(): name for name in assemblies()}.get(genome.lower())):
+        genome = assembly_sizes(assembly)
     if isinstance(genome, pd.DataFrame):
         columns = genome if genome.shape[1] > 1 else genome.reset_index()
         pairs = list(columns.iloc[:, :2].itertuples(index=False))
@@ -36,7 +50,7 @@ def chrom_sizes(genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFram
     else:
         source = str(genome)
         if not Path(genome).exists():
-            known = ", ".join(sorted(assemblies))
+            known = ", ".join(assemblies())
             msg = f"genome: no file {source}, and no assembly that bioframe knows: {known}."
             raise ValueError(msg)
         pairs = [(*fields, None)[:2] for _, fields in read_rows(Path(genome))]
@@ -47,6 +61,42 @@ def chrom_sizes(genome: str | os.PathLike[str] | Mapping[str, int] | pd.DataFram
         msg = f"{source}: expected names of chromosomes and their sizes in bp, whole numbers; found {shown}."
         raise ValueError(msg)
     return {str(name): int(size) for (name, _), size in zip(pairs, sizes, strict=True)}
+
+
+@cache
+def assemblies() -> list[str]:
+    """Return the names of the assemblies whose chromosome sizes are known."""
+    return sorted(set(bioframe.assemblies_available()["provider_build"]))
+
+
+@cache
+def assembly_sizes(name: str) -> Mapping[str, int]:
+    """Return the size of each chromosome of one of ``assemblies``.
+
+    bioframe's own ``assembly_info`` fails for tables without aliases (mm9, dm3) and for names with a dot, and takes the
+    sizes of danRer10 for danRer11 (version 0.8); its tables hold them all.
+    """
+    known = bioframe.assemblies_available()
+    file = known.loc[known["provider_build"] == name, "seqinfo"].iloc[0]
+    folder = resources.files("bioframe.io") / "data"
+    own = folder / f"{name}.seqinfo.tsv"
+    with (own if own.is_file() else folder / file).open(encoding="utf-8") as handle:
+        table = pd.read_table(handle)
+    return dict(zip(table["name"], table["length"].astype(int).tolist(), strict=True))
+
+
+def assembly_in(comments: Iterable[str]) -> str:
+    """Return the one assembly that comments name, or that to which they were lifted over; else ``""``."""
+    text = "\n".join(comments)
+    lifted = re.search(r"(?:mapped|lifted)(?: over)? to (\S+)", text)
+    text = lifted[1] if lifted else text
+    # GRCh38 and hg38 are one assembly: of two names that share a table, one will do.
+    found = {
+        min(other for other in assemblies() if assembly_sizes(other) == assembly_sizes(name))
+        for name in assemblies()
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def check_naming(chrom: pd.Series, *, source: str) -> None:
@@ -66,10 +116,78 @@ def _with_chr(name: str) -> str:
     return "chrM" if name == "MT" else name if name.startswith("chr") else f"chr{name}"
 
 
-def check_genome(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> int:
-    """Raise when a gene lies beyond the end of its chromosome; count the rows on chromosomes that are not listed."""
-    size = table[k.CHROM].map(sizes)
-    if size.isna().all():
+def agree(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Return the length of each chromosome on which all sources that give one agree; raise when two do not.
+
+    Parameters
+    ----------
+    sources
+        What to call a source in the message -> chromosome -> its length in bp. ``1`` and ``chr1`` are one chromosome.
+
+    Raises
+    ------
+    ValueError
+        When lengths differ. Those of mitochondria alone may, with a warning: hg19 comes with two versions of them.
+    """
+    known: dict[str, tuple[int, str]] = {}
+    sizes: dict[str, int] = {}
+    disputed: set[str] = set()
+    for source, lengths in sources.items():
+        differing = [
+            name for name, length in lengths.items() if known.setdefault(_with_chr(name), (length, source))[0] != length
+        ]
+        circular = is_circular(pd.Series(differing, dtype=str))
+        if differing:
+            name = pd.Series(differing)[~circular].iloc[0] if not circular.all() else differing[0]
+            other_length, other = known[_with_chr(name)]
+            found = (
+                f"{name} has {other_length:,} bp in {other}{_assembly_of(name, other_length)} and "
+                f"{lengths[name]:,} bp in {source}{_assembly_of(name, lengths[name])}"
+            )
+            if circular.all():
+                logger.warning("%s; signal and genes there may be shifted.", found)
+                disputed |= set(differing)
+            else:
+                more = f", and {len(differing) - 1:,} more of its chromosomes differ" if len(differing) > 1 else ""
+                msg = f"chromosome lengths differ: {found}{more}. {_FIX}."
+                raise ValueError(msg)
+        sizes |= {name: length for name, length in lengths.items() if name not in sizes}
+    return {name: length for name, length in sizes.items() if name not in disputed}
+
+
+def _assembly_of(chrom: str, length: int) -> str:
+    """Say which assemblies have a chromosome of this length."""
+    found = [name for name in assemblies() if assembly_sizes(name).get(_with_chr(chrom)) == length]
+    return f" (as in {', '.join(found)})" if found else ""
+
+
+def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: str) -> None:
+    """Raise when intervals reach beyond the end of a chromosome.
+
+    Parameters
+    ----------
+    ends
+        Chromosome -> where the last interval ends, in bp.
+    sizes
+        Chromosome -> its length in bp; others are not checked.
+    source
+        What to call the source of the intervals.
+    """
+    beyond = [name for name, end in ends.items() if end > sizes.get(name, np.inf)]
+    if beyond:
+        name = beyond[0]
+        msg = (
+            f"{source}: rows reach beyond the end of {shorten(beyond)}: on {name} to {ends[name]:,.0f}, and {name} has "
+            f"{sizes[name]:,} bp{_assembly_of(name, sizes[name])}. They are probably of another assembly: take those "
+            "of the genome's. Where a peak caller has only extended its last fragments, bedClip cuts them off."
+        )
+        raise ValueError(msg)
+
+
+def check_names(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> int:
+    """Raise when genes and ``genome`` share no chromosome name; count the rows on chromosomes that are not listed."""
+    listed_in = table[k.CHROM].isin(list(sizes))
+    if not listed_in.any():
         names, listed = sorted(table[k.CHROM].unique()), sorted(sizes)
         fix = "Give both the same names"
         if any(_with_chr(name) in sizes for name in names):
@@ -79,19 +197,58 @@ def check_genome(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) 
                 "Set genes['chrom'] = genes['chrom'].str.removeprefix('chr') in the table without genome, and pass that"
             )
         msg = (
-            f"{source}: genes and genome share no chromosome name (genes: {', '.join(names[:4])}; genome: "
-            f"{', '.join(listed[:4])}). {fix}."
+            f"{source}: genes and genome share no chromosome name (genes: {shorten(names, limit=4)}; genome: "
+            f"{shorten(listed, limit=4)}). {fix}."
         )
         raise ValueError(msg)
-    reach = table[[k.END, k.TSS]].max(axis=1)
+    return int((~listed_in).sum())
+
+
+def within(
+    table: pd.DataFrame, lengths: Mapping[str, Mapping[str, int]], *, source: str
+) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
+    """Leave out genes that reach beyond the end of their chromosome.
+
+    One such gene is a slip, as are a few that start on the chromosome, and any across the origin of a circular one.
+    More are genes of another assembly.
+
+    Parameters
+    ----------
+    table
+        Genes as :func:`read_annotation` returns them.
+    lengths
+        Source -> chromosome -> its length in bp, as for :func:`agree`.
+    source
+        What to call the table in the message.
+
+    Returns
+    -------
+    tuple
+        The genes that are left; ids and places of the others; chromosome -> the length on which all sources agree.
+
+    Raises
+    ------
+    ValueError
+        When more genes lie beyond the end than slips explain, or all do; or when lengths differ.
+    """
+    sizes = agree(lengths)
+    size = table[k.CHROM].map(sizes).astype(float)
+    reach = table[[k.END, k.TSS]].astype(float).max(axis=1)
     beyond = reach > size
-    if beyond.any():
-        first = table[beyond].iloc[0]
+    first_base = table[[k.START, k.TSS]].astype(float).min(axis=1)
+    linear = beyond & ~is_circular(table[k.CHROM])
+    ids = table["gene_id"]
+    outside = ids[linear & (first_base >= size)].nunique()
+    if beyond.all() or outside > 1 or ids[linear].nunique() > max(1, _FEW * ids.nunique()):
+        first = table[linear if linear.any() else beyond].iloc[0]
+        end = int(size[first.name])
+        of = next(name for name, found in lengths.items() if first[k.CHROM] in found)
         msg = (
             f"{source}: {int(beyond.sum())} of {len(table)} rows lie beyond the end of their chromosome, the first "
-            f"{first.name!r} ({first[k.SYMBOL]}): it reaches {first[k.CHROM]}:{int(reach[beyond].iloc[0]):,}, and "
-            f"{first[k.CHROM]} ends at {int(size[beyond].iloc[0]):,} bp. The assemblies probably differ (hg19 and "
-            "hg38?): use annotation, tracks and genome of one assembly, or lift one of them over."
+            f"{first.name!r} ({first[k.SYMBOL]}): it reaches {first[k.CHROM]}:{int(reach[first.name]):,}, and "
+            f"{first[k.CHROM]} ends at {end:,} bp in {of}{_assembly_of(first[k.CHROM], end)}. The assemblies probably "
+            f"differ (hg19 and hg38?). {_FIX}."
         )
         raise ValueError(msg)
-    return int(size.isna().sum())
+    left_out = table[beyond]
+    return table[~beyond], place(left_out.assign(id=left_out.index)).tolist(), sizes

@@ -69,6 +69,9 @@ class Limited(io.RawIOBase):
 @contextmanager
 def opened(path: Path, max_bytes: int) -> Iterator[io.BufferedReader]:
     """Open a file, plain or gzipped, told by content; only what is unpacked is limited."""
+    if path.is_dir():
+        msg = f"{path}: this is a folder; expected the path of a file."
+        raise ValueError(msg)
     with path.open("rb") as raw:
         if not raw.peek(2).startswith(GZIP):
             yield raw

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
+    from simplechrome_tk.io._genome import Genome
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def bin_bigwig(
     genes: pd.DataFrame,
     *,
     windows: Sequence[Window] = DEFAULT_WINDOWS,
+    genome: Genome | None = None,
 ) -> ad.AnnData:
     """Average bigWig signal over the bins of every gene.
 
@@ -48,6 +50,8 @@ def bin_bigwig(
         As in :func:`bin_peaks`, of the assembly of the tracks.
     windows
         The regions to bin.
+    genome
+        Chromosome sizes, in any form of :func:`simplechrome_tk.io.read_annotation`, to check the tracks against.
 
     Returns
     -------
@@ -59,14 +63,15 @@ def bin_bigwig(
     ------
     ValueError
         When a file is no bigWig, is truncated or damaged, or holds negative or infinite signal in the windows; genes
-        and tracks share no chromosome name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks` does.
+        and tracks share no chromosome name; a gene lies beyond the end of its chromosome; tracks, or tracks and
+        ``genome``, give a chromosome different lengths; or as :func:`bin_peaks` does.
 
     Examples
     --------
     >>> import simplechrome_tk as sct
     >>> adata = sct.pp.bin_bigwig({"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.bw"}, genes)  # doctest: +SKIP
     """
-    return bin_tracks(tracks, genes, windows, open_track=_open, unit="signal")
+    return bin_tracks(tracks, genes, windows, open_track=_open, unit="signal", genome=genome)
 
 
 class _Track:
@@ -74,6 +79,7 @@ class _Track:
 
     def __init__(self, mark: str, file: BigWig) -> None:
         self.chroms, self.sizes, self.missing = file.chroms, file.sizes, 0
+        self.ends: Mapping[str, float] = {}
         self._mark, self._file = mark, file
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:

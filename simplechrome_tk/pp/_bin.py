@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._shorten import shorten
+from simplechrome_tk.io._genome import agree, check_ends, chrom_sizes
 from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from simplechrome_tk.io._genome import Genome
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ def bin_peaks(
     *,
     windows: Sequence[Window] = DEFAULT_WINDOWS,
     kinds: str | Mapping[str, str] | None = None,
+    genome: Genome | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Average the signal of peaks, BED or bedGraph over the bins of every gene.
@@ -57,6 +61,8 @@ def bin_peaks(
     kinds
         What the files are, where content and name do not say it or say it wrongly (``kind`` of
         :func:`simplechrome_tk.io.read_peaks`): of all, or by mark.
+    genome
+        Chromosome sizes, in any form of :func:`simplechrome_tk.io.read_annotation`, to check the peaks against.
     max_bytes
         What a gzipped file may hold once unpacked.
 
@@ -73,7 +79,8 @@ def bin_peaks(
     ------
     ValueError
         When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing,
-        genes and peaks share no chromosome name, or a file is damaged or holds more than ``max_bytes``.
+        genes and peaks share no chromosome name, a peak reaches beyond the end of its chromosome in ``genome``, or a
+        file is damaged or holds more than ``max_bytes``.
 
     Examples
     --------
@@ -96,6 +103,7 @@ def bin_peaks(
         open_track=partial(_open_peaks, kinds=kinds, max_bytes=max_bytes),
         unit="peak signal" if all(called) else "signal",
         table=True,
+        genome=genome,
     )
 
 
@@ -109,6 +117,10 @@ class Track(Protocol):
     @property
     def sizes(self) -> Mapping[str, int]:
         """Length of each chromosome in bp, as far as the source of the signal knows."""
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """Where the last interval on each chromosome ends, in bp, where that may be beyond the chromosome's end."""
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the value of each bin on one chromosome.
@@ -135,6 +147,7 @@ def bin_tracks(
     open_track: Callable[[str, Source], AbstractContextManager[Track]],
     unit: str,
     table: bool = False,
+    genome: Genome | None = None,
 ) -> ad.AnnData:
     """Bin one track after another along genes: what all ``bin_`` functions share.
 
@@ -150,6 +163,8 @@ def bin_tracks(
         What the values are, as plots call it.
     table
         Whether a source may be a table, whose chromosomes are then easily renamed.
+    genome
+        Chromosome sizes to check the tracks against.
 
     Returns
     -------
@@ -160,7 +175,7 @@ def bin_tracks(
     ------
     ValueError
         When no gene or no mark is given, a gene lacks what a window needs, genes and a track share no chromosome name,
-        or a gene lies beyond the end of its chromosome.
+        a gene or interval lies beyond the end of its chromosome, or two sources give a chromosome different lengths.
     """
     _check_genes(genes, windows)
     if not sources:
@@ -172,10 +187,13 @@ def bin_tracks(
     offsets = np.cumsum([0] + [len(sources) * window.n_bins for window in windows])
     matrix = np.zeros((len(genes), offsets[-1]), dtype=np.float32)
     bare: dict[str, int] = {}
+    lengths = {} if genome is None else {"genome": chrom_sizes(genome)}
     cut = [edge.min(axis=1) < 0 for edge in edges]
     for i, (mark, source) in enumerate(sources.items()):
         name = mark if isinstance(source, pd.DataFrame) else f"{mark} ({source})"
         with open_track(mark, source) as track:
+            lengths[name] = dict(track.sizes)
+            check_ends(track.ends, agree(lengths), source=name)
             bare[mark] = _genes_without_data(chrom, track.chroms, track_name=name, table=table)
             size = pd.Series(chrom).map(track.sizes).fillna(np.inf).to_numpy(float)
             _check_within(genes, windows, size, track_name=name)
@@ -208,6 +226,7 @@ class _Peaks:
     sizes: Mapping[str, int] = {}
 
     def __init__(self, peaks: pd.DataFrame) -> None:
+        self.ends = peaks.groupby("chrom", observed=True)["end"].max().rename(index=str).to_dict()
         self._tables = {str(name): table for name, table in peaks.groupby("chrom", observed=True)}
         self.chroms = set(self._tables)
 
@@ -267,16 +286,18 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
         raise ValueError(msg)
     strange = set(genes[k.STRAND].unique()) - {"+", "-", k.UNKNOWN_STRAND}
     if strange:
-        msg = f"strand holds {sorted(map(str, strange))}; expected '+', '-' or '.' for unknown."
+        msg = f"strand holds [{shorten(sorted(map(repr, strange)))}]; expected '+', '-' or '.' for unknown."
         raise ValueError(msg)
-    incomplete = genes[columns].isna().any(axis=1)
+    places = genes[[column for column in columns if column in (k.TSS, k.START, k.END)]].astype(float)
+    incomplete = genes[columns].isna().any(axis=1) | ~(np.isfinite(places) & (places >= 0)).all(axis=1)
     if needs_body:
         incomplete |= (genes[k.STRAND] == k.UNKNOWN_STRAND) | ~(genes[k.END] > genes[k.START])
     if incomplete.any():
         first = genes.index[incomplete][0]
         msg = (
             f"{int(incomplete.sum())} of {len(genes)} genes lack the position, strand or body that the windows "
-            f"{', '.join(names)} need, such as {first!r}. Leave them out, or use windows anchored at the TSS alone."
+            f"{', '.join(names)} need (finite numbers from 0), such as {first!r}. Leave them out, or use windows "
+            "anchored at the TSS alone."
         )
         raise ValueError(msg)
 
@@ -309,7 +330,7 @@ def _genes_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_
         fix = f"Rename those of the genes (of a file: genes = sct.io.read_annotation(path)): {renamed}"
     else:
         fix = "Rename one of them so that they agree"
-    names = f"genes: {_some(in_genes)}; {track}: {_some(in_track)}"
+    names = f"genes: {shorten(sorted(in_genes), limit=4)}; {track}: {shorten(sorted(in_track), limit=4)}"
     msg = f"{track_name}: genes and {track} share no chromosome name ({names}). {fix}."
     raise ValueError(msg)
 
@@ -321,7 +342,3 @@ def _renaming(table: str, names: set[str], expected: set[str]) -> str:
     if expected & {name.removeprefix("chr") for name in names}:
         return f"{table}['chrom'] = {table}['chrom'].str.removeprefix('chr')"
     return ""
-
-
-def _some(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "") or "none"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pysam
 
     from simplechrome_tk.io._columns import TrackKind
+    from simplechrome_tk.io._genome import Genome
     from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def bin_reads(
     duplicates: Duplicates = "drop",
     min_mapq: int = 0,
     kinds: str | Mapping[str, str] | None = None,
+    genome: Genome | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> ad.AnnData:
     """Count the reads in the bins of every gene.
@@ -92,6 +94,8 @@ def bin_reads(
     kinds
         What the files are, where content and name do not say it or say it wrongly: ``"BAM"``, ``"tagAlign"`` (BED whose
         rows are reads) or ``"fragments"``; of all, or by mark.
+    genome
+        Chromosome sizes, in any form of :func:`simplechrome_tk.io.read_annotation`, to check the reads against.
     max_bytes
         What a gzipped BED or tagAlign file may hold once unpacked.
 
@@ -129,6 +133,7 @@ def bin_reads(
         windows,
         open_track=partial(_open, kinds=kinds, rules=rules, tallies=tallies),
         unit="reads per bin",
+        genome=genome,
     )
     reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
     adata.uns["reads"] = pd.DataFrame(
@@ -184,6 +189,7 @@ class _BedTrack:
 
     def __init__(self, path: Path, kind: TrackKind, rules: _Rules, tally: _Tally) -> None:
         found: dict[str, list[np.ndarray]] = {}
+        self.ends: dict[str, float] = {}
         for table in read_bed(path, kind=kind, max_bytes=rules.max_bytes):
             if rules.min_mapq > 0 and (without := int(table["score"].isna().sum())):
                 msg = f"{path}: {without} reads have no score to compare with min_mapq={rules.min_mapq}; leave it out."
@@ -197,6 +203,7 @@ class _BedTrack:
             tally.leave_out(_BEYOND, int((before & ~low).sum()))
             table = table.assign(middle=np.where(low | before, np.nan, middles))
             for chrom, group in table.groupby("chrom", sort=False):
+                self.ends[str(chrom)] = max(self.ends.get(str(chrom), 0.0), float(group["end"].max()))
                 found.setdefault(str(chrom), []).append(group["middle"].dropna().to_numpy())
         self._middles = found
         self.chroms: Collection[str] = set(found)
@@ -211,6 +218,7 @@ class _BamTrack:
     def __init__(self, bam: pysam.AlignmentFile, rules: _Rules, tally: _Tally) -> None:
         self._bam, self._rules, self._tally = bam, rules, tally
         self.sizes = dict(zip(bam.references, bam.lengths, strict=True))
+        self.ends: Mapping[str, float] = {}
         mapped = {row.contig: row.mapped for row in bam.get_index_statistics()}
         self.chroms: Collection[str] = {name for name, count in mapped.items() if count}
         tally.mapped = sum(mapped.values())

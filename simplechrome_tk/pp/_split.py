@@ -10,6 +10,7 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import obs_column
+from simplechrome_tk._shorten import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,12 +64,12 @@ def split_by_chromosome(
     adata = adata.copy() if copy else adata
     chrom = obs_column(adata, k.CHROM, fix="store each gene's chromosome there").astype(str)
     if both := set(test) & set(valid):
-        msg = f"{', '.join(sorted(both))} is in both test and valid; expected different chromosomes."
+        msg = f"{shorten(sorted(both))} is in both test and valid; expected different chromosomes."
         raise ValueError(msg)
     present = set(chrom)
     if absent := [name for name in (*test, *valid) if name not in present]:
         msg = (
-            f"no gene lies on {', '.join(absent)}; chromosomes here: {', '.join(sorted(present))}. "
+            f"no gene lies on {shorten(absent)}; chromosomes here: {shorten(sorted(present), limit=30)}. "
             "Name others with test= and valid=, or rename obs['chrom']."
         )
         raise ValueError(msg)
