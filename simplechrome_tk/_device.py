@@ -25,7 +25,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        msg = f"device is {device!r}, which torch does not know; expected 'cpu', 'cuda', 'mps', or None for what is there."
+        msg = f"device is {device!r}, which torch does not know; expected 'cpu', 'cuda', 'mps', or None."
         raise ValueError(msg) from error
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, True):

@@ -442,8 +442,8 @@ class SimpleChrome:
         Raises
         ------
         FileExistsError
-            When ``path`` holds a model and ``overwrite`` is false; whatever ``overwrite`` says, when it is a file, holds
-            other files and no model, or a ``config.json`` that is not of this method.
+            When ``path`` holds a model and ``overwrite`` is false. With either, when it is a file, or holds a
+            ``config.json`` that this method has not written, or other files and no model.
         ValueError
             When the weights are not finite.
 
