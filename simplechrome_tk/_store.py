@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import re
-import secrets
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from simplechrome_tk._lock import locked
+from simplechrome_tk._files import PART, locked, put
 from simplechrome_tk._saved import Saved
 from simplechrome_tk._values import fields, text
 
@@ -39,10 +38,8 @@ _CONFIG, _LOCK = "config.json", ".save.lock"
 _WEIGHTS_OF_FORMAT_2 = "model.safetensors"
 _LARGEST_CONFIG = 32 << 20
 _LARGEST_HEADER = 100 << 20  # of a safetensors file
-_OURS = re.compile(
-    r"model-[0-9a-f]{16}\.safetensors|\.(config\.json|model-[0-9a-f]{16}\.safetensors)\.[0-9a-f]{16}\.part|"
-    + re.escape(_LOCK)
-)
+_NAME = r"model-[0-9a-f]{16}\.safetensors"
+_OURS = re.compile(rf"{_NAME}|\.(config\.json|{_NAME}){PART}|{re.escape(_LOCK)}")
 
 
 def write_model(
@@ -70,8 +67,8 @@ def write_model(
     with locked(folder / _LOCK) as alone:
         old = _replaced(folder, overwrite=overwrite)
         new = _weights_name(hashlib.sha256(content).hexdigest())
-        _put(folder / new, content)
-        _put(folder / _CONFIG, config)
+        put(folder / new, content)
+        put(folder / _CONFIG, config)
         _sweep(folder, keep=new, old=old, alone=alone)
 
 
@@ -253,19 +250,6 @@ def _check_weights(weights: Mapping[str, torch.Tensor], saved: Saved) -> None:
         if not torch.isfinite(tensor).all():
             msg = f"{name} holds {int((~torch.isfinite(tensor)).sum()):,} weights that are not finite."
             raise ValueError(msg)
-
-
-def _put(file: Path, content: bytes) -> None:
-    """Write a file beside its place, and put it there when it is on the disk."""
-    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
-    try:
-        with part.open("xb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _sweep(folder: Path, *, keep: str, old: str | None, alone: bool) -> None:

@@ -1,16 +1,20 @@
-"""One writer at a time, among the threads and processes that share a folder."""
+"""Files that several threads and processes write: one at a time, and never seen half-written."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+PART = r"\.[0-9a-f]{16}\.part"
+"""What :func:`put` adds to a name, and a dot in front, while it writes; a regular expression."""
 
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -47,3 +51,16 @@ def _is_at(file: Path, descriptor: int) -> bool:
         return os.path.samestat(file.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file beside its place, and put it there when it is on the disk, with the modes that the umask leaves."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
