@@ -57,7 +57,7 @@ def write_model(
     folder = _folder(path)
     _replaced(folder, overwrite=overwrite)
     try:
-        _check_weights(weights, saved)
+        _check_weights(weights, saved.weights_of_one(), saved.settings.n_models)
         content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
         config = _config(saved, hashlib.sha256(content).hexdigest())
     except ValueError as error:
@@ -220,7 +220,8 @@ def _read_weights(file: Path, sha256: str, saved: Saved) -> dict[str, torch.Tens
     if not file.is_file():
         msg = f"{file} is missing: config.json beside it speaks of it. Restore it from a copy, or save the model again."
         raise FileNotFoundError(msg)
-    needed = saved.settings.n_models * sum(tensor.nbytes for tensor in saved.weights_of_one().values())
+    one, n_models = saved.weights_of_one(), saved.settings.n_models
+    needed = n_models * sum(tensor.nbytes for tensor in one.values())
     with file.open("rb") as handle:
         size = os.fstat(handle.fileno()).st_size
         if not needed < size <= needed + _LARGEST_HEADER:
@@ -231,14 +232,13 @@ def _read_weights(file: Path, sha256: str, saved: Saved) -> dict[str, torch.Tens
         msg = "it was changed after it was written, or is of another model (its SHA-256 is not that in config.json)."
         raise ValueError(msg)
     weights = load(content)
-    _check_weights(weights, saved)
+    _check_weights(weights, one, n_models)
     return weights
 
 
-def _check_weights(weights: Mapping[str, torch.Tensor], saved: Saved) -> None:
-    """Raise ``ValueError`` unless names, shapes and types are those of the model, and all weights are finite."""
-    one = saved.weights_of_one()
-    expected = {f"members.{i}.{name}": tensor for i in range(saved.settings.n_models) for name, tensor in one.items()}
+def _check_weights(weights: Mapping[str, torch.Tensor], one: Mapping[str, torch.Tensor], n_models: int) -> None:
+    """Raise ``ValueError`` unless names, shapes and types are those of each network, and all weights are finite."""
+    expected = {f"members.{i}.{name}": tensor for i in range(n_models) for name, tensor in one.items()}
     fields("the weights", weights, required=expected)
     for name, tensor in weights.items():
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:

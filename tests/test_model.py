@@ -264,7 +264,7 @@ def test_prediction_before_training_names_the_call(simulated: ad.AnnData):
 
 @pytest.mark.parametrize("argument", ["latent_epochs", "expression_epochs", "batch_size", "learning_rate", "patience"])
 def test_training_without_steps_is_refused(simulated: ad.AnnData, argument: str):
-    with pytest.raises(ValueError, match="is 0; expected a (whole number from 1|finite number above 0)"):
+    with pytest.raises(ValueError, match=r"is 0; expected a (whole number from 1|finite number above 0)"):
         sct.SimpleChrome(simulated).train(progress=False, **{argument: 0})
 
 
@@ -402,7 +402,7 @@ def test_whole_numbers_of_numpy_are_taken_and_saved(simulated: ad.AnnData, tmp_p
     ],
 )
 def test_arguments_of_the_training_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict):
-    with pytest.raises(ValueError, match=rf"is {list(wrong.values())[0]!r}; expected a (whole|finite) number"):
+    with pytest.raises(ValueError, match=rf"is {next(iter(wrong.values()))!r}; expected a (whole|finite) number"):
         sct.SimpleChrome(simulated).train(progress=False, **wrong)
 
 
