@@ -19,7 +19,7 @@ _LARGEST = 1_000_000
 
 def whole(name: str, value: object, *, least: int = 1, most: int = _LARGEST) -> int:
     """Return a whole number of any integer type as ``int``."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
         msg = f"{name} is {reprlib.repr(value)}; expected a whole number from {least:,} to {most:,}."
         raise ValueError(msg)
     return int(value)
@@ -35,7 +35,7 @@ def number(name: str, value: object) -> float:
 
 def above_zero(name: str, value: object) -> float:
     """Return a finite number above 0 as ``float``."""
-    if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value) and value > 0:
+    if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value) and float(value) > 0:
         return float(value)
     msg = f"{name} is {reprlib.repr(value)}; expected a finite number above 0."
     raise ValueError(msg)
