@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SECONDS, MEMORY = 5, 1 << 30
 SAME, REFUSED, OTHERWISE, ERROR = "the same predictions", "refused by name", "other predictions", "another error"
+UNFIT = "of other data, by its own words"
 ODD: list[Any] = [None, True, -1, 0, 3, 10**9, 10**30, 1e308, -0.5, 4.5, "", "x", "../../x", [], [1], {}, {"a": 1}]
 TOKENS = [b"NaN", b"-Infinity", b"1e999", b"9" * 5_000, b"[" * 100_000, b"\xff\xfe", b"\x00", b'"\\ud800"']
 
@@ -170,10 +171,14 @@ def seal(folder: Path, config: dict[str, Any], weights: bytes) -> None:
 
 def outcome(folder: Path, adata: ad.AnnData, expected: bytes) -> str:
     """Load and predict, and say what came of it."""
+    loaded = False
     try:
         model = sct.SimpleChrome.load(folder, device="cpu")
+        loaded = True
         found = bits(model, adata)
     except ValueError as error:
+        if loaded:
+            return UNFIT
         return REFUSED if str(folder.resolve()) in str(error) else f"{ERROR}: {error!r:.300}"
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is what was looked for
         return f"{ERROR}: {error!r:.300}"
@@ -230,7 +235,7 @@ def damage(name: str, model: sct.SimpleChrome, adata: ad.AnnData, *, count: int,
             counts[answer.partition(":")[0]] += 1
             slowest, memory = max(slowest, seconds), max(memory, taken)
             # Nobody can say of values with hashes that fit that they are not meant.
-            if answer not in {SAME, REFUSED, *({OTHERWISE} if name == "sealed" else ())} or seconds > SECONDS:
+            if answer not in {SAME, REFUSED, *({OTHERWISE, UNFIT} if name == "sealed" else ())} or seconds > SECONDS:
                 wrong.append(f"{name} {seed} {number}: {answer}, {seconds:.1f} s")
             shutil.rmtree(folder)
     return Trial(f"changed: {name}", counts, slowest, memory, wrong)
