@@ -22,10 +22,7 @@ def main() -> None:
     model = sct.SimpleChrome(adata)
     model.train(progress=False)
     print(f"trained in {time.perf_counter() - start:.0f} s")
-    model.save(FOLDER / "new")
-    for file in (FOLDER / "new").iterdir():
-        file.replace(FOLDER / file.name)
-    (FOLDER / "new").rmdir()
+    model.save(FOLDER, overwrite=True)  # CARD.md stays
     prediction = model.predict()
     for cell in sct.datasets.CELL_TYPES:
         print(cell)

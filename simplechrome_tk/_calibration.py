@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from scipy.special import expit
 from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
+from simplechrome_tk._values import above_zero, fields, finite_array, number
 from simplechrome_tk.nn._adapt import logistic_regression
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ COVERAGE = 0.9
 _N_STRATA = 10
 _N_LOGITS = 200
 _MIN_GENES = 50  # fewer say too little, and predictions stay as the network gives them, or as calibrated before
+_ROUNDING = 1e-6
 _FREEDOM = 0.1  # of slope and shift that were calibrated before: changing them costs 1 / freedom**2 as much
 
 
@@ -66,6 +70,23 @@ class ProbabilityCalibration:
         low, high = ([_isotonic_at(logit, label, at, assumed) for at in grid] for assumed in (0.0, 1.0))
         return cls(float(slope), float(shift), grid.tolist(), low, high)
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ProbabilityCalibration:
+        """Rebuild what was saved; one bound of each kind for each logit, from 0 to 1, and logits that rise."""
+        name = "the readout of the probability"
+        found = fields(name, config, required=[field.name for field in dataclasses.fields(cls)])
+        logits = finite_array(f"logits in {name}", found["logits"], shape=(None,))
+        if not len(logits) or not (np.diff(logits) > 0).all():
+            msg = f"logits in {name} are {reprlib.repr(found['logits'])}; expected one at least, in rising order."
+            raise ValueError(msg)
+        for key in ("low", "high"):
+            bounds = finite_array(f"{key} in {name}", found[key], shape=logits.shape)
+            if bounds.min() < -_ROUNDING or bounds.max() > 1 + _ROUNDING:
+                msg = f"{key} in {name} reaches from {bounds.min():g} to {bounds.max():g}; expected from 0 to 1."
+                raise ValueError(msg)
+        constants = {key: number(f"{key} in {name}", found[key]) for key in ("slope", "shift")}
+        return cls(**{**found, **constants})
+
     def apply(self, logit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return probability, lower and upper bound, shape ``(n,)`` each."""
         probability = expit(self.slope * logit + self.shift)
@@ -102,6 +123,19 @@ class ExpressionCalibration:
         below = [float(-error[rank - 1]) for error, rank in zip(strata, ranks, strict=True)]
         above = [float(error[-rank]) for error, rank in zip(strata, ranks, strict=True)]
         return cls(edges.tolist(), below, above)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ExpressionCalibration:
+        """Rebuild what was saved; edges do not fall, and strata are one more than edges."""
+        name = "the readout of expression"
+        found = fields(name, config, required=[field.name for field in dataclasses.fields(cls)])
+        edges = finite_array(f"edges in {name}", found["edges"], shape=(None,))
+        if (np.diff(edges) < 0).any():
+            msg = f"edges in {name} are {reprlib.repr(found['edges'])}; expected numbers that do not fall."
+            raise ValueError(msg)
+        for key in ("below", "above"):
+            finite_array(f"{key} in {name}", found[key], shape=(len(edges) + 1,))
+        return cls(**found)
 
     def apply(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper bound, shape ``(n,)`` each."""
@@ -183,13 +217,20 @@ class Readout:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Readout:
-        """Rebuild what :func:`dataclasses.asdict` took apart."""
-        probability, expression = config["probability"], config["expression"]
+        """Rebuild what :func:`dataclasses.asdict` took apart.
+
+        Raises
+        ------
+        ValueError
+            When a number is missing, not finite or out of bounds, or lists do not fit each other.
+        """
+        found = fields("readout", config, required=[field.name for field in dataclasses.fields(cls)])
+        probability, expression = found["probability"], found["expression"]
         return cls(
-            config["center"],
-            config["scale"],
-            None if probability is None else ProbabilityCalibration(**probability),
-            None if expression is None else ExpressionCalibration(**expression),
+            number("the readout's center", found["center"]),
+            above_zero("the readout's scale", found["scale"]),
+            None if probability is None else ProbabilityCalibration.from_config(probability),
+            None if expression is None else ExpressionCalibration.from_config(expression),
         )
 
 

@@ -16,13 +16,17 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     Raises
     ------
     ValueError
-        When the device asked for is not available on this machine.
+        When there is no such device, torch does not know it, or nothing can be computed there.
     """
     if device is None:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    resolved = torch.device(device)
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        msg = f"device is {device!r}, which torch does not know; expected 'cpu', 'cuda', 'mps', or None."
+        raise ValueError(msg) from error
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, True):
         msg = (
@@ -30,4 +34,12 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
             f"{resolved.type} device. Use device=None to take what is there."
         )
         raise ValueError(msg)
+    try:
+        torch.zeros(1, device=resolved).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        msg = (
+            f"device={str(device)!r} was asked for, but nothing can be computed there "
+            f"({str(error).splitlines()[0]}). Use device=None to take what is there."
+        )
+        raise ValueError(msg) from error
     return resolved

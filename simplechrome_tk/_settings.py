@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from simplechrome_tk import nn
+from simplechrome_tk._values import above_zero, fields, number, text, texts, truth, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,22 +43,30 @@ class Settings:
     conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("task", self.task, Task),
-            ("preset", self.preset, Preset),
-            ("likelihood", self.likelihood, Likelihood),
-        ):
-            if value not in get_args(choices):
+        for name, choices in (("task", Task), ("preset", Preset), ("likelihood", Likelihood)):
+            if (value := getattr(self, name)) not in get_args(choices):
                 msg = f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}."
                 raise ValueError(msg)
-        for name, size in (("n_latent", self.n_latent), ("n_hidden", self.n_hidden), ("n_models", self.n_models)):
-            if size < 1:
-                msg = f"{name} is {size}; expected at least 1."
-                raise ValueError(msg)
+        names = [name for name in ("neighbors_key", "condition_key") if getattr(self, name) is not None]
+        checked: dict[str, Any] = {
+            "n_latent": whole("n_latent", self.n_latent),
+            "n_hidden": whole("n_hidden", self.n_hidden, least=2),  # the head takes half of them
+            "n_models": whole("n_models", self.n_models),
+            "dropout": number("dropout", self.dropout),
+            **{name: truth(name, getattr(self, name)) for name in ("gene_length", "adapted")},
+            **{name: text(name, getattr(self, name)) for name in ("label_key", "expression_key", "split_key", *names)},
+            "conditions": tuple(texts("conditions", self.conditions)),
+        }
+        # Members of the ensemble take the seeds that follow, which numpy and scikit-learn want below 2**32.
+        checked["rng"] = whole("rng", self.rng, least=0, most=2**32 - checked["n_models"])
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         if not 0 <= self.dropout < 1:
             msg = f"dropout is {self.dropout}; expected a fraction from 0 to below 1."
             raise ValueError(msg)
-
+        if bool(self.conditions) != bool(self.condition_key) or len(set(self.conditions)) < len(self.conditions):
+            msg = f"condition_key is {self.condition_key!r} and conditions {self.conditions!r}: they do not fit."
+            raise ValueError(msg)
         if self.preset == "paper" and (self.gene_length or self.likelihood != "gaussian" or self.condition_key):
             msg = (
                 "preset='paper' reads marks alone and has a Gaussian likelihood; found "
@@ -69,7 +78,18 @@ class Settings:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
         """Read what a model was saved with; older ones lack what was added later and keep its default."""
-        return cls(**{**config, "conditions": tuple(config.get("conditions", ()))})
+        known = dataclasses.fields(cls)
+        required = [field.name for field in known if field.default is dataclasses.MISSING]
+        return cls(**fields("settings", config, required=required, optional=[field.name for field in known]))
+
+    def check_normalization(self, method: str) -> None:
+        """Raise ``ValueError`` when the preset does not read what this method of normalisation gives."""
+        if self.preset == "paper" and method != "paper":
+            msg = (
+                f"preset='paper' needs signal scaled to [-1, 1], found method={method!r}: "
+                "sct.pp.normalize(adata, method='paper')."
+            )
+            raise ValueError(msg)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -128,8 +148,11 @@ class Settings:
     ) -> nn.NegativeBinomialLikelihood | None:
         if self.likelihood == "gaussian":
             return None
-        widths = torch.tensor([shape.n_bins for shape in regions for _ in range(shape.n_marks)])
-        return nn.NegativeBinomialLikelihood(center.repeat_interleave(widths), scale.repeat_interleave(widths))
+        sizes = [shape.n_bins for shape in regions for _ in range(shape.n_marks)]
+        widths, n_columns = torch.tensor(sizes), sum(sizes)  # given, since the meta device cannot sum
+        return nn.NegativeBinomialLikelihood(
+            *(values.repeat_interleave(widths, output_size=n_columns) for values in (center, scale))
+        )
 
     def recipe(
         self, *, latent: dict[str, Any], expression: dict[str, Any], neighbors: dict[str, Any] | None = None
@@ -156,9 +179,9 @@ def _slowed(usual: nn.Phase, phase: nn.Phase) -> nn.Phase:
 
 
 def _changed(phase: nn.Phase, given: dict[str, Any]) -> nn.Phase:
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        if value <= 0:
-            msg = f"{name} is {value}; expected more than 0."
-            raise ValueError(msg)
-    return dataclasses.replace(phase, **given)
+    checked = {
+        name: above_zero(name, value) if name == "learning_rate" else whole(name, value)
+        for name, value in given.items()
+        if value is not None
+    }
+    return dataclasses.replace(phase, **checked)

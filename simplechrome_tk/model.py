@@ -30,6 +30,7 @@ from simplechrome_tk._inputs import (
     report_unlabelled,
 )
 from simplechrome_tk._require import split_of
+from simplechrome_tk._saved import Saved, read_columns, read_normalization
 from simplechrome_tk._settings import Settings
 from simplechrome_tk._store import read_model, write_model
 from simplechrome_tk._training import Genes, adapt, train
@@ -148,16 +149,10 @@ class SimpleChrome:
         if "normalize" not in adata.uns:
             msg = "X is not normalised: run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first."
             raise ValueError(msg)
-        method = str(adata.uns["normalize"]["method"])
-        if preset == "paper" and method != "paper":
-            msg = (
-                f"preset='paper' needs signal scaled to [-1, 1], found method={method!r}: "
-                "sct.pp.normalize(adata, method='paper')."
-            )
-            raise ValueError(msg)
         self._regions = region_shapes(adata)
-        self._columns = list(adata.var_names)
-        self._normalization = {key: np.asarray(value) for key, value in adata.uns["normalize"].items()}
+        self._columns = read_columns(list(adata.var_names), self._regions)
+        self._normalization = read_normalization("uns['normalize']", adata.uns["normalize"], self._regions)
+        self.settings.check_normalization(str(self._normalization["method"]))
         self._readout = Readout()
         self._history: list[dict[str, Any]] = []
         self.device = resolve_device(device)
@@ -430,30 +425,35 @@ class SimpleChrome:
         return evaluate(adata, self.predict(adata), **{**keys, **kwargs})
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write ``model.safetensors`` and ``config.json`` to a folder, whole or not at all.
+        """Write ``config.json`` and the weights, ``model-<hash>.safetensors``, to a folder.
+
+        Whatever interrupts or kills it, a folder that held a model holds a whole one, the old or the new; what is left
+        of an interrupted call is removed by the next. Processes may save to one folder and load from it at the same
+        time. The files carry checksums: neither is to be edited.
 
         Parameters
         ----------
         path
-            The folder.
+            The folder; ``~`` is the user's home.
         overwrite
-            Replace what is there.
+            Replace the model that is there. Only files that this method has written are replaced or removed; others,
+            such as a card beside the model, stay.
 
         Raises
         ------
         FileExistsError
-            When ``path`` exists and ``overwrite`` is false.
+            When ``path`` holds a model and ``overwrite`` is false. With either, when it is a file, or holds a
+            ``config.json`` that this method has not written, or other files and no model.
+        ValueError
+            When the weights are not finite.
+
+        Notes
+        -----
+        No AnnData is saved. A pickle of a model carries :attr:`adata` along, and code is run when a pickle is read.
         """
         self.require_trained()
-        config = {
-            "arguments": dataclasses.asdict(self.settings),
-            "regions": [list(shape) for shape in self._regions],
-            "columns": self._columns,
-            "normalization": {key: value.tolist() for key, value in self._normalization.items()},
-            "readout": dataclasses.asdict(self._readout),
-            "history": self._history,
-        }
-        write_model(path, self._net.state_dict(), config, overwrite=overwrite)
+        saved = Saved(self.settings, self._regions, self._columns, self._normalization, self._readout, self._history)
+        write_model(path, self._net.state_dict(), saved, overwrite=overwrite)
 
     @classmethod
     def load(
@@ -479,19 +479,16 @@ class SimpleChrome:
         FileNotFoundError
             When the folder holds no model.
         ValueError
-            When the folder was written by a newer version, or ``adata`` does not fit the model.
+            When a file is damaged or was changed after it was saved, the folder was written by a version with another
+            format, or ``adata`` does not fit the model. Nothing in the files is imported or executed.
         """
-        weights, config = read_model(path)
+        device = resolve_device(device)
+        saved, networks = read_model(path)
         model = cls.__new__(cls)
-        model.settings = Settings.from_config(config["arguments"])
-        model._regions = [nn.RegionShape(*shape) for shape in config["regions"]]
-        model._columns = config["columns"]
-        model._normalization = {key: np.asarray(value) for key, value in config["normalization"].items()}
-        model._readout = Readout.from_config(config["readout"])
-        model._history = config["history"]
-        model.device = resolve_device(device)
-        model._net = nn.Ensemble(model._networks()).eval()
-        model._net.load_state_dict(weights)
+        model.settings, model._regions, model._columns = saved.settings, saved.regions, saved.columns
+        model._normalization, model._readout, model._history = saved.normalization, saved.readout, saved.history
+        model.device = device
+        model._net = networks.to(device)
         model.adata = None
         if adata is not None:
             model.adata = model._data(adata)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import io
 import json
+import os
 import tarfile
 import threading
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import DatasetUnavailableError, _deepchrome
-from simplechrome_tk.datasets._public import _CHUNK, ResumingDownloader, fetch_doi
+from simplechrome_tk.datasets._download import _CHUNK, ResumingDownloader
+from simplechrome_tk.datasets._public import fetch_doi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +126,7 @@ def zenodo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
 
     monkeypatch.setenv("SIMPLECHROME_TK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("simplechrome_tk.datasets._public.time.sleep", lambda _: None)
+    monkeypatch.setattr("simplechrome_tk.datasets._download.time.sleep", lambda _: None)
     monkeypatch.setattr(pooch.downloaders, "doi_to_url", resolve)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         state.url = f"http://127.0.0.1:{running.server_port}"
@@ -183,7 +186,7 @@ def test_a_later_call_goes_on_too(zenodo, cached):
     zenodo.answers = [404]
     cached.parent.mkdir(parents=True)
     (cached.parent / ".data.tar.gz.part").write_bytes(CONTENT[:70_000])
-    with pytest.raises(DatasetUnavailableError, match=r"404.*70,000 bytes have arrived and are kept. Call again"):
+    with pytest.raises(DatasetUnavailableError, match=r"404.*70,000 bytes have arrived and are kept.*again to go on"):
         fetch()
     assert left(cached.parent) == {".data.tar.gz.part"}
     assert fetch().read_bytes() == CONTENT
@@ -192,7 +195,7 @@ def test_a_later_call_goes_on_too(zenodo, cached):
 
 def test_it_gives_up_where_nothing_more_arrives(zenodo, cached):
     zenodo.answers = [503] * 20
-    with pytest.raises(DatasetUnavailableError, match=r"503.*0 bytes have arrived"):
+    with pytest.raises(DatasetUnavailableError, match=r"could not be downloaded from .*503"):
         fetch()
     assert len(zenodo.asked) == 6
     zenodo.answers = [503, 429, 408]
@@ -271,6 +274,61 @@ def test_offline_names_the_address_and_the_way_out(zenodo):
         assert part in str(error.value)
 
 
+def test_processes_that_want_one_file_get_it_whole_from_one_download(zenodo, cached):
+    children = []
+    for _ in range(6):
+        if (pid := os.fork()) == 0:
+            try:
+                os._exit(0 if fetch().read_bytes() == CONTENT else 1)
+            except BaseException:  # noqa: BLE001 - a child must not go on with the tests
+                os._exit(2)
+        children.append(pid)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 6
+    assert zenodo.asked == [None]
+    assert left(cached.parent) == {"data.tar.gz", "data.tar.gz.checksum"}
+
+
+def test_without_locks_each_has_a_part_of_its_own(zenodo, cached, monkeypatch):
+    def without(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr("simplechrome_tk._files.fcntl.flock", without)
+    cached.parent.mkdir(parents=True)
+    (cached.parent / ".data.tar.gz.part").write_bytes(b"of another call")
+    assert fetch().read_bytes() == CONTENT
+    assert (cached.parent / ".data.tar.gz.part").read_bytes() == b"of another call"
+    zenodo.breaks_after, zenodo.ranges = 50_000, False
+    cached.unlink()
+    with pytest.raises(DatasetUnavailableError, match="could not be downloaded"):
+        fetch()
+    assert [name for name in left(cached.parent) if name.endswith(".part")] == [".data.tar.gz.part"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe\x00", b"crc7:12", b"md5:", b"no checksum"])
+def test_a_damaged_checksum_is_asked_for_again(zenodo, cached, damage):
+    fetch()
+    beside = cached.parent / "data.tar.gz.checksum"
+    beside.write_bytes(damage)
+    zenodo.reachable = False
+    with pytest.raises(DatasetUnavailableError, match=r"data\.tar\.gz\.checksum is damaged, so that data\.tar\.gz"):
+        fetch()
+    zenodo.reachable = True
+    assert fetch() == cached
+    assert beside.read_text() == zenodo.checksum
+    assert zenodo.asked == [None], "what is there is verified, not downloaded again"
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(zenodo, cached):
+    beside = cached.parent / "data.tar.gz.checksum"
+    beside.mkdir(parents=True)
+    with pytest.raises(DatasetUnavailableError, match=r"data\.tar\.gz\.checksum is a folder; a file is expected"):
+        fetch()
+    beside.rmdir()
+    cached.mkdir()
+    with pytest.raises(DatasetUnavailableError, match=r"data\.tar\.gz is a folder; a file is expected there"):
+        fetch()
+
+
 def test_a_record_without_the_file_is_told(zenodo, monkeypatch):
     with pytest.raises(DatasetUnavailableError, match=r"other\.csv is missing"):
         fetch_doi(DOI, "deepchrome/other.csv")
@@ -279,7 +337,7 @@ def test_a_record_without_the_file_is_told(zenodo, monkeypatch):
 def test_a_refused_connection_is_not_tried_again(tmp_path):
     downloader = ResumingDownloader(tmp_path / "part", wait=60)
     with pytest.raises(OSError, match="refused"):
-        downloader("http://127.0.0.1:9/x", str(tmp_path / "x"), None)
+        downloader("http://127.0.0.1:9/x")
 
 
 def test_published_expression_and_scores(public_file):

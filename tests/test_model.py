@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -111,7 +112,9 @@ def test_history_names_phases_and_the_epoch_that_was_kept(model: sct.SimpleChrom
 
 def test_save_and_load_predict_the_same_bits(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
     model.save(tmp_path / "model")
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+    config, weights = sorted((tmp_path / "model").iterdir())
+    assert config.name == "config.json"
+    assert weights.name == f"model-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}.safetensors"
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary folder is left"
     loaded = sct.SimpleChrome.load(tmp_path / "model", simulated)
     pd.testing.assert_frame_equal(loaded.predict(), model.predict(), check_exact=True)
@@ -163,7 +166,7 @@ def test_other_columns_are_refused_by_name(model: sct.SimpleChrome, simulated: a
 
 
 def test_folder_without_model_and_format_of_the_future(model: sct.SimpleChrome, tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"holds no model\.safetensors and no config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json; expected a folder written by"):
         sct.SimpleChrome.load(tmp_path)
     model.save(tmp_path / "model")
     path = tmp_path / "model" / "config.json"
@@ -261,7 +264,7 @@ def test_prediction_before_training_names_the_call(simulated: ad.AnnData):
 
 @pytest.mark.parametrize("argument", ["latent_epochs", "expression_epochs", "batch_size", "learning_rate", "patience"])
 def test_training_without_steps_is_refused(simulated: ad.AnnData, argument: str):
-    with pytest.raises(ValueError, match="is 0; expected more than 0"):
+    with pytest.raises(ValueError, match=r"is 0; expected a (whole number from 1|finite number above 0)"):
         sct.SimpleChrome(simulated).train(progress=False, **{argument: 0})
 
 
@@ -352,12 +355,71 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"n_models": 0}, "n_models is 0; expected at least 1"),
+        ({"n_models": 0}, "n_models is 0; expected a whole number from 1 to 1,000,000."),
+        ({"n_latent": 4.5}, "n_latent is 4.5; expected a whole number"),
+        ({"n_latent": True}, "n_latent is True; expected a whole number"),
+        ({"n_latent": "8"}, "n_latent is '8'; expected a whole number"),
+        ({"n_latent": 10**9}, "n_latent is 1000000000; expected a whole number from 1 to 1,000,000"),
+        ({"n_hidden": 1}, "n_hidden is 1; expected a whole number from 2 to 1,000,000"),
+        ({"n_models": float("nan")}, "n_models is nan; expected a whole number"),
+        ({"rng": -1}, "rng is -1; expected a whole number from 0 to 4,294,967,295"),
+        ({"rng": 2**32 - 1, "n_models": 2}, "rng is 4294967295; expected a whole number from 0 to 4,294,967,294"),
+        ({"dropout": float("nan")}, "dropout is nan; expected a finite number"),
+        ({"dropout": "0.5"}, "dropout is '0.5'; expected a finite number"),
+        ({"gene_length": 1}, "gene_length is 1; expected True or False"),
+        ({"neighbors_key": 5}, "neighbors_key is 5; expected a name, as a string"),
+        ({"label_key": None}, "label_key is None; expected a name, as a string"),
+        ({"task": ["both"]}, "task is ['both']; choose one of"),
+        ({"device": "nope"}, "device is 'nope', which torch does not know; expected 'cpu'"),
+        ({"device": 4.5}, "device is 4.5, which torch does not know"),
+        ({"device": "meta"}, "device='meta' was asked for, but nothing can be computed there"),
+        ({"device": "cuda:99"}, "device='cuda:99' was asked for"),
         ({"likelihood": "poisson"}, "likelihood is 'poisson'; choose one of gaussian, negative_binomial"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict, message: str):
     assert message in refused(simulated, **wrong)
+
+
+def test_whole_numbers_of_numpy_are_taken_and_saved(simulated: ad.AnnData, tmp_path: Path):
+    model = sct.SimpleChrome(
+        simulated, n_latent=np.int64(3), n_models=np.uint8(1), rng=np.int32(2), dropout=np.float32(0.25), device="cpu"
+    )
+    model.train(latent_epochs=np.int64(1), expression_epochs=1, learning_rate=np.float32(1e-3), progress=False)
+    model.save(tmp_path / "model")
+    assert sct.SimpleChrome.load(tmp_path / "model", device="cpu").settings == model.settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"latent_epochs": 1.5},
+        {"batch_size": True},
+        {"patience": "3"},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"learning_rate": "fast"},
+    ],
+)
+def test_arguments_of_the_training_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict):
+    with pytest.raises(ValueError, match=rf"is {next(iter(wrong.values()))!r}; expected a (whole|finite) number"):
+        sct.SimpleChrome(simulated).train(progress=False, **wrong)
+
+
+def test_a_record_of_the_normalisation_that_does_not_fit_is_refused(simulated: ad.AnnData):
+    for name, value, message in (
+        ("scale", None, "uns['normalize'] lacks 'scale'"),
+        ("scale", np.zeros(10), "uns['normalize']['scale'] holds 0; expected numbers above 0"),
+        ("center", np.full(10, np.nan), "expected 10 finite numbers"),
+        ("center", np.zeros(9), "expected 10 finite numbers"),
+        ("method", "ranks", "uns['normalize'] has the method 'ranks'; expected one of log1p, quantile, paper"),
+        ("method", "quantile", "uns['normalize'] lacks 'quantiles', 'coverage'"),
+    ):
+        adata = simulated.copy()
+        adata.uns["normalize"][name] = value
+        if value is None:
+            del adata.uns["normalize"][name]
+        assert message in refused(adata)
 
 
 def test_a_missing_value_in_a_mark_is_named(model: sct.SimpleChrome, simulated: ad.AnnData):
