@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import gene_rows, obs_column, symbols
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def attributed_rows(adata: ad.AnnData, key: str, genes: Genes) -> np.ndarray:
     """Return row numbers of those of ``genes`` that have attributions, in the order asked for; log the others."""
     record(adata, key)
     rows = gene_rows(adata, genes)
-    return known_rows(adata, rows, np.asarray(adata.layers[key])[rows], f"attributions {key!r}", "attribute")
+    return known_rows(adata, rows, dense(adata, key)[rows], f"attributions {key!r}", "attribute")
 
 
 def known_rows(adata: ad.AnnData, rows: np.ndarray, values: np.ndarray, what: str, source: str) -> np.ndarray:

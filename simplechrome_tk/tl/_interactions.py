@@ -11,7 +11,8 @@ import torch
 from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, gene_rows
+from simplechrome_tk._require import blocks, check_order, gene_rows
+from simplechrome_tk._write import to_change
 from simplechrome_tk.tl._explained import explained, frozen
 from simplechrome_tk.tl._reference import reference
 
@@ -73,7 +74,8 @@ def interactions(
     ValueError
         When the data have one mark only, or as for :func:`attribute`.
     """
-    adata = adata.copy() if copy else adata
+    check_order(adata, model, "sct.tl.interactions(model, adata)")
+    adata = to_change(adata, copy=copy)
     what = explained(model, adata, target)
     rows = gene_rows(adata, genes)
     start = reference(adata, baseline)

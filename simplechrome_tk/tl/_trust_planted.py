@@ -11,7 +11,9 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import blocks
+from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -88,16 +90,17 @@ def _around(adata: ad.AnnData, values: np.ndarray) -> np.ndarray:
 
 
 def _ridge(adata: ad.AnnData) -> np.ndarray:
-    """Coefficients of expression on ``log1p`` signal, the penalty chosen on every fifth gene."""
-    x = np.log1p(_signal(adata))
-    y = np.log10(adata.obs[k.EXPRESSION].to_numpy(float) + 0.1)
+    """Coefficients of expression on ``log1p`` signal of the measured genes, the penalty chosen on every fifth."""
+    y = expression_truth(adata)
+    measured = np.flatnonzero(~np.isnan(y))
+    x, y = np.log1p(_signal(adata)[measured]), y[measured]
     held_out = np.arange(len(y)) % 5 == 0
     fits = [Ridge(alpha).fit(x[~held_out], y[~held_out]) for alpha in np.logspace(1, 5, 5)]
     return max(fits, key=lambda fit: fit.score(x[held_out], y[held_out])).coef_
 
 
 def _signal(adata: ad.AnnData) -> np.ndarray:
-    return np.asarray(adata.layers[k.SIGNAL] if k.SIGNAL in adata.layers else adata.X)
+    return dense(adata, k.SIGNAL if k.SIGNAL in adata.layers else None)
 
 
 def _pairs(sample: Sample, acting: np.ndarray) -> tuple[float, float, float, int]:
