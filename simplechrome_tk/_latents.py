@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import check_data
+from simplechrome_tk._require import check_data, check_selectable
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -76,6 +76,7 @@ def model_latents(adata: ad.AnnData, model: SimpleChrome, key: str = k.LATENT) -
     ValueError
         When the latents are not there, not fit for use, or not of this model.
     """
+    check_selectable(adata)
     values = latents(adata, key)
     rows = np.unique(np.linspace(0, adata.n_obs - 1, _PROBED).astype(int))
     expected = model.get_latent_representation(adata[rows])

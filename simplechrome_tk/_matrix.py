@@ -63,7 +63,7 @@ def _fix(matrix: Any, slot: str) -> str | None:
     if (package := type(matrix).__module__.partition(".")[0]) in _ELSEWHERE:
         return _ELSEWHERE[package].format(slot)
     if isinstance(matrix, np.ma.MaskedArray):
-        return f"{slot} = {slot}.filled(0) gives masked values a number"
+        return f"{slot} = {slot}.filled(0) makes one, where masked values mean no signal"
     if matrix is None:
         return "start from the AnnData as it was read, or store the matrix there"
     if not (isinstance(matrix, h5py.Dataset) or hasattr(matrix, "__array__")):

@@ -28,6 +28,14 @@ def check_data(adata: object) -> None:
         raise ValueError(msg)
 
 
+def check_selectable(adata: ad.AnnData) -> None:
+    """Raise ``ValueError`` for a view of a file, from which AnnData cannot select genes again."""
+    check_data(adata)
+    if adata.is_view and adata.isbacked:
+        msg = f"adata is a view of the file {adata.filename}: run adata = adata.to_memory() first."
+        raise ValueError(msg)
+
+
 def check_order(adata: object, model: object, call: str) -> None:
     """Raise ``TypeError`` that shows the right ``call`` when data and model are exchanged, or ``adata`` is neither."""
     if isinstance(adata, ad.AnnData) and not isinstance(model, ad.AnnData):

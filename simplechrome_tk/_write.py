@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simplechrome_tk._require import check_data
+from simplechrome_tk._require import check_data, check_selectable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ def to_change(adata: ad.AnnData, *, copy: bool, x: bool = False) -> ad.AnnData:
     check_data(adata)
     if copy:
         return adata.to_memory() if adata.isbacked else adata.copy()
-    if adata.isbacked and (x or adata.is_view):
-        what = "X is to be replaced" if x else "a view of a file cannot be written to"
-        msg = f"adata is backed by {adata.filename}, and {what}: run adata = adata.to_memory() first."
+    check_selectable(adata)
+    if x and adata.isbacked:
+        msg = f"adata is backed by {adata.filename}, and X is to be replaced: run adata = adata.to_memory() first."
         raise ValueError(msg)
     if adata.is_view:
         adata.uns = dict(adata.uns)

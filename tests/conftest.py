@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, TypeVar
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ import simplechrome_tk as sct
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
     import anndata as ad
 
@@ -189,3 +191,51 @@ def _attributed() -> ad.AnnData:
 def attributed(_attributed: ad.AnnData) -> ad.AnnData:
     """200 simulated genes with attributions made up at random; every fifth has none."""
     return _attributed.copy()
+
+
+def _interrupted(call: Callable[[], object], *lines: int) -> bool:
+    """Run a call, interrupted at these lines of those that `_write.py` runs; return whether it was."""
+    count = -1
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if not frame.f_code.co_filename.endswith("simplechrome_tk/_write.py"):
+            return None
+        if event == "line":
+            count += 1
+            if count in lines:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.fixture(scope="session")
+def interrupted() -> Callable[..., bool]:
+    """Run a call with an interrupt at chosen lines of the writing of its results."""
+    return _interrupted
+
+
+def _state(adata: ad.AnnData) -> dict[tuple[str, str], object]:
+    """Everything that an AnnData holds, in a form that can be compared."""
+    held: dict[tuple[str, str], object] = {("X", ""): adata.X.tolist()}
+    held |= {("obs", key): adata.obs[key].astype(str).tolist() for key in adata.obs}
+    for name in ("layers", "obsm", "obsp"):
+        for key, value in getattr(adata, name).items():
+            dense = value.toarray() if sparse.issparse(value) else np.asarray(value)
+            held[name, key] = dense.tolist()
+    return held | {("uns", key): repr(value) for key, value in adata.uns.items()}
+
+
+@pytest.fixture(scope="session")
+def state() -> Callable[[ad.AnnData], dict[tuple[str, str], object]]:
+    """Everything that an AnnData holds, to be compared."""
+    return _state

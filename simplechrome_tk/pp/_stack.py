@@ -11,7 +11,7 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk._matrix import dense
 from simplechrome_tk._normalization import is_normalized
-from simplechrome_tk._require import blocks
+from simplechrome_tk._require import blocks, check_selectable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +65,8 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
             "(adata.X = adata.layers.pop('signal'); del adata.uns['normalize'])."
         )
         raise ValueError(msg)
+    for adata in adatas.values():
+        check_selectable(adata)
     held = {cell: list(dict.fromkeys(blocks(adata)["mark"])) for cell, adata in adatas.items()}
     shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
     extra = {cell: [mark for mark in own if mark not in shared] for cell, own in held.items()}

@@ -172,8 +172,11 @@ def attribute(
             for part in batches(what, start, rows[~done], method, batch_size):
                 result.add(what, how, start, part)
                 bar.update(len(part))
-    finally:
-        result.write(adata, key_added, record)
+    except BaseException:
+        if not np.isnan(result.total).all():
+            result.write(adata, key_added, record)
+        raise
+    result.write(adata, key_added, record)
     _report(adata, key_added, rows, record)
     return adata if copy else None
 

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._inputs import neighbor_matrices
-from simplechrome_tk._require import cell_types, gene_rows
+from simplechrome_tk._require import cell_types, check_selectable, gene_rows
 from simplechrome_tk.get._region import values
 from simplechrome_tk.pp._renormalize import Renormalizer
 from simplechrome_tk.tl._edit import GENE, NEIGHBORS, Edit
@@ -66,6 +66,7 @@ class Bench:
     """
 
     def __init__(self, adata: ad.AnnData, *, neighbors_key: str | None) -> None:
+        check_selectable(adata)
         self.adata = adata
         self.layout = Layout.of(adata)
         self._renormalizer = Renormalizer(adata)
