@@ -248,7 +248,10 @@ def blocks(adata: ad.AnnData) -> pd.DataFrame:
         raise ValueError(msg)
     missing = [column for column in (k.REGION, k.MARK) if column not in adata.var]
     if missing:
-        msg = f"var has no column {', '.join(missing)}: build the AnnData with sct.pp.bin_peaks or sct.datasets."
+        msg = (
+            f"var has no column {', '.join(missing)}: build the AnnData with sct.pp.bin_peaks or sct.datasets, and "
+            "concatenate with sct.pp.stack_cell_types or ad.concat(..., merge='same', uns_merge='same'), which keep them."
+        )
         raise ValueError(msg)
     region, mark = adata.var[k.REGION].astype(str).to_numpy(), adata.var[k.MARK].astype(str).to_numpy()
     starts = np.flatnonzero(np.append(True, (region[1:] != region[:-1]) | (mark[1:] != mark[:-1])))

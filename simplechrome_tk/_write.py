@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from simplechrome_tk import _keys as k
 from simplechrome_tk._require import check_data, check_selectable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import anndata as ad
 
@@ -37,6 +39,15 @@ def to_change(adata: ad.AnnData, *, copy: bool, x: bool = False) -> ad.AnnData:
     if adata.is_view:
         adata.uns = dict(adata.uns)
     return adata
+
+
+def check_key(adata: ad.AnnData, key: str, *, field: str) -> None:
+    """Raise ``ValueError`` when a result named ``key`` would replace something else than a record with this field."""
+    record = adata.uns.get(key)
+    if key == k.SIGNAL or not (record is None or (isinstance(record, Mapping) and field in record)):
+        slot = f"layers[{key!r}]" if key == k.SIGNAL else f"uns[{key!r}]"
+        msg = f"key_added is {key!r}, and {slot} holds something else: choose another name."
+        raise ValueError(msg)
 
 
 def write_whole(adata: ad.AnnData, slots: Sequence[tuple[str, str, Any]], *, records: Mapping[str, Any]) -> None:

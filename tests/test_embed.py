@@ -190,7 +190,10 @@ def test_an_interrupt_while_a_map_is_written_leaves_the_old_or_the_new(
     _write(new, aside, {"model": "new"})
     states = state(small), state(new)
     line = 0
-    while interrupted(lambda again=(again := small.copy()): _write(again, aside, {"model": "new"}), line):
+    while True:
+        again = small.copy()
+        if not interrupted(lambda again=again: _write(again, aside, {"model": "new"}), line):
+            break
         assert state(again) in states, line
         line += 1
     assert line > 30

@@ -125,7 +125,7 @@ KINDS = {
     "Fortran": WORKS,
     "objects": r"X holds values of type object; expected numbers: adata\.X = adata\.X\.astype\('float32'\)",
     "masked": r"X is MaskedArray; expected a dense array of numbers: adata\.X = adata\.X\.filled\(0\)",
-    "none": "start from the AnnData as it was read",
+    "none": "[Ss]tart from the AnnData as it was read",
     "view": WORKS,
     "backed": IN_MEMORY,
     "backed view": IN_MEMORY,

@@ -120,6 +120,10 @@ def test_concatenated_with_defaults_says_how_to_concatenate(normal: ad.AnnData):
     model.train(**QUICK)
     first, second = normal[:60], normal[60:]
     lost = ad.concat([first, second])
+    with pytest.raises(ValueError, match=r"var has no column region, mark: .*merge='same', uns_merge='same'"):
+        sct.SimpleChrome(lost)
+    with pytest.raises(ValueError, match=r"uns\['normalize'\].* is not: ad\.concat"):
+        model.predict(lost)
     lost.var = normal.var
     for call in (
         lambda: model.predict(lost),

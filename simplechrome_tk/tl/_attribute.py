@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from simplechrome_tk import _keys as k
 from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import check_order, gene_rows
-from simplechrome_tk._write import ABSENT, to_change, write_whole
+from simplechrome_tk._write import ABSENT, check_key, to_change, write_whole
 from simplechrome_tk.tl._attribution_methods import COMPLETE, Attribution, check_method, column_groups
 from simplechrome_tk.tl._explained import explained, frozen
 from simplechrome_tk.tl._reference import reference
@@ -141,6 +141,7 @@ def attribute(
             raise ValueError(msg)
     check_order(adata, model, "sct.tl.attribute(model, adata)")
     adata = to_change(adata, copy=copy)
+    check_key(adata, key_added, field="target")
     what = explained(model, adata, target)
     check_method(method, what)
     rows = gene_rows(adata, genes)

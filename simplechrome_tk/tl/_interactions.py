@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import blocks, check_order, gene_rows
-from simplechrome_tk._write import to_change
+from simplechrome_tk._write import to_change, write_whole
 from simplechrome_tk.tl._explained import explained, frozen
 from simplechrome_tk.tl._reference import reference
 
@@ -64,8 +64,8 @@ def interactions(
     -------
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``obsm["attribution_interactions"]``: a table with a column for each pair,
-        such as ``"H3K4me3 x H3K27me3"``, in the unit of the target (see ``uns`` of :func:`attribute`); NaN for genes
-        that were not asked for.
+        such as ``"H3K4me3 x H3K27me3"``, in the unit of the target; NaN for genes that were not asked for; and
+        ``uns["attribution_interactions"]``: ``target``, ``unit`` and ``baseline``.
 
     Raises
     ------
@@ -103,5 +103,8 @@ def interactions(
                 found[part, number] = both.cpu().numpy()
             bar.update(len(part))
     names = [f"{marks[first]} x {marks[second]}" for first, second in pairs]
-    adata.obsm[k.INTERACTIONS.format(key_added)] = pd.DataFrame(found, index=adata.obs_names, columns=names)
+    slot = k.INTERACTIONS.format(key_added)
+    table_of_pairs = pd.DataFrame(found, index=adata.obs_names, columns=names)
+    record = {"target": what.target, "unit": what.unit, "baseline": start.name}
+    write_whole(adata, [("obsm", slot, table_of_pairs)], records={slot: record})
     return adata if copy else None

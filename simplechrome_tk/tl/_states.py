@@ -11,7 +11,7 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk._levels import typical_levels
 from simplechrome_tk._require import cell_types, obs_column
-from simplechrome_tk._write import to_change, write_whole
+from simplechrome_tk._write import check_key, to_change, write_whole
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -79,6 +79,7 @@ def name_states(adata: ad.AnnData, *, groupby: str | None = k.LEIDEN, key_added:
     200-bp bins, not of genes. Thresholds: Otsu 1979 (doi 10.1109/TSMC.1979.4310076).
     """
     adata = to_change(adata, copy=False)
+    check_key(adata, key_added, field="rule")
     if groupby is not None:
         fix = "run sct.tl.embed(adata, model) first, or name another column with groupby"
         clusters = obs_column(adata, groupby, fix=fix).astype("category")

@@ -12,6 +12,7 @@ from scipy import sparse, stats
 from simplechrome_tk import _keys as k
 from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import blocks, gene_rows, layer_names
+from simplechrome_tk.get._attribution import record as attribution_record
 from simplechrome_tk.tl._attribute import batches
 from simplechrome_tk.tl._attribution_methods import Attribution, column_groups
 from simplechrome_tk.tl._explained import explained, frozen
@@ -156,7 +157,7 @@ def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[
             f"key_added={key!r}) first."
         )
         raise ValueError(msg)
-    record = dict(adata.uns[key])
+    record = dict(attribution_record(adata, key))
     if baseline is None and record["baseline"] == "given":
         msg = f"the baseline of {key!r} was an array, which is not stored: give it again with baseline."
         raise ValueError(msg)
