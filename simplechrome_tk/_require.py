@@ -250,7 +250,8 @@ def blocks(adata: ad.AnnData) -> pd.DataFrame:
     if missing:
         msg = (
             f"var has no column {', '.join(missing)}: build the AnnData with sct.pp.bin_peaks or sct.datasets, and "
-            "concatenate with sct.pp.stack_cell_types or ad.concat(..., merge='same', uns_merge='same'), which keep them."
+            "concatenate with sct.pp.stack_cell_types or ad.concat(..., merge='same', uns_merge='same'), which keep "
+            "them."
         )
         raise ValueError(msg)
     region, mark = adata.var[k.REGION].astype(str).to_numpy(), adata.var[k.MARK].astype(str).to_numpy()

@@ -122,7 +122,6 @@ def test_no_genes_or_no_columns(linked: ad.AnnData, empty: str):
         lambda: sct.pp.normalize(none),
         lambda: sct.pp.qc(none),
         lambda: sct.get.region(none, "tss"),
-        lambda: sct.pp.stack_cell_types({"A": none}),
     ):
         with pytest.raises(ValueError, match=message):
             call()

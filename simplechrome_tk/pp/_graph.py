@@ -65,7 +65,7 @@ def write_graph(
 ) -> None:
     """Write connectivities, distances and the record of a graph, in the form in which scanpy's tools read it.
 
-    ``method`` says what made the graph: scanpy's ``umap`` asks for it, and says that it was no UMAP.
+    Scanpy's ``umap`` asks for ``method``, what made the graph, and for ``use_rep``, what places may start from.
     """
     shape = (adata.n_obs, adata.n_obs)
     links = (edges.gene, edges.neighbor)
@@ -76,7 +76,7 @@ def write_graph(
         ("obsp", slots["distances"], sparse.csr_matrix((distance, links), shape=shape)),
     ]
     keys = {f"{name}_key": slot for name, slot in slots.items()}
-    made = {**keys, "params": {"method": method, **params}, **(record or {})}
+    made = {**keys, "params": {"method": method, "use_rep": "X", **params}, **(record or {})}
     write_whole(adata, pairs, records={f"{key_added}_neighbors": made})
 
 
