@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from scipy import sparse
 
@@ -66,6 +65,6 @@ def _fix(matrix: Any, slot: str) -> str | None:
         return f"{slot} = {slot}.filled(0) makes one, where masked values mean no signal"
     if matrix is None:
         return "start from the AnnData as it was read, or store the matrix there"
-    if not (isinstance(matrix, h5py.Dataset) or hasattr(matrix, "__array__")):
+    if not hasattr(matrix, "__array__"):
         return f"{slot} = numpy.asarray({slot}) makes one where it can"
     return None

@@ -226,12 +226,12 @@ def interrupted() -> Callable[..., bool]:
 
 def _state(adata: ad.AnnData) -> dict[tuple[str, str], object]:
     """Everything that an AnnData holds, in a form that can be compared."""
-    held: dict[tuple[str, str], object] = {("X", ""): adata.X.tolist()}
+    held: dict[tuple[str, str], object] = {("X", ""): adata.X.tobytes()}
     held |= {("obs", key): adata.obs[key].astype(str).tolist() for key in adata.obs}
     for name in ("layers", "obsm", "obsp"):
         for key, value in getattr(adata, name).items():
             dense = value.toarray() if sparse.issparse(value) else np.asarray(value)
-            held[name, key] = dense.tolist()
+            held[name, key] = dense.tobytes()
     return held | {("uns", key): repr(value) for key, value in adata.uns.items()}
 
 

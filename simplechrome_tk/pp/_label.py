@@ -70,7 +70,7 @@ def label_expression(
             msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold."
             raise ValueError(msg)
     called = pd.Categorical(labels, categories=k.LABELS, ordered=True)
-    record = {"expression_key": expression_key, "thresholds": thresholds}
+    record: dict[str, object] = {"expression_key": expression_key, "thresholds": thresholds}
     if threshold is not None:
         record["threshold"] = float(threshold)
     write_whole(adata, [("obs", key_added, called)], records={"label_expression": record})

@@ -12,13 +12,12 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk._matrix import dense
 from simplechrome_tk._normalization import is_normalized
-from simplechrome_tk._require import blocks, cell_types, window_anchors
+from simplechrome_tk._require import blocks, cell_types, gene_ids, window_anchors
 from simplechrome_tk._write import to_change, write_whole
 from simplechrome_tk.pp._blacklist import blacklist_overlap
 from simplechrome_tk.pp._normalize import check_signal
 from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, duplicated
 from simplechrome_tk.pp._qc_measure import Measured, measure, tss_region
-from simplechrome_tk.pp._split import gene_ids
 
 if TYPE_CHECKING:
     import os
