@@ -6,10 +6,22 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
-from simplechrome_tk._require import blocks, cell_types, label_truth, obs_column
+from simplechrome_tk._matrix import as_dense, dense
+from simplechrome_tk._normalization import normalization
+from simplechrome_tk._require import (
+    blocks,
+    cell_types,
+    check_data,
+    check_unique,
+    label_truth,
+    obs_column,
+    obs_numbers,
+    window_anchors,
+)
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
@@ -17,7 +29,6 @@ if TYPE_CHECKING:
 
     import anndata as ad
     import torch
-    from scipy import sparse
 
 
 logger = logging.getLogger(__name__)
@@ -100,29 +111,40 @@ def region_shapes(adata: ad.AnnData) -> list[nn.RegionShape]:
 
 def read_features(adata: ad.AnnData, use_rep: str | None = None) -> np.ndarray:
     """Return ``X``, or what ``obsm`` holds, shape ``(n_genes, n_features)``, or raise where it is not all finite."""
+    check_data(adata)
     if use_rep is not None and use_rep not in adata.obsm:
         msg = f"obsm has no {use_rep!r} (found: {', '.join(adata.obsm) or 'none'}); use_rep=None predicts from X."
         raise ValueError(msg)
-    features = np.asarray(adata.X if use_rep is None else adata.obsm[use_rep])
+    check_unique(adata)
+    where = "X" if use_rep is None else f"obsm[{use_rep!r}]"
+    features = dense(adata) if use_rep is None else as_dense(adata.obsm[use_rep], where)
     bad = ~np.isfinite(features)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        where = "X" if use_rep is None else f"obsm[{use_rep!r}]"
         name = repr(adata.var_names[column]) if use_rep is None else f"column {column}"
         msg = (
             f"{where} holds {int(bad.sum())} missing or infinite values, the first for gene {adata.obs_names[row]!r} "
-            f"in {name}; expected numbers. Mend them at their source or leave out the genes."
+            f"in {name}; expected numbers. Fix them at their source or leave out the genes."
         )
         raise ValueError(msg)
     return features
 
 
 def reads_body(adata: ad.AnnData) -> bool:
-    """Whether a region of the columns is placed by the gene's body or end, so that the gene's length is known."""
-    windows = adata.uns.get("windows")
-    if windows is None:
-        return False
-    return bool((windows["anchor"].reindex(blocks(adata)["region"].unique()) != "tss").any())
+    """Whether a region of the columns is placed by the gene's body or end, so that the gene's length is known.
+
+    Where ``uns["windows"]`` is lost or lacks a region, that it is not known is a warning in the log.
+    """
+    regions = blocks(adata)["region"].unique()
+    anchors = window_anchors(adata).reindex(regions)
+    if anchors.isna().any():
+        logger.warning(
+            "uns['windows'] does not say how %s was cut (ad.concat leaves uns out by default): taken as windows around "
+            "the TSS. Concatenate with ad.concat(..., merge='same', uns_merge='same'), or copy it from the AnnData as "
+            "it was read: adata.uns['windows'] = other.uns['windows'].",
+            ", ".join(map(repr, regions[anchors.isna()])),
+        )
+    return bool((anchors.fillna("tss") != "tss").any())
 
 
 def gene_length(adata: ad.AnnData) -> np.ndarray:
@@ -134,8 +156,8 @@ def gene_length(adata: ad.AnnData) -> np.ndarray:
         When a gene's start or end is missing, or its end does not lie behind its start.
     """
     fix = "the model reads the gene's length; store it there, or train with gene_length=False"
-    start, end = (obs_column(adata, key, fix=fix).to_numpy(float) for key in (k.START, k.END))
-    wrong = ~(end > start)
+    start, end = (obs_numbers(adata, key, fix=fix) for key in (k.START, k.END))
+    wrong = ~((end > start) & np.isfinite(end - start))
     if wrong.any():
         msg = (
             f"{int(wrong.sum())} genes have no length, such as {adata.obs_names[wrong][0]!r} (start "
@@ -189,8 +211,16 @@ def one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:
     return known
 
 
-def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.spmatrix, sparse.spmatrix]:
-    """Return connectivities and distances of the graph ``key`` in ``obsp``, or raise a ``ValueError``."""
+def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Return connectivities and distances of the graph ``key`` in ``obsp``, as CSR matrices.
+
+    Raises
+    ------
+    ValueError
+        When one of them is not there, a value is missing or infinite, a weight is negative, or a gene is linked to
+        itself.
+    """
+    check_data(adata)
     slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))
     missing = [slot for slot in slots if slot not in adata.obsp]
     if missing:
@@ -199,7 +229,26 @@ def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.spmatrix, spa
             f"sct.pp.tss_neighbors(adata, key_added={key!r}) or sct.pp.contact_neighbors first."
         )
         raise ValueError(msg)
-    return adata.obsp[slots[0]], adata.obsp[slots[1]]
+    connectivities, distances = (sparse.csr_matrix(adata.obsp[slot]) for slot in slots)
+    for slot, matrix in zip(slots, (connectivities, distances), strict=True):
+        _check_links(adata, slot, matrix, "missing or infinite values", ~np.isfinite(matrix.data))
+    _check_links(adata, slots[0], connectivities, "negative weights", connectivities.data < 0)
+    pairs = connectivities.tocoo()
+    own = (pairs.row == pairs.col) & (pairs.data != 0)
+    _check_links(adata, slots[0], connectivities, "links of a gene to itself", own)
+    return connectivities, distances
+
+
+def _check_links(adata: ad.AnnData, slot: str, matrix: sparse.csr_matrix, what: str, wrong: np.ndarray) -> None:
+    """Raise ``ValueError`` when any link of a graph, in the order in which it is stored, is wrong."""
+    if wrong.any():
+        gene = np.searchsorted(matrix.indptr, np.flatnonzero(wrong)[0], side="right") - 1
+        msg = (
+            f"obsp[{slot!r}] holds {int(wrong.sum())} {what}, the first of gene {adata.obs_names[gene]!r}; expected "
+            "for each neighbour of a gene a positive weight and a distance in bp. Make the graph again with "
+            "sct.pp.tss_neighbors or sct.pp.contact_neighbors, or correct it at its source."
+        )
+        raise ValueError(msg)
 
 
 def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
@@ -214,7 +263,7 @@ def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) ->
     if k.TSS not in adata.obs:
         return
     pairs = distances.tocoo()
-    tss = adata.obs[k.TSS].to_numpy(float)
+    tss = obs_numbers(adata, k.TSS, fix="store each gene's position there")
     between = tss[pairs.col] - tss[pairs.row]
     wrong = (pairs.data != 0) & (np.abs(np.abs(between) - np.abs(pairs.data)) > 1)
     if wrong.any():
@@ -222,8 +271,8 @@ def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) ->
         msg = (
             f"the graph {key!r} is not of these genes: {int(wrong.sum())} of its distances are not those between their "
             f"TSS, such as {pairs.data[wrong][0]:g} bp from {adata.obs_names[gene]!r} to "
-            f"{adata.obs_names[neighbor]!r}, which are {between[wrong][0]:g} bp apart. Make the graph anew on this "
-            "AnnData."
+            f"{adata.obs_names[neighbor]!r}, which are {between[wrong][0]:g} bp apart. Make the graph again on "
+            "this AnnData."
         )
         raise ValueError(msg)
 
@@ -258,15 +307,15 @@ def report_unlabelled(adata: ad.AnnData, observed: Observed, split: np.ndarray) 
 
 def check_counts(adata: ad.AnnData) -> None:
     """Raise ``ValueError`` unless the signal was counts before its logarithm was normalised."""
-    signal = adata.layers.get(k.SIGNAL)
-    method = str(adata.uns["normalize"]["method"])
+    signal = dense(adata, k.SIGNAL) if k.SIGNAL in adata.layers else None
+    method = normalization(adata)["method"]
     if signal is None or method != "log1p":
         msg = (
             "likelihood='negative_binomial' needs read counts in layers['signal'] and X normalised from them with "
             f"method='log1p'; found {'no such layer' if signal is None else f'method={method!r}'}."
         )
         raise ValueError(msg)
-    broken = np.asarray(signal) % 1 != 0
+    broken = signal % 1 != 0
     if broken.any():
         row, column = np.argwhere(broken)[0]
         msg = (
@@ -298,10 +347,7 @@ def check_columns(found: Sequence[str], expected: Sequence[str]) -> None:
 def check_normalization(adata: ad.AnnData, expected: dict[str, np.ndarray]) -> None:
     """Raise ``ValueError`` unless ``X`` was normalised with the model's constants."""
     fix = "sct.pp.normalize(adata, reference=model.normalization) on its raw signal"
-    if "normalize" not in adata.uns:
-        msg = f"X is not normalised: run {fix}."
-        raise ValueError(msg)
-    found = adata.uns["normalize"]
-    if not all(np.array_equal(np.asarray(found[key]), value) for key, value in expected.items()):
+    found = normalization(adata, fix=f"run {fix}")
+    if not all(key in found and np.array_equal(np.asarray(found[key]), value) for key, value in expected.items()):
         msg = f"X was normalised with other constants than the model's: run {fix} (adata.layers['signal'])."
         raise ValueError(msg)

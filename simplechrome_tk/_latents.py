@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._require import check_data, check_selectable
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -25,6 +27,7 @@ def latents(adata: ad.AnnData, key: str = k.LATENT) -> np.ndarray:
     ValueError
         When it is not there, or not fit for use.
     """
+    check_data(adata)
     if key not in adata.obsm:
         found = ", ".join(adata.obsm) or "none"
         msg = f"obsm has no {key!r} (found: {found}): run sct.tl.embed(adata, model) first."
@@ -52,16 +55,28 @@ def check_latents(adata: ad.AnnData, values: np.ndarray, what: str) -> None:
         raise ValueError(msg)
 
 
+def encoder_digest(model: SimpleChrome) -> str:
+    """Return a digest of what makes latents of marks: the encoder's weights, and the constants of normalisation."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.module.first.encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    for name, value in sorted(model.normalization.items()):
+        digest.update(f"{name} {np.asarray(value).tolist()}".encode())
+    return digest.hexdigest()
+
+
 def model_latents(adata: ad.AnnData, model: SimpleChrome, key: str = k.LATENT) -> np.ndarray:
     """Return ``obsm[key]`` after a look whether it is what ``model`` gives for these genes.
 
-    Some rows are encoded anew, so that latents of another model, or of before a training, are found out.
+    Some rows are encoded again, so that latents of another model, or of before a training, are found out.
 
     Raises
     ------
     ValueError
         When the latents are not there, not fit for use, or not of this model.
     """
+    check_selectable(adata)
     values = latents(adata, key)
     rows = np.unique(np.linspace(0, adata.n_obs - 1, _PROBED).astype(int))
     expected = model.get_latent_representation(adata[rows])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -14,15 +15,94 @@ from simplechrome_tk._shorten import shorten
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import anndata as ad
+_NOWHERE = frozenset(("", "nan", "NaN", "None", "NA", "<NA>"))
+"""What a missing chromosome has become where a column was turned into strings."""
+
+
+def check_data(adata: object) -> None:
+    """Raise ``TypeError`` for what is no AnnData, ``ValueError`` for one of which the tables are not in memory."""
+    if not isinstance(adata, ad.AnnData):
+        msg = f"adata is a {type(adata).__name__}; expected an AnnData of genes by bins."
+        raise TypeError(msg)
+    if not isinstance(adata.obs, pd.DataFrame):
+        msg = "adata is lazy, its tables and matrices are still in the file: run adata = adata.to_memory() first."
+        raise ValueError(msg)
+
+
+def check_selectable(adata: ad.AnnData) -> None:
+    """Raise ``ValueError`` for a view of a file, from which AnnData cannot select genes again."""
+    check_data(adata)
+    if adata.is_view and adata.isbacked:
+        msg = f"adata is a view of the file {adata.filename}: run adata = adata.to_memory() first."
+        raise ValueError(msg)
+
+
+def check_order(adata: object, model: object, call: str) -> None:
+    """Raise ``TypeError`` that shows the right ``call`` when data and model are exchanged, or ``adata`` is neither."""
+    if isinstance(adata, ad.AnnData) and not isinstance(model, ad.AnnData):
+        return
+    found = f"adata is a {type(adata).__name__} and model a {type(model).__name__}"
+    msg = f"{found}; expected {call}, with an AnnData and a model in this order."
+    raise TypeError(msg)
+
+
+def check_unique(adata: ad.AnnData) -> None:
+    """Raise ``ValueError`` when ``obs_names`` repeat, so that a name would stand for several genes."""
+    names = adata.obs_names
+    if names.is_unique:
+        return
+    twice = names[names.duplicated()]
+    msg = (
+        f"obs_names repeat: {len(twice)} of {len(names)} genes have the name of another, such as {twice[0]!r}; "
+        "expected each once. Run adata.obs_names_make_unique() where they are different genes, "
+        "adata = adata[~adata.obs_names.duplicated()].copy() where they are the same, or stack cell types with "
+        "sct.pp.stack_cell_types."
+    )
+    raise ValueError(msg)
+
+
+def layer_names(adata: ad.AnnData) -> str:
+    """Name the layers in a sentence; from anndata 0.13 on ``X`` is among them, by the name ``None``."""
+    return ", ".join(str(name) for name in adata.layers if name is not None) or "none"
 
 
 def obs_column(adata: ad.AnnData, key: str, *, fix: str) -> pd.Series:
     """Return ``obs[key]``, or raise a ``ValueError`` that says ``fix``."""
+    check_data(adata)
     if key not in adata.obs:
         msg = f"obs has no column {key!r} (found: {shorten(adata.obs, limit=20)}): {fix}."
         raise ValueError(msg)
     return adata.obs[key]
+
+
+def obs_numbers(adata: ad.AnnData, key: str, *, fix: str) -> np.ndarray:
+    """Return ``obs[key]`` as float, NaN where missing, ``(n_genes,)``; raise a ``ValueError`` where it is no number."""
+    column = obs_column(adata, key, fix=fix)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu":
+        return column.to_numpy(float)
+    numbers = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(float, na_value=np.nan)
+    if (wrong := np.isnan(numbers) & column.notna().to_numpy()).any():
+        msg = (
+            f"obs[{key!r}] holds {int(wrong.sum())} values that are no numbers, such as {column[wrong].iloc[0]!r} for "
+            f"gene {adata.obs_names[wrong][0]!r}; expected numbers: adata.obs[{key!r}] = "
+            f"pandas.to_numeric(adata.obs[{key!r}], errors='coerce') makes the others missing."
+        )
+        raise ValueError(msg)
+    return numbers
+
+
+def chromosomes(adata: ad.AnnData, *, fix: str) -> pd.Series:
+    """Return the chromosome of each gene, strings; raise a ``ValueError`` where a gene has none."""
+    column = obs_column(adata, k.CHROM, fix=fix)
+    chrom = column.astype(str)
+    nowhere = (column.isna() | chrom.str.strip().isin(_NOWHERE)).to_numpy()
+    if nowhere.any():
+        msg = (
+            f"{int(nowhere.sum())} of {adata.n_obs} genes have no chrom, such as {adata.obs_names[nowhere][0]!r}: "
+            "leave them out, or fill in their chromosome in obs['chrom']."
+        )
+        raise ValueError(msg)
+    return chrom
 
 
 def split_of(adata: ad.AnnData, split_key: str = k.SPLIT) -> np.ndarray:
@@ -49,6 +129,7 @@ def label_truth(adata: ad.AnnData, label_key: str = k.LABEL) -> np.ndarray:
 
 def cell_types(adata: ad.AnnData) -> pd.Series:
     """Return the cell type of each gene as strings: ``obs["cell_type"]``, or one unnamed cell type for all."""
+    check_data(adata)
     if k.CELL_TYPE in adata.obs:
         return adata.obs[k.CELL_TYPE].astype(str)
     return pd.Series("all", index=adata.obs_names)
@@ -70,6 +151,7 @@ def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Se
     ValueError
         When a name is unknown (the closest are offered), a mask has another length, or nothing is selected.
     """
+    check_data(adata)
     if genes is None:
         return np.arange(adata.n_obs)
     asked = np.atleast_1d(np.asarray(genes))
@@ -79,6 +161,7 @@ def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Se
             raise ValueError(msg)
         rows = np.flatnonzero(asked)
     else:
+        check_unique(adata)
         names = asked.astype(str).tolist()
         found = _rows_of(names, adata.obs_names.to_numpy())
         others = [name for name in names if name not in found]
@@ -130,14 +213,47 @@ def _no_gene(adata: ad.AnnData, unknown: Sequence[str]) -> str:
     return f"no gene {unknown[0]!r} among {adata.n_obs}{others}: {hint}"
 
 
+def window_anchors(adata: ad.AnnData) -> pd.Series:
+    """Return what each region is placed by, ``"tss"``, ``"tes"`` or ``"body"``; empty without ``uns["windows"]``.
+
+    Raises
+    ------
+    ValueError
+        When ``uns["windows"]`` is no table of windows.
+    """
+    windows = adata.uns.get("windows")
+    if windows is None:
+        return pd.Series(dtype=object)
+    if not isinstance(windows, pd.DataFrame) or "anchor" not in windows:
+        is_table = isinstance(windows, pd.DataFrame)
+        found = f"a table of {', '.join(map(str, windows))}" if is_table else type(windows).__name__
+        msg = (
+            f"uns['windows'] is {found}; expected a table with a column 'anchor' and one row for each region. Copy it "
+            "from the AnnData as it was read: adata.uns['windows'] = other.uns['windows']."
+        )
+        raise ValueError(msg)
+    return windows["anchor"].astype(str)
+
+
 def blocks(adata: ad.AnnData) -> pd.DataFrame:
     """Return one row per mark of each region, in column order: ``region``, ``mark``, ``start``, ``stop``.
 
     ``start`` and ``stop`` are the columns of ``X`` that hold the bins of the block.
     """
+    check_data(adata)
+    if not adata.n_obs or not adata.n_vars:
+        msg = (
+            f"adata has {adata.n_obs} genes and {adata.n_vars} columns; expected one of each at least. Select genes "
+            "and marks that are there."
+        )
+        raise ValueError(msg)
     missing = [column for column in (k.REGION, k.MARK) if column not in adata.var]
     if missing:
-        msg = f"var has no column {', '.join(missing)}: build the AnnData with sct.pp.bin_peaks or sct.datasets."
+        msg = (
+            f"var has no column {', '.join(missing)}: build the AnnData with sct.pp.bin_peaks or sct.datasets, and "
+            "concatenate with sct.pp.stack_cell_types or ad.concat(..., merge='same', uns_merge='same'), which keep "
+            "them."
+        )
         raise ValueError(msg)
     region, mark = adata.var[k.REGION].astype(str).to_numpy(), adata.var[k.MARK].astype(str).to_numpy()
     starts = np.flatnonzero(np.append(True, (region[1:] != region[:-1]) | (mark[1:] != mark[:-1])))

@@ -29,7 +29,8 @@ from simplechrome_tk._inputs import (
     region_shapes,
     report_unlabelled,
 )
-from simplechrome_tk._require import split_of
+from simplechrome_tk._normalization import normalization
+from simplechrome_tk._require import check_data, check_unique, split_of
 from simplechrome_tk._saved import Saved, read_columns, read_normalization
 from simplechrome_tk._settings import Settings
 from simplechrome_tk._store import read_model, write_model
@@ -127,6 +128,7 @@ class SimpleChrome:
     ) -> None:
         if n_latent is None:
             n_latent = 10 if preset == "paper" else 32
+        check_data(adata)
         if gene_length is None:
             gene_length = preset != "paper" and reads_body(adata)
         self.settings = Settings(
@@ -146,17 +148,16 @@ class SimpleChrome:
             condition_key=condition_key,
             conditions=() if condition_key is None else condition_names(adata, condition_key),
         )
-        if "normalize" not in adata.uns:
-            msg = "X is not normalised: run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first."
-            raise ValueError(msg)
+        constants = normalization(adata)
         self._regions = region_shapes(adata)
         self._columns = read_columns(list(adata.var_names), self._regions)
-        self._normalization = read_normalization("uns['normalize']", adata.uns["normalize"], self._regions)
+        self._normalization = read_normalization("uns['normalize']", constants, self._regions)
         self.settings.check_normalization(str(self._normalization["method"]))
         self._readout = Readout()
         self._history: list[dict[str, Any]] = []
         self.device = resolve_device(device)
         self.adata: ad.AnnData | None = adata
+        check_unique(adata)
         if likelihood == "negative_binomial":
             check_counts(adata)
         if neighbors_key is not None:
@@ -553,6 +554,7 @@ class SimpleChrome:
         if adata is None:
             msg = "the model was loaded without data: give an AnnData here or to SimpleChrome.load(path, adata)."
             raise ValueError(msg)
+        check_data(adata)
         check_columns(list(adata.var_names), self._columns)
         check_normalization(adata, self._normalization)
         return adata

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import warnings
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anndata as ad
 import matplotlib
@@ -21,6 +22,7 @@ import simplechrome_tk as sct
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
     from simplechrome_tk.pp import Window
 
@@ -203,3 +205,51 @@ def round_trip(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[ad.A
             return getattr(ad, f"read_{request.param}")(path)
 
     return write_and_read
+
+
+def _interrupted(call: Callable[[], object], *lines: int) -> bool:
+    """Run a call, interrupted at these lines of those that `_write.py` runs; return whether it was."""
+    count = -1
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if not frame.f_code.co_filename.endswith("simplechrome_tk/_write.py"):
+            return None
+        if event == "line":
+            count += 1
+            if count in lines:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.fixture(scope="session")
+def interrupted() -> Callable[..., bool]:
+    """Run a call with an interrupt at chosen lines of the writing of its results."""
+    return _interrupted
+
+
+def _state(adata: ad.AnnData) -> dict[tuple[str, str], object]:
+    """Everything that an AnnData holds, in a form that can be compared."""
+    held: dict[tuple[str, str], object] = {("X", ""): adata.X.tobytes()}
+    held |= {("obs", key): adata.obs[key].astype(str).tolist() for key in adata.obs}
+    for name in ("layers", "obsm", "obsp"):
+        for key, value in getattr(adata, name).items():
+            dense = value.toarray() if sparse.issparse(value) else np.asarray(value)
+            held[name, key] = dense.tobytes()
+    return held | {("uns", key): repr(value) for key, value in adata.uns.items()}
+
+
+@pytest.fixture(scope="session")
+def state() -> Callable[[ad.AnnData], dict[tuple[str, str], object]]:
+    """Everything that an AnnData holds, to be compared."""
+    return _state

@@ -404,3 +404,33 @@ def test_interactions_need_two_marks(adata, linear):
     one = adata[:, adata.var["mark"] == "H3K4me3"].copy()
     with pytest.raises(ValueError, match=r"one mark only \(H3K4me3\)"):
         sct.tl.interactions(linear, one, **QUIET)
+
+
+def test_interactions_say_their_own_unit(adata, alone):
+    genes = adata.obs_names[:2]
+    sct.tl.attribute(alone, adata, genes=genes, target="logit", method="occlusion", **QUIET)
+    sct.tl.interactions(alone, adata, genes=genes, target="expression", **QUIET)
+    assert adata.uns["attribution_interactions"]["unit"].startswith("log10(")
+    axes = sct.pl.interactions(adata, genes=genes)
+    labels = [ax.get_ylabel() for ax in axes.ravel()[0].figure.axes]
+    assert any("log10(" in label for label in labels)
+    assert not any("log-odds" in label for label in labels)
+
+
+@pytest.mark.parametrize("key", ["signal", "normalize", "windows", "split"])
+def test_a_result_never_replaces_something_else(adata, alone, key):
+    before = repr(adata.uns.get(key))
+    for call in (
+        lambda: sct.tl.attribute(alone, adata, genes=adata.obs_names[:2], key_added=key, **QUIET),
+        lambda: sct.tl.name_states(adata, groupby=None, key_added=key),
+    ):
+        with pytest.raises(ValueError, match=rf"key_added is '{key}', and .* holds something else: choose another"):
+            call()
+    assert repr(adata.uns.get(key)) == before
+
+
+@pytest.mark.parametrize("key", ["unit", "target", "neighbors_key"])
+def test_a_record_without_a_key_says_which(attributed, key):
+    del attributed.uns["attribution"][key]
+    with pytest.raises(ValueError, match=rf"uns\['attribution'\] has no '{key}'.*run sct\.tl\.attribute"):
+        sct.get.mark_effects(attributed)

@@ -143,6 +143,18 @@ def test_the_planted_model_recovers_what_was_planted(explained, planted):
     pd.testing.assert_frame_equal(before.obs, explained.obs)
 
 
+def test_unmeasured_genes_leave_the_regression_to_the_others(explained, planted):
+    quantity = "planted columns: AUROC of mean |effect|"
+    explained.obs.loc[explained.obs_names[::3], "expression"] = np.nan
+    report = sct.tl.check_attributions(planted, explained, reseeded=planted, n_genes=10)
+    row = report.verdicts.set_index("quantity").loc[quantity]
+    assert row["value"] > 0.99
+    assert "on the signal of measured genes reaches 0." in row["reason"]
+    explained.obs["expression"] = np.nan
+    report = sct.tl.check_attributions(planted, explained, reseeded=planted, n_genes=10)
+    assert report.verdicts.set_index("quantity").loc[quantity, "reason"] == "the truth is known"
+
+
 def test_a_model_that_ignores_its_input_passes_nothing(simulated):
     nothing = Linear(np.zeros(simulated.n_vars))
     adata = simulated.copy()

@@ -138,7 +138,12 @@ def test_copy_and_file(tmp_path, caplog):
     changed.write_h5ad(tmp_path / "a.h5ad")
     again = ad.read_h5ad(tmp_path / "a.h5ad")
     assert links(again) == links(changed)
-    assert again.uns["hic_neighbors"]["params"] == {"window": 10_000, "n_neighbors": 10}
+    assert again.uns["hic_neighbors"]["params"] == {
+        "method": "contact_neighbors",
+        "use_rep": "X",
+        "window": 10_000,
+        "n_neighbors": 10,
+    }
     assert again.uns["hic_neighbors"]["cell_types"].loc["all", "source"] == str(path)
     assert "2 of 3 genes have a neighbour" in caplog.text
 

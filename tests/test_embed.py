@@ -15,6 +15,7 @@ import torch
 from sklearn.manifold import trustworthiness
 
 import simplechrome_tk as sct
+from simplechrome_tk.tl._embed import _write
 
 WINDOWS = [sct.pp.Window("tss", anchor="tss", upstream=2_000, downstream=2_000, n_bins=8)]
 INSTALLED = find_spec("torchdr") is not None
@@ -149,3 +150,86 @@ def test_missing_and_constant_latents(adata: ad.AnnData, model: sct.SimpleChrome
     with pytest.raises(ValueError, match="the same for all 600 genes"):
         sct.tl.embed(alike, model, device="cpu")
     assert "X_umap" not in broken.obsm
+
+
+@pytest.fixture(scope="module")
+def other(adata: ad.AnnData) -> sct.SimpleChrome:
+    other = sct.SimpleChrome(adata, n_latent=6, rng=7, device="cpu")
+    other.train(latent_epochs=1, expression_epochs=1, progress=False)
+    return other
+
+
+@pytest.mark.parametrize("step", ["umap", "leiden"])
+def test_what_fails_or_is_interrupted_leaves_map_and_threads_as_they_were(
+    mapped: ad.AnnData, other: sct.SimpleChrome, state, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    again, before = mapped.copy(), state(mapped)
+
+    def interrupt(*_: object, **__: object) -> None:
+        torch.set_num_threads(2)
+        raise KeyboardInterrupt
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sc.tl, step, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sct.tl.embed(again, other, device="cpu", n_neighbors=10)
+        assert step == "leiden" or torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(threads)
+    assert state(again) == before
+
+
+def test_an_interrupt_while_a_map_is_written_leaves_the_old_or_the_new(
+    mapped: ad.AnnData, adata: ad.AnnData, other: sct.SimpleChrome, interrupted, state
+):
+    aside = mapped[::-1].copy()
+    aside.obs_names = mapped.obs_names
+    small, aside = mapped[:40].copy(), aside[:40].copy()
+    new = small.copy()
+    _write(new, aside, {"model": "new"})
+    states = state(small), state(new)
+    line = 0
+    while True:
+        again = small.copy()
+        if not interrupted(lambda again=again: _write(again, aside, {"model": "new"}), line):
+            break
+        assert state(again) in states, line
+        line += 1
+    assert line > 30
+
+
+def test_genes_are_not_placed_on_the_map_of_another_model(
+    mapped: ad.AnnData, adata: ad.AnnData, model: sct.SimpleChrome, other: sct.SimpleChrome
+):
+    new = adata[:20].copy()
+    sct.tl.place(new, mapped[100:].copy(), model, device="cpu")
+    mixed = mapped.copy()
+    mixed.obsm["X_simplechrome"] = other.get_latent_representation(adata)
+    with pytest.raises(ValueError, match=r"the map of reference .* was made with another model: run sct\.tl\.embed"):
+        sct.tl.place(new, mixed, other, device="cpu")
+    with pytest.raises(ValueError, match=r"obsm\['X_simplechrome'\] is not of this model"):
+        sct.tl.place(new, mixed, model, device="cpu")
+    del mixed.uns["embed"]
+    with pytest.raises(ValueError, match="does not say which model made it"):
+        sct.tl.place(new, mixed, other, device="cpu")
+
+
+def test_placing_replaces_a_map_of_its_own_and_the_graph_with_it(
+    mapped: ad.AnnData, model: sct.SimpleChrome, interrupted, state, caplog: pytest.LogCaptureFixture
+):
+    new = mapped[:40].copy()
+    with caplog.at_level(logging.INFO):
+        sct.tl.place(new, mapped, model, device="cpu")
+    assert not new.uns.keys() & {"embed", "neighbors", "umap", "leiden"}
+    assert not set(new.obsp) & {"distances", "connectivities"}
+    assert "is replaced, its neighbour graph removed" in caplog.text
+    with pytest.raises(ValueError, match="does not say which model made it"):
+        sct.tl.place(mapped[:5].copy(), new, model, device="cpu")
+    states = state(mapped[:40]), state(new)
+    for line in (5, 15, 25, 35, 45):
+        again = mapped[:40].copy()
+        interrupted(lambda again=again: sct.tl.place(again, mapped, model, device="cpu"), line)
+        assert state(again) in states, line
+    sct.tl.embed(new, model, device="cpu", n_neighbors=10)
+    assert "placed_far" not in new.obs

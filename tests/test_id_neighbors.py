@@ -50,7 +50,7 @@ def test_copy_leaves_the_original_alone():
     adata = genes(["a", "b"])
     changed = sct.pp.id_neighbors(adata, 2, key_added="paper", copy=True)
     assert not adata.obsp
-    assert changed.uns["paper_neighbors"]["params"] == {"n_neighbors": 2}
+    assert changed.uns["paper_neighbors"]["params"] == {"method": "id_neighbors", "use_rep": "X", "n_neighbors": 2}
     assert changed.uns["paper_neighbors"]["same_chromosome"] == 1
 
 

@@ -77,7 +77,8 @@ def test_max_distance(caplog):
     expected = [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert adata.obsp["near_connectivities"].toarray().tolist() == expected
     assert "3 of 4 genes have fewer than n_neighbors=2 neighbours (within 150 bp)" in caplog.text
-    assert adata.uns["near_neighbors"]["params"] == {"n_neighbors": 2, "max_distance": 150}
+    params = {"n_neighbors": 2, "max_distance": 150}
+    assert adata.uns["near_neighbors"]["params"] == {"method": "tss_neighbors", "use_rep": "X", **params}
 
 
 def test_cell_types_stay_apart():

@@ -207,6 +207,17 @@ def test_edited_genes_as_an_anndata(adata, hears):
         sct.tl.apply_edits(adata, [], genes=genes)
 
 
+def test_names_are_strings_of_whatever_kind(adata, hears):
+    """From pandas 3 on names are of its own type of strings, to which numbers cannot be added."""
+    before = sct.tl.apply_edits(adata, sct.tl.Edit.remove(), genes=adata.obs_names[:2], neighbors_key="tss").obs_names
+    with pd.option_context("future.infer_string", True):
+        changed = adata.copy()
+        changed.obs.index = pd.Index(adata.obs_names.to_list())
+        for key in ("tss", None):
+            found = sct.tl.apply_edits(changed, sct.tl.Edit.remove(), genes=adata.obs_names[:2], neighbors_key=key)
+            assert found.obs_names.to_list() == before.to_list()[: found.n_obs]
+
+
 def test_genes_perturbed_together_are_each_perturbed_alone(adata, hears):
     genes = [GENE, *heard_by(adata, GENE)]
     assert any(GENE in heard_by(adata, gene) for gene in genes[1:]), "some hear each other"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk._require import gene_row, gene_rows
+from simplechrome_tk._require import check_order, gene_row, gene_rows
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +42,92 @@ def test_gene_rows_bad_input(adata, genes, message):
 def test_gene_row_names_the_rows_of_an_ambiguous_symbol(adata):
     with pytest.raises(ValueError, match=rf"'S3' names 2 rows: {adata.obs_names[3]}, {adata.obs_names[73]}; name one"):
         gene_row(adata, "S3")
+
+
+EDIT = sct.tl.Edit.remove()
+
+
+@pytest.mark.parametrize(
+    ("call", "right"),
+    [
+        (lambda adata, model: sct.tl.attribute(adata, model), "sct.tl.attribute(model, adata)"),
+        (lambda adata, model: sct.tl.interactions(adata, model), "sct.tl.interactions(model, adata)"),
+        (
+            lambda adata, model: sct.tl.attribute_neighbors(adata, model, "g"),
+            "sct.tl.attribute_neighbors(model, adata,",
+        ),
+        (lambda adata, model: sct.tl.explain(adata, model, "g"), "sct.tl.explain(model, adata, genes)"),
+        (lambda adata, model: sct.tl.check_attributions(adata, model), "sct.tl.check_attributions(model, adata)"),
+        (lambda adata, model: sct.tl.check_biology(adata, model), "sct.tl.check_biology(model, adata)"),
+        (lambda adata, model: sct.tl.perturb(adata, model, EDIT), "sct.tl.perturb(model, adata, edits)"),
+        (lambda adata, model: sct.tl.perturb_with(adata, model, EDIT, len), "sct.tl.perturb_with(model, adata, edits"),
+        (lambda adata, model: sct.tl.saturate(adata, model, "g"), "sct.tl.saturate(model, adata, genes)"),
+        (lambda adata, model: sct.tl.dose_response(adata, model, None), "sct.tl.dose_response(model, adata, mark)"),
+        (lambda adata, model: sct.tl.latent_dimensions(adata, model), "sct.tl.latent_dimensions(model, adata)"),
+        (lambda adata, model: sct.tl.reconstruction(adata, model), "sct.tl.reconstruction(model, adata)"),
+        (lambda adata, model: sct.tl.traverse(adata, model), "sct.tl.traverse(model, adata)"),
+        (lambda adata, model: sct.pl.traversal(adata, model, 0), "sct.tl.traverse(model, adata)"),
+        (lambda adata, model: sct.pl.traversals(adata, model), "sct.tl.traverse(model, adata)"),
+        (lambda adata, model: sct.tl.embed(model, adata), "sct.tl.embed(adata, model)"),
+        (lambda adata, model: sct.tl.place(model, adata, adata), "sct.tl.place(adata, reference, model)"),
+        (lambda adata, model: sct.tl.place(adata, adata, adata), "sct.tl.place(adata, reference, model)"),
+        (lambda adata, model: sct.widgets.PerturbationLab(model, adata), "sct.widgets.PerturbationLab(adata, model)"),
+        (lambda adata, model: sct.widgets.GeneBrowser(model, adata), "sct.widgets.GeneBrowser(adata, model)"),
+        (lambda adata, model: sct.widgets.Explorer(model, adata), "sct.widgets.Explorer(adata, model)"),
+    ],
+)
+def test_exchanged_arguments_get_the_right_call(adata, call, right):
+    normal = sct.pp.normalize(sct.pp.split_by_chromosome(adata, copy=True), copy=True)
+    model = sct.SimpleChrome(normal, n_latent=2, n_hidden=8, device="cpu")
+    with pytest.raises(TypeError) as error:
+        call(normal, model)
+    assert f"expected {right}" in str(error.value)
+
+
+def test_neither_data_nor_model():
+    with pytest.raises(TypeError, match=r"adata is a str and model a int; expected f\(adata, model\)"):
+        check_order("file.h5ad", 3, "f(adata, model)")
+
+
+def test_another_type_than_anndata_is_named(adata):
+    model = sct.SimpleChrome.__new__(sct.SimpleChrome)
+    for call in (sct.pp.normalize, sct.pp.qc, sct.pp.tss_neighbors, sct.get.mark_profiles, sct.tl.name_states):
+        with pytest.raises(TypeError, match="adata is a SimpleChrome; expected an AnnData"):
+            call(model)
+    with pytest.raises(TypeError, match="adata is a DataFrame; expected an AnnData"):
+        sct.SimpleChrome(adata.obs)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "nan", "", " ", "None", "<NA>"])
+def test_genes_without_a_chromosome_are_named_and_no_neighbours(adata, missing):
+    changed = adata.copy()
+    changed.obs["chrom"] = changed.obs["chrom"].astype(object)
+    changed.obs.loc[changed.obs_names[[4, 90]], "chrom"] = missing
+    for call in (sct.pp.tss_neighbors, sct.pp.id_neighbors, sct.pp.split_by_chromosome):
+        with pytest.raises(
+            ValueError, match=rf"2 of 140 genes have no chrom, such as '{adata.obs_names[4]}': leave them"
+        ):
+            call(changed)
+    assert not changed.obsp.keys() & {"tss_connectivities"}
+
+
+@pytest.mark.parametrize("tss", [np.nan, np.inf, -np.inf, -5.0])
+def test_positions_that_are_none_are_named(adata, tss):
+    changed = adata.copy()
+    changed.obs["tss"] = changed.obs["tss"].astype(float)
+    changed.obs.loc[changed.obs_names[4], "tss"] = tss
+    with pytest.raises(
+        ValueError, match=rf"1 genes have no tss, such as '{adata.obs_names[4]}' \(found {tss:g}; expected"
+    ):
+        sct.pp.tss_neighbors(changed)
+
+
+def test_scanpy_reads_the_record_of_a_graph(adata):
+    import scanpy as sc
+
+    linked = sct.pp.tss_neighbors(adata, 4, copy=True)
+    sc.tl.leiden(linked, neighbors_key="tss_neighbors", flavor="igraph", n_iterations=2, directed=False)
+    assert linked.obs["leiden"].nunique() > 1
+    assert linked.uns["tss_neighbors"]["params"]["method"] == "tss_neighbors"
+    sc.tl.umap(linked, neighbors_key="tss_neighbors", init_pos="random", maxiter=1)
+    assert linked.obsm["X_umap"].shape == (140, 2)

@@ -88,5 +88,5 @@ def test_a_graph_of_other_genes_is_refused():
     sct.pp.normalize(adata)
     for slot in ("tss_connectivities", "tss_distances"):
         adata.obsp[slot] = other.obsp[slot]
-    with pytest.raises(ValueError, match=r"the graph 'tss' is not of these genes: .* Make the graph anew"):
+    with pytest.raises(ValueError, match=r"the graph 'tss' is not of these genes: .* Make the graph again"):
         sct.SimpleChrome(adata, neighbors_key="tss")

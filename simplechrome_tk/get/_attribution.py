@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +11,11 @@ import pandas as pd
 from scipy import sparse
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import gene_rows, obs_column, symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     import anndata as ad
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_RECORDED = ("method", "target", "unit", "baseline", "n_steps", "neighbors_key")
 Z95 = 1.959963984540054
 
 
@@ -33,14 +36,22 @@ def record(adata: ad.AnnData, key: str) -> Mapping[str, object]:
         found = f"those found: {', '.join(others)}; name one of them with key" if others else "none found"
         msg = f"no attributions {key!r} ({found}): run sct.tl.attribute(model, adata) first."
         raise ValueError(msg)
-    return adata.uns[key]
+    found = adata.uns[key]
+    missing = [name for name in _RECORDED if not isinstance(found, Mapping) or name not in found]
+    if missing:
+        msg = (
+            f"uns[{key!r}] has no {', '.join(map(repr, missing))}, which sct.tl.attribute writes: run "
+            f"sct.tl.attribute(model, adata, key_added={key!r}) again."
+        )
+        raise ValueError(msg)
+    return found
 
 
 def attributed_rows(adata: ad.AnnData, key: str, genes: Genes) -> np.ndarray:
     """Return row numbers of those of ``genes`` that have attributions, in the order asked for; log the others."""
     record(adata, key)
     rows = gene_rows(adata, genes)
-    return known_rows(adata, rows, np.asarray(adata.layers[key])[rows], f"attributions {key!r}", "attribute")
+    return known_rows(adata, rows, dense(adata, key)[rows], f"attributions {key!r}", "attribute")
 
 
 def known_rows(adata: ad.AnnData, rows: np.ndarray, values: np.ndarray, what: str, source: str) -> np.ndarray:

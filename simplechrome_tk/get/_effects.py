@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import blocks
 from simplechrome_tk.get._attribution import attributed_rows, per_gene, per_group
 
@@ -53,7 +54,7 @@ def mark_effects(
     rows = attributed_rows(adata, key, genes)
     table = blocks(adata)
     marks = list(table["mark"].unique())
-    values = _sums(np.asarray(adata.layers[key])[rows], [_columns(table[table["mark"] == mark]) for mark in marks])
+    values = _sums(dense(adata, key)[rows], [_columns(table[table["mark"] == mark]) for mark in marks])
     return _tidy(adata, rows, pd.DataFrame({"mark": marks}), values, groupby)
 
 
@@ -102,7 +103,7 @@ def region_effects(
     if not places:
         msg = "zones is empty; expected a name and (region, start, end) for each, or None for whole regions."
         raise ValueError(msg)
-    values = _sums(np.asarray(adata.layers[key])[rows], columns)
+    values = _sums(dense(adata, key)[rows], columns)
     return _tidy(adata, rows, pd.DataFrame(places, columns=["region", "mark"]), values, groupby)
 
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._inputs import neighbor_matrices
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._require import check_selectable, gene_rows
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -56,6 +56,7 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     >>> sct.get.neighborhood(adata, "SIM0007", neighbors_key="tss").n_obs
     5
     """
+    check_selectable(adata)
     rows = gene_rows(adata, genes)
     if neighbors_key is None:
         return _copy(adata, rows)
@@ -72,4 +73,5 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
 
 def _copy(adata: ad.AnnData, rows: np.ndarray) -> ad.AnnData:
     with _SLICING:
-        return adata[rows].copy()
+        part = adata[rows]
+        return part.to_memory() if adata.isbacked else part.copy()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import NORMALIZE
+from simplechrome_tk._require import blocks, check_data, layer_names
 
 if TYPE_CHECKING:
     import anndata as ad
+    import numpy as np
 
 
 def region(adata: ad.AnnData, region: str, *, layer: str | None = None) -> np.ndarray:
@@ -54,14 +55,10 @@ def region(adata: ad.AnnData, region: str, *, layer: str | None = None) -> np.nd
 
 def values(adata: ad.AnnData, layer: str | None) -> np.ndarray:
     """``X`` or a layer, shape ``(n_genes, n_columns)``; ``"signal"`` is ``X`` until that is normalised."""
-    if layer is None or (layer == k.SIGNAL and layer not in adata.layers and "normalize" not in adata.uns):
-        layer, matrix = "X", adata.X
-    elif layer in adata.layers:
-        matrix = adata.layers[layer]
-    else:
-        msg = f"no layer {layer!r} (found: {', '.join(adata.layers) or 'none'}); layer=None reads X."
+    check_data(adata)
+    if layer is None or (layer == k.SIGNAL and layer not in adata.layers and NORMALIZE not in adata.uns):
+        return dense(adata)
+    if layer not in adata.layers:
+        msg = f"no layer {layer!r} (found: {layer_names(adata)}); layer=None reads X."
         raise ValueError(msg)
-    if matrix is None or not hasattr(matrix, "__array__"):
-        msg = f"{layer} is {type(matrix).__name__}; expected a dense array, as numpy or .toarray() give it."
-        raise ValueError(msg)
-    return np.asarray(matrix)
+    return dense(adata, layer)

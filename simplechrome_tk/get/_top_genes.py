@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import blocks, symbols
 from simplechrome_tk.get._attribution import attributed_rows, categories, neighbor_sums
 
@@ -94,4 +95,4 @@ def _effect(adata: ad.AnnData, by: str, key: str, rows: np.ndarray) -> np.ndarra
         )
         raise ValueError(msg)
     columns = (adata.var[k.MARK if by in found[0] else k.REGION].astype(str) == by).to_numpy()
-    return np.asarray(adata.layers[key])[np.ix_(rows, np.flatnonzero(columns))].sum(axis=1, dtype=float)
+    return dense(adata, key)[np.ix_(rows, np.flatnonzero(columns))].sum(axis=1, dtype=float)

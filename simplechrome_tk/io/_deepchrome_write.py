@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import cell_types, obs_column
+from simplechrome_tk._require import cell_types, gene_ids, obs_column
 from simplechrome_tk.io._deepchrome import DEEPCHROME_MARKS
-from simplechrome_tk.pp import _split, _window
+from simplechrome_tk.pp import _window
 
 if TYPE_CHECKING:
     import os
@@ -115,7 +115,7 @@ def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarr
 
 
 def _short_ids(adata: ad.AnnData) -> list[str]:
-    ids = list(_split.gene_ids(adata))
+    ids = list(gene_ids(adata))
     if strange := [gene for gene in ids if set(gene) & set(',"\r\n') or not gene.strip()]:
         msg = f"gene id {strange[0]!r} cannot stand in a CSV file of this format; rename it."
         raise ValueError(msg)

@@ -53,7 +53,8 @@ def interactions(
     ValueError
         As :func:`simplechrome_tk.get.interactions`, or when there are no attributions ``key``.
     """
-    unit = record(adata, key)["unit"]
+    own = adata.uns.get(k.INTERACTIONS.format(key))
+    unit = (record(adata, key) if own is None else own)["unit"]
     if groupby is None:
         table = _average(get.interactions(adata, key=key, genes=genes))
     else:

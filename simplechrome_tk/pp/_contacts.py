@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk._require import cell_types
+from simplechrome_tk._write import to_change
 from simplechrome_tk.io._loops import check_loops, read_loops
 from simplechrome_tk.pp._graph import Edges, Positions, check_n_neighbors, positions, write_graph
 
@@ -100,7 +101,7 @@ def contact_neighbors(
     if window < 0:
         msg = f"window is {window}; expected 0 bp or more."
         raise ValueError(msg)
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     where = positions(adata)
     cells = cell_types(adata)
     parts, records = [], {}
@@ -110,8 +111,8 @@ def contact_neighbors(
         parts.append(links)
     edges = Edges(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     params = {"window": window, "n_neighbors": n_neighbors}
-    record = {"params": params, "cell_types": pd.DataFrame.from_dict(records, orient="index")}
-    write_graph(adata, edges, where, key_added=key_added, record=record)
+    record = {"cell_types": pd.DataFrame.from_dict(records, orient="index")}
+    write_graph(adata, edges, where, method="contact_neighbors", key_added=key_added, params=params, record=record)
     return adata if copy else None
 
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import is_normalized
 from simplechrome_tk._require import blocks
+from simplechrome_tk._write import to_change, write_whole
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -72,12 +75,15 @@ def subtract_control(
     if method not in get_args(ControlMethod):
         msg = f"method is {method!r}; choose one of {', '.join(get_args(ControlMethod))}."
         raise ValueError(msg)
+    is_normalized(adata)
+    is_normalized(control)
     for step in ("normalize", "subtract_control"):
         if step in adata.uns or step in control.uns:
             msg = f"uns[{step!r}] is there already; compare with the control once, before sct.pp.normalize."
             raise ValueError(msg)
-    for name, data in (("adata", adata), ("control", control)):
-        _check_signal(name, np.asarray(data.X))
+    counted = {name: dense(data) for name, data in (("adata", adata), ("control", control))}
+    for name, values in counted.items():
+        _check_signal(name, values)
     if not adata.obs_names.equals(control.obs_names):
         msg = (
             f"adata and control hold other genes ({adata.n_obs} and {control.n_obs}), or in another order; bin both "
@@ -90,14 +96,14 @@ def subtract_control(
     columns = {(row.region, row.mark): slice(row.start, row.stop) for row in control_table.itertuples()}
     scales = _scales(adata, control, controls, scale)
     _check_positive({"pseudocount": pseudocount, **{f"scale of {mark}": value for mark, value in scales.items()}})
-    adata = adata.copy() if copy else adata
-    signal = np.array(adata.X, dtype=np.float32)
+    adata = to_change(adata, copy=copy, x=True)
+    signal = counted["adata"].astype(np.float32)
     for row in table.itertuples():
         own, other = slice(row.start, row.stop), columns.get((row.region, controls[row.mark]))
         if other is None or not _same_bins(adata, own, control, other):
             msg = f"region {row.region!r} has other bins in the control; bin both with the same windows."
             raise ValueError(msg)
-        expected = scales[row.mark] * np.asarray(control.X[:, other], dtype=float)
+        expected = scales[row.mark] * counted["control"][:, other].astype(float)
         found = signal[:, own].astype(float)
         if method == "subtract":
             above = found - expected
@@ -106,17 +112,16 @@ def subtract_control(
         signal[:, own] = np.maximum(above, 0.0)
     scaled = ", ".join(f"{mark} {scales[mark]:.3g}" for mark in marks)
     logger.info("%.0f %% of bins are not above the control, scaled by: %s", 100 * (signal == 0).mean(), scaled)
-    adata.X = signal
     units = dict(adata.uns.get(k.UNITS, {}))
     before = units.get(k.SIGNAL, "signal")
     units[k.SIGNAL] = f"{before} above control" if method == "subtract" else "log2 ratio to control"
-    adata.uns[k.UNITS] = units
-    adata.uns["subtract_control"] = {
+    record = {
         "method": method,
         "pseudocount": float(pseudocount),
         "mark": np.array(marks, dtype=str),
         "scale": np.array([scales[mark] for mark in marks], dtype=float),
     }
+    write_whole(adata, [("X", "", signal), ("uns", k.UNITS, units)], records={"subtract_control": record})
     return adata if copy else None
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk._require import cell_types
+from simplechrome_tk._require import cell_types, gene_ids
+from simplechrome_tk._write import to_change
 from simplechrome_tk.pp._graph import Edges, positions, write_graph
-from simplechrome_tk.pp._split import gene_ids
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -70,7 +70,7 @@ def id_neighbors(
     if n_neighbors < 2 or n_neighbors % 2:
         msg = f"n_neighbors is {n_neighbors}; expected an even number, half of it either side: 2, 4, ..., 20."
         raise ValueError(msg)
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     where = positions(adata)
     ids = gene_ids(adata)
     order = np.argsort(ids.astype(float) if ids.str.fullmatch(r"\d{1,15}").all() else ids, kind="stable")
@@ -87,8 +87,16 @@ def id_neighbors(
         msg = f"no two of the {adata.n_obs} genes share a cell type; expected some that follow each other by id."
         raise ValueError(msg)
     share = float((where.chrom[gene] == where.chrom[neighbor]).mean())
-    record = {"params": {"n_neighbors": n_neighbors}, "same_chromosome": share}
-    write_graph(adata, Edges(gene, neighbor, np.ones(len(gene))), where, key_added=key_added, record=record)
+    edges = Edges(gene, neighbor, np.ones(len(gene)))
+    write_graph(
+        adata,
+        edges,
+        where,
+        method="id_neighbors",
+        key_added=key_added,
+        params={"n_neighbors": n_neighbors},
+        record={"same_chromosome": share},
+    )
     few = int((np.bincount(gene, minlength=adata.n_obs) < n_neighbors).sum())
     logger.info(
         "id_neighbors: %.0f %% of %d neighbours by id lie on the gene's chromosome; %d genes at the ends of the order "

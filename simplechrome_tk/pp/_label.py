@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import cell_types, obs_column
+from simplechrome_tk._require import cell_types, obs_numbers
+from simplechrome_tk._write import to_change, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,9 +52,9 @@ def label_expression(
     Raises
     ------
     ValueError
-        When expression is negative, or a cell type ends up with one class only.
+        When expression is negative, infinite or no number, or a cell type ends up with one class only.
     """
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     expression = _linear_expression(adata, expression_key)
     cells = cell_types(adata).to_numpy()
     measured = ~np.isnan(expression)
@@ -71,9 +72,12 @@ def label_expression(
         if len(found) < len(k.LABELS):
             msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold."
             raise ValueError(msg)
-    adata.obs[key_added] = pd.Categorical(labels, categories=k.LABELS, ordered=True)
-    record = {"expression_key": expression_key, "thresholds": by_cell_type(thresholds, "threshold")}
-    adata.uns["label_expression"] = record if threshold is None else record | {"threshold": float(threshold)}
+    called = pd.Categorical(labels, categories=k.LABELS, ordered=True)
+    table = by_cell_type(thresholds, "threshold")
+    record: dict[str, object] = {"expression_key": expression_key, "thresholds": table}
+    if threshold is not None:
+        record["threshold"] = float(threshold)
+    write_whole(adata, [("obs", key_added, called)], records={"label_expression": record})
     return adata if copy else None
 
 
@@ -105,7 +109,16 @@ def expression_truth(adata: ad.AnnData, expression_key: str = k.EXPRESSION) -> n
 
 def _linear_expression(adata: ad.AnnData, expression_key: str) -> np.ndarray:
     fix = "store expression there, name the column with expression_key, or leave expression out of the task"
-    expression = obs_column(adata, expression_key, fix=fix).to_numpy(float)
+    expression = obs_numbers(adata, expression_key, fix=fix)
+    if (infinite := np.isinf(expression)).any():
+        names = adata.obs_names[infinite]
+        msg = (
+            f"obs[{expression_key!r}] is infinite for {len(names)} of {adata.n_obs} genes: {', '.join(names[:5])}"
+            f"{', ...' if len(names) > 5 else ''}; expected finite numbers, or missing values for genes that were not "
+            f"measured: adata.obs[{expression_key!r}] = adata.obs[{expression_key!r}].replace([numpy.inf, -numpy.inf], "
+            "numpy.nan)."
+        )
+        raise ValueError(msg)
     if (expression < 0).any():
         msg = (
             f"obs[{expression_key!r}] holds {int((expression < 0).sum())} negative values; expected linear units, not "

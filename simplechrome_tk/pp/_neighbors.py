@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simplechrome_tk._require import cell_types
+from simplechrome_tk._write import to_change
 from simplechrome_tk.pp._graph import Edges, check_n_neighbors, positions, write_graph
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def tss_neighbors(
         When ``n_neighbors`` is below 1, a column or a TSS is missing, or no two genes share a chromosome.
     """
     check_n_neighbors(n_neighbors)
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     where = positions(adata)
     gene_parts, neighbor_parts = [], []
     for members in adata.obs.groupby([cell_types(adata), where.chrom], observed=True).indices.values():
@@ -73,7 +74,7 @@ def tss_neighbors(
         raise ValueError(msg)
     params = {"n_neighbors": n_neighbors, "max_distance": -1 if max_distance is None else max_distance}
     edges = Edges(gene, neighbor, np.ones(len(gene)))
-    write_graph(adata, edges, where, key_added=key_added, record={"params": params})
+    write_graph(adata, edges, where, method="tss_neighbors", key_added=key_added, params=params)
     few = int((np.bincount(gene, minlength=adata.n_obs) < n_neighbors).sum())
     if few:
         logger.warning(

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import NORMALIZE, checked, is_normalized
 from simplechrome_tk._require import blocks, cell_types, split_of
+from simplechrome_tk._write import to_change, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,22 +72,22 @@ def normalize(
     Raises
     ------
     ValueError
-        When ``X`` is normalised already, holds missing, infinite or negative signal, or ``reference`` is for other
-        marks or regions.
+        When ``X`` is normalised already, sparse, lazy or in a file (the message names the call that brings it to
+        memory), holds missing, infinite or negative signal, or ``reference`` is incomplete or for other marks or
+        regions.
     """
     if method not in get_args(Method):
         msg = f"method is {method!r}; choose one of {', '.join(get_args(Method))}."
         raise ValueError(msg)
-    if "normalize" in adata.uns:
+    table = blocks(adata)
+    if is_normalized(adata):
         msg = (
             "X is normalised already (uns['normalize'] is there). To start again: "
             "adata.X = adata.layers.pop('signal'); del adata.uns['normalize']."
         )
         raise ValueError(msg)
-    table = blocks(adata)
-    adata = adata.copy() if copy else adata
-    signal = np.asarray(adata.X, dtype=np.float32)
-    _check_signal(adata, signal)
+    adata = to_change(adata, copy=copy, x=True)
+    signal = raw_signal(adata)
     if reference is None:
         train = split_of(adata, split_key) == "train"
         if not train.any():
@@ -102,17 +105,17 @@ def normalize(
         even = _exchange_quantiles(adata, signal, table, constants)
         constants["center"], constants["scale"] = _fit(even[train], table, method)
     else:
-        names = ("method", "region", "mark", "center", "scale", "quantiles", "coverage")
-        constants = {key: reference[key] for key in names if key in reference}
+        constants = checked(
+            reference, "reference", fix="give uns['normalize'] of another AnnData, or model.normalization"
+        )
         expected = list(zip(table["region"], table["mark"], strict=True))
         found = list(zip(constants["region"], constants["mark"], strict=True))
         if found != expected:
             msg = f"reference is for {found}, in this order; the data hold {expected}."
             raise ValueError(msg)
         even = _exchange_quantiles(adata, signal, table, constants)
-    adata.layers[k.SIGNAL] = signal
-    adata.X = standardize(even, table, constants)
-    adata.uns["normalize"] = constants
+    slots = [("layers", k.SIGNAL, signal), ("X", "", standardize(even, table, constants))]
+    write_whole(adata, slots, records={NORMALIZE: constants})
     return adata if copy else None
 
 
@@ -208,13 +211,25 @@ def _exchange_quantiles(
     return exchanged
 
 
-def _check_signal(adata: ad.AnnData, signal: np.ndarray) -> None:
+def raw_signal(adata: ad.AnnData, layer: str | None = None) -> np.ndarray:
+    """Return ``X`` or a layer as float32 signal ``(n_genes, n_columns)``, or raise where it is not finite and above 0.
+
+    What is float32 in memory already is returned without a copy.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+        signal = dense(adata, layer).astype(np.float32, copy=False)
+    check_signal(adata, signal, "X" if layer is None else f"layers[{layer!r}]")
+    return signal
+
+
+def check_signal(adata: ad.AnnData, signal: np.ndarray, name: str) -> None:
+    """Raise ``ValueError`` that counts the values that no signal can have, and names the first."""
     for problem, wrong in (("missing or infinite", ~np.isfinite(signal)), ("negative", signal < 0)):
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             msg = (
-                f"X holds {int(wrong.sum())} {problem} values, the first for gene {adata.obs_names[row]!r} in "
-                f"{adata.var_names[column]!r}; expected non-negative signal. Mend them at their source or leave out "
-                "the genes."
+                f"{name} holds {int(wrong.sum())} {problem} values, the first for gene {adata.obs_names[row]!r} in "
+                f"{adata.var_names[column]!r}; expected non-negative signal. Fix them at their source or leave "
+                "out the genes."
             )
             raise ValueError(msg)

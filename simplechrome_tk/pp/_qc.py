@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, cell_types
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import is_normalized
+from simplechrome_tk._require import blocks, cell_types, gene_ids, window_anchors
+from simplechrome_tk._write import to_change, write_whole
 from simplechrome_tk.pp._blacklist import blacklist_overlap
-from simplechrome_tk.pp._normalize import _check_signal
+from simplechrome_tk.pp._normalize import check_signal
 from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, duplicated
 from simplechrome_tk.pp._qc_measure import Measured, measure, tss_region
-from simplechrome_tk.pp._split import gene_ids
 
 if TYPE_CHECKING:
     import os
@@ -138,7 +140,7 @@ def qc(
     >>> adata.uns["qc"]["findings"]
     []
     """
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     signal = _raw_signal(adata)
     overlap, record = (None, {}) if blacklist is None else blacklist_overlap(adata, blacklist)
     table = blocks(adata)
@@ -162,10 +164,9 @@ def qc(
     with_signal = np.empty(adata.n_obs, dtype=int)
     for name, at in rows.items():
         with_signal[at] = (measured[name].level > 0).sum(axis=1)
-    adata.obs[k.MARKS_WITH_SIGNAL] = with_signal
-    if overlap is not None:
-        adata.obs[k.BLACKLIST_OVERLAP] = overlap
-    adata.uns["qc"] = {
+    slots = [("obs", k.MARKS_WITH_SIGNAL, with_signal)]
+    slots += [] if overlap is None else [("obs", k.BLACKLIST_OVERLAP, overlap)]
+    found_here = {
         "marks": _stack({name: _with_problems(cell.marks, name, found) for name, cell in measured.items()}),
         "correlations": _stack({name: _pairs(cell.correlation) for name, cell in measured.items()}),
         "profiles": _stack({name: cell.profiles for name, cell in measured.items()}),
@@ -173,22 +174,19 @@ def qc(
         "findings": sentences,
         "blacklist": record,
     }
+    write_whole(adata, slots, records={"qc": found_here})
     return adata if copy else None
 
 
 def _raw_signal(adata: ad.AnnData) -> np.ndarray:
     """Signal before normalisation, shape ``(n_genes, n_columns)``."""
-    normalized = "normalize" in adata.uns
-    matrix = adata.layers.get(k.SIGNAL) if normalized else adata.X
-    if matrix is None:
-        where = "layers['signal'], where sct.pp.normalize keeps it" if normalized else "X"
+    layer = k.SIGNAL if is_normalized(adata) else None
+    if adata.X is None if layer is None else layer not in adata.layers:
+        where = "X" if layer is None else "layers['signal'], where sct.pp.normalize keeps it"
         msg = f"there is no signal before normalisation; expected it in {where}. Start from the AnnData as it was read."
         raise ValueError(msg)
-    if not hasattr(matrix, "__array__"):
-        msg = f"the signal is a {type(matrix).__name__}; expected a dense array, as numpy or .toarray() give it."
-        raise ValueError(msg)
-    signal = np.asarray(matrix)
-    _check_signal(adata, signal)
+    signal = dense(adata, layer)
+    check_signal(adata, signal, "X" if layer is None else "layers['signal']")
     return signal
 
 
@@ -244,7 +242,8 @@ def _left_out(adata: ad.AnnData) -> pd.DataFrame:
     for reader, reasons in _REASONS.items():
         counts = adata.uns[reader]["counts"] if reader in adata.uns else {}
         for key, reason in reasons.items():
-            needless = key == "unannotated" and bool((adata.uns["windows"]["anchor"] == "tss").all())
+            anchors = window_anchors(adata)
+            needless = key == "unannotated" and len(anchors) > 0 and bool((anchors == "tss").all())
             if n := 0 if needless else int(counts.get(key, 0)):
                 left_out[reason] = n
     return pd.DataFrame({"reason": list(left_out), "n_genes": list(left_out.values())}).astype({"reason": object})

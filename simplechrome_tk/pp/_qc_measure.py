@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._require import window_anchors
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, Finding, judge
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def measure(adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, rows: np
 
 def tss_region(adata: ad.AnnData, table: pd.DataFrame) -> str | None:
     """Name of the first window around the TSS that shows 5 kb on either side; ``None`` when there is none."""
-    windows = adata.uns.get("windows")
+    anchors = window_anchors(adata)
     for region in table["region"].unique():
-        if (str(windows.at[region, "anchor"]) if windows is not None and region in windows.index else region) != "tss":
+        if anchors.get(region, region) != "tss":
             continue
         var = adata.var[adata.var[k.REGION].astype(str) == region]
         if var[k.START_BP].min() <= -_FAR and var[k.END_BP].max() >= _FAR:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import is_normalized, normalization
 from simplechrome_tk._require import blocks, cell_types
 from simplechrome_tk.pp._normalize import standardize
 
@@ -43,12 +45,12 @@ class Renormalizer:
     """
 
     def __init__(self, adata: ad.AnnData) -> None:
-        if "normalize" not in adata.uns or k.SIGNAL not in adata.layers:
-            found = "uns has no 'normalize'" if "normalize" not in adata.uns else "layers has no 'signal'"
+        if not is_normalized(adata) or k.SIGNAL not in adata.layers:
+            found = "layers has no 'signal'" if is_normalized(adata) else "uns has no 'normalize'"
             msg = f"{found}: new signal needs what sct.pp.normalize(adata) writes. Run it on the raw signal first."
             raise ValueError(msg)
         self._adata = adata
-        self._constants = adata.uns["normalize"]
+        self._constants = normalization(adata)
         self._table = blocks(adata)
         self._by_quantile = "quantiles" in self._constants
         self._cells = cell_types(adata).to_numpy() if self._by_quantile else np.empty(0)
@@ -108,7 +110,7 @@ class Renormalizer:
         return new
 
     def _knots(self, block: int, cell: str) -> Knots:
-        signal, x = np.asarray(self._adata.layers[k.SIGNAL]), np.asarray(self._adata.X)
+        signal, x = dense(self._adata, k.SIGNAL), dense(self._adata)
         own = self._cells == cell
         columns = slice(self._table["start"][block], self._table["stop"][block])
         rows = slice(None) if own.all() else np.flatnonzero(own)

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import obs_column
+from simplechrome_tk._require import chromosomes, gene_ids
 from simplechrome_tk._shorten import shorten
+from simplechrome_tk._write import to_change, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,10 +60,10 @@ def split_by_chromosome(
     Raises
     ------
     ValueError
-        When a chromosome is in both lists or not in the data, or no gene is left to train on.
+        When a gene has no chromosome, one is in both lists or not in the data, or no gene is left to train on.
     """
-    adata = adata.copy() if copy else adata
-    chrom = obs_column(adata, k.CHROM, fix="store each gene's chromosome there").astype(str)
+    adata = to_change(adata, copy=copy)
+    chrom = chromosomes(adata, fix="store each gene's chromosome there")
     if both := set(test) & set(valid):
         msg = f"{shorten(sorted(both))} is in both test and valid; expected different chromosomes."
         raise ValueError(msg)
@@ -119,7 +120,7 @@ def split_random(
     if min(test, valid) < 0 or test + valid > 1:
         msg = f"test={test} and valid={valid}; expected fractions of the genes that leave some to train on."
         raise ValueError(msg)
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     genes = pd.Index(gene_ids(adata)).unique()
     n_test, n_valid = round(test * len(genes)), round(valid * len(genes))
     order = np.random.default_rng(rng).permutation(len(genes))
@@ -161,7 +162,7 @@ def split_deepchrome(adata: ad.AnnData, *, key_added: str = k.SPLIT, copy: bool 
     ValueError
         When the index holds no Ensembl gene ids, or a block without genes.
     """
-    adata = adata.copy() if copy else adata
+    adata = to_change(adata, copy=copy)
     ids = gene_ids(adata)
     other = ~ids.str.match(r"ENSG\d{11}")
     if other.any():
@@ -175,14 +176,6 @@ def split_deepchrome(adata: ad.AnnData, *, key_added: str = k.SPLIT, copy: bool 
     return adata if copy else None
 
 
-def gene_ids(adata: ad.AnnData) -> pd.Index:
-    """Gene ids without the cell type that is added to them when cell types are stacked."""
-    if k.CELL_TYPE not in adata.obs:
-        return adata.obs_names
-    pairs = zip(adata.obs_names, adata.obs[k.CELL_TYPE].astype(str), strict=True)
-    return pd.Index([name.removesuffix(f":{cell}") for name, cell in pairs])
-
-
 def _write(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:
     counts = {name: int((split == name).sum()) for name in k.SPLITS}
     if empty := [name for name, count in counts.items() if not count]:
@@ -191,6 +184,6 @@ def _write(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, obj
             "more genes."
         )
         raise ValueError(msg)
-    adata.obs[key] = pd.Categorical(split, categories=k.SPLITS)
-    adata.uns["split"] = {**record, "counts": counts}
+    held = pd.Categorical(split, categories=k.SPLITS)
+    write_whole(adata, [("obs", key, held)], records={"split": {**record, "counts": counts}})
     logger.info("obs[%r]: %s", key, ", ".join(f"{count} {name}" for name, count in counts.items()))

@@ -9,7 +9,9 @@ import anndata as ad
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import is_normalized
+from simplechrome_tk._require import blocks, check_selectable
 from simplechrome_tk.pp._label import by_cell_type
 
 if TYPE_CHECKING:
@@ -58,13 +60,15 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     if not adatas:
         msg = "no cell types to stack; expected a mapping such as {'GM12878': adata, 'K562': other}."
         raise ValueError(msg)
-    normalized = [cell for cell, adata in adatas.items() if "normalize" in adata.uns]
+    normalized = [cell for cell, adata in adatas.items() if is_normalized(adata)]
     if normalized:
         msg = (
             f"{', '.join(normalized)}: X is normalised already; stack raw signal and normalise all cell types together "
             "(adata.X = adata.layers.pop('signal'); del adata.uns['normalize'])."
         )
         raise ValueError(msg)
+    for adata in adatas.values():
+        check_selectable(adata)
     held = {cell: list(dict.fromkeys(blocks(adata)["mark"])) for cell, adata in adatas.items()}
     shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
     extra = {cell: [mark for mark in own if mark not in shared] for cell, own in held.items()}
@@ -72,7 +76,7 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     parts = []
     for cell, adata in adatas.items():
         part = adata[:, adata.var[k.MARK].isin(shared)]
-        part = ad.AnnData(part.X, obs=part.obs.assign(**{k.CELL_TYPE: cell}), var=part.var, uns=dict(part.uns))
+        part = ad.AnnData(dense(part), obs=part.obs.assign(**{k.CELL_TYPE: cell}), var=part.var, uns=dict(part.uns))
         part.obs_names = [f"{name}:{cell}" for name in part.obs_names]
         parts.append(part)
     first = parts[0].var_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from scipy import sparse
 from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._require import check_order, gene_rows
+from simplechrome_tk._write import ABSENT, check_key, to_change, write_whole
 from simplechrome_tk.tl._attribution_methods import COMPLETE, Attribution, check_method, column_groups
 from simplechrome_tk.tl._explained import explained, frozen
 from simplechrome_tk.tl._reference import reference
@@ -136,7 +139,9 @@ def attribute(
         if number < 1:
             msg = f"{name} is {number}; expected at least 1."
             raise ValueError(msg)
-    adata = adata.copy() if copy else adata
+    check_order(adata, model, "sct.tl.attribute(model, adata)")
+    adata = to_change(adata, copy=copy)
+    check_key(adata, key_added, field="target")
     what = explained(model, adata, target)
     check_method(method, what)
     rows = gene_rows(adata, genes)
@@ -168,8 +173,11 @@ def attribute(
             for part in batches(what, start, rows[~done], method, batch_size):
                 result.add(what, how, start, part)
                 bar.update(len(part))
-    finally:
-        result.write(adata, key_added, record)
+    except BaseException:
+        if not np.isnan(result.total).all():
+            result.write(adata, key_added, record)
+        raise
+    result.write(adata, key_added, record)
     _report(adata, key_added, rows, record)
     return adata if copy else None
 
@@ -187,13 +195,14 @@ class _Result:
         neighbors = np.zeros((adata.n_obs, n_neighbors), dtype=np.float32)
         there = key in adata.layers and k.TOTAL_EFFECT.format(key) in adata.obs
         there &= what.graph is None or k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
-        if there and adata.uns.get(key, {}).get("fingerprint") == record["fingerprint"]:
+        if there and _fingerprint(adata, key) == record["fingerprint"]:
             total = adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float, copy=True)
             if what.graph is not None:
                 mask = what.graph.mask.cpu().numpy()
                 gene, neighbor = np.nonzero(mask)[0], what.graph.index.cpu().numpy()[mask]
-                neighbors[mask] = np.asarray(adata.obsp[k.NEIGHBOR_EFFECTS.format(key)].tocsr()[gene, neighbor]).ravel()
-            return cls(np.array(adata.layers[key]), neighbors, total, what.graph)
+                stored = sparse.csr_matrix(adata.obsp[k.NEIGHBOR_EFFECTS.format(key)])
+                neighbors[mask] = np.asarray(stored[gene, neighbor]).ravel()
+            return cls(np.array(dense(adata, key)), neighbors, total, what.graph)
         own = np.full(adata.shape, np.nan, dtype=np.float32)
         return cls(own, neighbors, np.full(adata.n_obs, np.nan), what.graph)
 
@@ -208,20 +217,30 @@ class _Result:
         self.total[rows] = total.cpu().numpy()
 
     def write(self, adata: ad.AnnData, key: str, record: dict[str, Any]) -> None:
-        """Put all that has been computed into ``adata``."""
+        """Put all that has been computed into ``adata``, all of it or nothing."""
         missed = np.abs(np.nansum(self.own, axis=1) + self.neighbors.sum(axis=1) - self.total)
         missed[missed < _ROUNDING] = 0
-        adata.layers[key] = self.own
-        adata.obs[k.TOTAL_EFFECT.format(key)] = self.total
-        adata.obs[k.COMPLETENESS_ERROR.format(key)] = missed / np.maximum(np.abs(self.total), _ROUNDING)
-        adata.uns[key] = record
-        slot = k.NEIGHBOR_EFFECTS.format(key)
+        slots = [
+            ("layers", key, self.own),
+            ("obs", k.TOTAL_EFFECT.format(key), self.total),
+            ("obs", k.COMPLETENESS_ERROR.format(key), missed / np.maximum(np.abs(self.total), _ROUNDING)),
+            ("obsp", k.NEIGHBOR_EFFECTS.format(key), self._of_neighbors(adata.n_obs)),
+        ]
+        write_whole(adata, slots, records={key: record})
+
+    def _of_neighbors(self, n_genes: int) -> Any:
+        """Effects of neighbours, row = gene, column = neighbour; without a graph there are none to keep."""
         if self.graph is None:
-            adata.obsp.pop(slot, None)
-            return
+            return ABSENT
         mask, index = self.graph.mask.cpu().numpy(), self.graph.index.cpu().numpy()
         pairs = (self.neighbors[mask], (np.nonzero(mask)[0], index[mask]))
-        adata.obsp[slot] = sparse.csr_matrix(pairs, shape=(adata.n_obs, adata.n_obs))
+        return sparse.csr_matrix(pairs, shape=(n_genes, n_genes))
+
+
+def _fingerprint(adata: ad.AnnData, key: str) -> object:
+    """Return of which networks and data the attributions that are there say they are."""
+    record = adata.uns.get(key)
+    return record.get("fingerprint") if isinstance(record, Mapping) else None
 
 
 def _expected(what: Explained, batch: Batch, draws: np.ndarray | None) -> torch.Tensor:

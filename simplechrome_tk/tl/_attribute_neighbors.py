@@ -8,10 +8,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
+from scipy import sparse
 from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._require import check_order, gene_rows
 from simplechrome_tk.tl._attribution_methods import along_path
 from simplechrome_tk.tl._explained import Among, explained, frozen
 from simplechrome_tk.tl._reference import reference
@@ -68,6 +69,7 @@ def attribute_neighbors(
     ValueError
         When the model has no neighbours, none of the genes has one, or as for :func:`attribute`.
     """
+    check_order(adata, model, "sct.tl.attribute_neighbors(model, adata, genes)")
     what = explained(model, adata, target)
     rows = gene_rows(adata, genes)
     if what.graph is None:
@@ -101,7 +103,7 @@ def attribute_neighbors(
     names = adata.obs_names.to_numpy(str)
     obs = pd.DataFrame({"gene": names[gene], "neighbor": names[neighbor]})
     for column, slot in (("distance_bp", k.DISTANCES), ("weight", k.CONNECTIVITIES)):
-        obs[column] = np.asarray(adata.obsp[slot.format(what.neighbors_key)].tocsr()[gene, neighbor]).ravel()
+        obs[column] = np.asarray(sparse.csr_matrix(adata.obsp[slot.format(what.neighbors_key)])[gene, neighbor]).ravel()
     obs.index = obs["gene"] + ":" + obs["neighbor"]
     record = {"target": what.target, "unit": what.unit, "baseline": start.name, "n_steps": n_steps}
     uns = {k.ATTRIBUTION: record, **{name: adata.uns[name] for name in ("windows",) if name in adata.uns}}

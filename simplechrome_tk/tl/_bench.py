@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._inputs import neighbor_matrices
-from simplechrome_tk._require import cell_types, gene_rows
+from simplechrome_tk._require import cell_types, check_selectable, gene_rows
 from simplechrome_tk.get._region import values
 from simplechrome_tk.pp._renormalize import Renormalizer
 from simplechrome_tk.tl._edit import GENE, NEIGHBORS, Edit
@@ -67,11 +66,12 @@ class Bench:
     """
 
     def __init__(self, adata: ad.AnnData, *, neighbors_key: str | None) -> None:
+        check_selectable(adata)
         self.adata = adata
         self.layout = Layout.of(adata)
         self._renormalizer = Renormalizer(adata)
         self._key = neighbors_key
-        self._graph = None if neighbors_key is None else [m.tocsr() for m in neighbor_matrices(adata, neighbors_key)]
+        self._graph = None if neighbors_key is None else neighbor_matrices(adata, neighbors_key)
 
     def check(self, edits: Sequence[Edit]) -> None:
         """Raise ``TypeError`` for what is no edit, ``ValueError`` when an edit cannot be made here."""
@@ -224,10 +224,13 @@ class Bench:
         rows = np.concatenate([scene.genes.rows, scene.neighbors.rows])
         obs = self.adata.obs.iloc[rows].copy()
         if named:
-            heard = pd.Series(obs.index[n_genes:].astype(str))
-            again = heard.groupby(heard).cumcount()
-            suffix = again.map(lambda n: " (neighbour)" if n == 0 else f" (neighbour {n + 1})")
-            obs.index = [*obs.index[:n_genes], *(heard + suffix)]
+            heard = obs.index[n_genes:].astype(str).to_series()
+            again = heard.groupby(heard.to_numpy()).cumcount()
+            named_as = [
+                f"{name} (neighbour)" if n == 0 else f"{name} (neighbour {n + 1})"
+                for name, n in zip(heard, again, strict=True)
+            ]
+            obs.index = [*obs.index[:n_genes], *named_as]
             obs["perturbed"] = np.arange(len(rows)) < n_genes
         else:
             obs.index = np.arange(len(rows)).astype(str)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._require import check_order
 from simplechrome_tk.tl._trust_curves import FRACTIONS, curves
 from simplechrome_tk.tl._trust_sample import draw
 from simplechrome_tk.tl._trust_trial import NOT_PASSED, NOT_TESTED, PASSED, Trial
@@ -150,6 +151,7 @@ def check_attributions(
         if number < 1:
             msg = f"{name} is {number}; expected at least 1."
             raise ValueError(msg)
+    check_order(adata, model, "sct.tl.check_attributions(model, adata)")
     sample_rng, order_rng = np.random.default_rng(rng).spawn(2)
     sample = draw(model, adata, key=key, genes=genes, n_genes=n_genes, target=target, baseline=baseline, rng=sample_rng)
     trial = Trial(model, sample, batch_size=batch_size, rng=rng, training=training or {})

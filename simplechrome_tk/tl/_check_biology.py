@@ -10,8 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, gene_rows
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._require import blocks, check_order, gene_rows, window_anchors
 from simplechrome_tk.model import SimpleChrome
+from simplechrome_tk.pp._label import expression_truth
 from simplechrome_tk.tl._dose_response import dose_response
 from simplechrome_tk.tl._perturb import EXPRESSION, LOG_ODDS
 from simplechrome_tk.tl._reference import reference
@@ -118,13 +120,14 @@ def check_biology(
     if n_dose_genes < 1:
         msg = f"n_dose_genes is {n_dose_genes}; expected at least 1."
         raise ValueError(msg)
+    check_order(adata, model, "sct.tl.check_biology(model, adata)")
     record = require_attributions(adata, key, baseline)
     if isinstance(model, SimpleChrome):
         model.require_trained()
     rows = attributed(adata, key, gene_rows(adata, genes))
     start = reference(adata, record["baseline"] if baseline is None else baseline)
     least = _LEAST.get(str(record["target"]), 0.0)
-    asked = _Asked(adata, rows, np.asarray(adata.layers[key])[rows], moved(adata, start, rows), least)
+    asked = _Asked(adata, rows, dense(adata, key)[rows], moved(adata, start, rows), least)
     table = [*_positions(asked), *_signs(asked), *_doses(model, asked, n_dose_genes, np.random.default_rng(rng))]
     return pd.DataFrame(table)
 
@@ -166,8 +169,8 @@ class _Asked(NamedTuple):
         """
         if k.EXPRESSION not in self.adata.obs:
             return _UNKNOWN
-        level = np.asarray(self.adata.X)[self.rows][:, self.of_mark(mark)].mean(axis=1)
-        expression = self.adata.obs[k.EXPRESSION].to_numpy(float)[self.rows]
+        level = dense(self.adata)[self.rows][:, self.of_mark(mark)].mean(axis=1)
+        expression = expression_truth(self.adata)[self.rows]
         known = ~np.isnan(expression)
         if known.sum() < 2 or np.ptp(level[known]) == 0 or np.ptp(expression[known]) == 0:
             return _UNKNOWN
@@ -197,9 +200,8 @@ def _positions(asked: _Asked) -> list[dict[str, object]]:
 
 def _places(adata: ad.AnnData) -> dict[str, np.ndarray]:
     """Which columns lie near the TSS, at the ends of its window, up- and downstream in it, and in the gene's body."""
-    windows, var = adata.uns.get("windows"), adata.var
-    region = var[k.REGION].astype(str)
-    anchor = region.to_numpy() if windows is None else windows["anchor"].reindex(region).astype(str).to_numpy()
+    var, anchors = adata.var, window_anchors(adata)
+    anchor = np.array([anchors.get(region, region) for region in var[k.REGION].astype(str)])
     middle = ((var[k.START_BP] + var[k.END_BP]) / 2).to_numpy(float)
     tss = anchor == "tss"
     first, last = (var[k.START_BP][tss].min(), var[k.END_BP][tss].max()) if tss.any() else (0, 0)
@@ -281,8 +283,8 @@ def _doses(
 
 
 def _has_signal(asked: _Asked, mark: str) -> np.ndarray:
-    signal = asked.adata.layers[k.SIGNAL] if k.SIGNAL in asked.adata.layers else asked.adata.X
-    return (np.asarray(signal)[asked.rows][:, asked.of_mark(mark)] > 0).any(axis=1)
+    signal = dense(asked.adata, k.SIGNAL if k.SIGNAL in asked.adata.layers else None)
+    return (signal[asked.rows][:, asked.of_mark(mark)] > 0).any(axis=1)
 
 
 def _row(

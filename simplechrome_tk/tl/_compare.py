@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import cell_types, split_of
+from simplechrome_tk._require import cell_types, gene_ids, split_of
 from simplechrome_tk.pp._graph import positions
-from simplechrome_tk.pp._split import gene_ids
 from simplechrome_tk.tl._evaluate import choose_splits, pair, scorable, scored
 from simplechrome_tk.tl._resample import Sample, check_n_bootstrap, interval, known, recentre, resamples, score, streams
 

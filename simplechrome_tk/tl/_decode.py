@@ -12,7 +12,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
 from simplechrome_tk._inputs import one_hot
 from simplechrome_tk._latents import model_latents
-from simplechrome_tk._require import blocks, gene_rows
+from simplechrome_tk._require import blocks, check_order, gene_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +115,7 @@ def traverse(
     the signal was normalised to; its exponential is nearer to a median than to a mean. A quantile-normalised model
     decodes the signal of its training data's scale.
     """
+    check_order(adata, model, "sct.tl.traverse(model, adata)")
     latents = model_latents(adata, model)
     chosen = list(range(latents.shape[1])) if dimensions is None else list(dimensions)
     wrong = [number for number in chosen if not 0 <= number < latents.shape[1]]

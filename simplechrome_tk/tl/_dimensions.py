@@ -12,6 +12,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
 from simplechrome_tk._latents import check_latents, latents
 from simplechrome_tk._levels import mark_levels
+from simplechrome_tk._require import check_order
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def latent_dimensions(model: SimpleChrome, adata: ad.AnnData) -> pd.DataFrame:
     A collapsed dimension tells genes apart no more: its posterior is the prior (Bowman et al. 2016, arXiv 1511.06349).
     The measure and its threshold are those of Burda et al. 2016 (arXiv 1509.00519).
     """
+    check_order(adata, model, "sct.tl.latent_dimensions(model, adata)")
     latent = nn.encode(model.module.first, model.inputs(adata).x)
     mean = latent.mean.cpu().numpy()
     check_latents(adata, mean, "the model's latent")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._require import check_order, gene_rows
 from simplechrome_tk.tl._edit import GENE, Edit
 from simplechrome_tk.tl._perturb import EXPRESSION, LOG_ODDS, PROBABILITY, answer, bench_of, chunks, unchanged, who
 
@@ -68,6 +68,7 @@ def dose_response(
     ValueError
         When there are no doses or one is below 0, and as :func:`simplechrome_tk.tl.perturb`.
     """
+    check_order(adata, model, "sct.tl.dose_response(model, adata, mark)")
     factors = np.atleast_1d(np.asarray(doses, dtype=float))
     if factors.ndim > 1 or not len(factors):
         msg = f"doses has shape {factors.shape}; expected one factor or more, such as [0, 0.5, 1]."

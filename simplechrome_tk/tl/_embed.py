@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import torch
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._device import resolve_device
-from simplechrome_tk._latents import check_latents
+from simplechrome_tk._latents import check_latents, encoder_digest
+from simplechrome_tk._require import check_order
+from simplechrome_tk._write import ABSENT, to_change, write_whole
 from simplechrome_tk.tl._neighbors import ExactNeighbors
 
 if TYPE_CHECKING:
-    import anndata as ad
-
     from simplechrome_tk.model import SimpleChrome
 
 logger = logging.getLogger(__name__)
@@ -71,8 +73,9 @@ def embed(
     None
         Writes ``obsm["X_simplechrome"]`` (``(n_genes, n_latent)``), ``obsm["X_umap"]`` (``(n_genes, 2)``),
         ``obs["leiden"]``, ``obsp["distances"]`` and ``obsp["connectivities"]``, their records ``uns["neighbors"]``,
-        ``uns["umap"]`` and ``uns["leiden"]``, and ``uns["embed"]``: ``backend`` and its ``version``, ``device`` and the
-        arguments.
+        ``uns["umap"]`` and ``uns["leiden"]``, and ``uns["embed"]``: ``model``, a digest of what makes the latents,
+        ``backend`` and its ``version``, ``device`` and the arguments. All of it is computed first and written last: a
+        call that fails or is interrupted leaves ``adata`` as it was.
 
     Raises
     ------
@@ -93,6 +96,8 @@ def embed(
     >>> sct.tl.embed(adata, model)  # doctest: +SKIP
     >>> sc.pl.umap(adata, color=["leiden", "expression"])  # doctest: +SKIP
     """
+    check_order(adata, model, "sct.tl.embed(adata, model)")
+    adata = to_change(adata, copy=False)
     place = resolve_device(device)
     chosen = _backend(backend, place)
     if not 2 <= n_neighbors < adata.n_obs:
@@ -103,13 +108,19 @@ def embed(
         raise ValueError(msg)
     latents = model.get_latent_representation(adata)
     check_latents(adata, latents, "the model's latent")
-    import scanpy as sc  # takes seconds, so not with the package
-
-    adata.obsm[k.LATENT] = latents
-    neighbors_and_umap(adata, backend=chosen, device=place, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng)
-    sc.tl.leiden(adata, resolution, flavor="igraph", n_iterations=2, directed=False, random_state=rng)
+    # Minutes may pass, and what is half done must not stand beside what an earlier call has left.
+    aside = _computed_aside(
+        latents,
+        backend=chosen,
+        device=place,
+        n_neighbors=n_neighbors,
+        min_dist=min_dist,
+        resolution=resolution,
+        rng=rng,
+    )
     package = {"scanpy": "umap-learn", "torchdr": "torchdr"}[chosen]
-    adata.uns[k.EMBED] = {
+    record = {
+        "model": encoder_digest(model),
         "backend": chosen,
         "version": f"{package} {version(package)}",
         "device": str(place),
@@ -118,6 +129,7 @@ def embed(
         "resolution": resolution,
         "rng": rng,
     }
+    _write(adata, aside, record)
     logger.info(
         "embed: %d genes, %d latents; neighbours by torch on %s, UMAP by %s (%s), %d Leiden clusters. Added "
         "obsm[%r], obsm[%r], obs[%r].",
@@ -125,12 +137,43 @@ def embed(
         latents.shape[1],
         place,
         chosen,
-        adata.uns[k.EMBED]["version"],
+        record["version"],
         adata.obs[k.LEIDEN].nunique(),
         k.LATENT,
         k.UMAP,
         k.LEIDEN,
     )
+
+
+def _computed_aside(
+    latents: np.ndarray,
+    *,
+    backend: str,
+    device: torch.device,
+    n_neighbors: int,
+    min_dist: float,
+    resolution: float,
+    rng: int,
+) -> ad.AnnData:
+    """Return an AnnData that holds latents, graph, UMAP and clusters, and nothing else."""
+    import scanpy as sc  # takes seconds, so not with the package
+
+    aside = ad.AnnData(obs=pd.DataFrame(index=np.arange(len(latents)).astype(str)), obsm={k.LATENT: latents})
+    neighbors_and_umap(aside, backend=backend, device=device, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng)
+    sc.tl.leiden(aside, resolution, flavor="igraph", n_iterations=2, directed=False, random_state=rng)
+    return aside
+
+
+def _write(adata: ad.AnnData, aside: ad.AnnData, record: dict[str, Any]) -> None:
+    """Write a map that was computed aside, and remove what an earlier placing on another map has left."""
+    slots = [
+        *(("obsm", key, aside.obsm[key]) for key in (k.LATENT, k.UMAP)),
+        *(("obsp", key, aside.obsp[key]) for key in ("distances", "connectivities")),
+        ("obs", k.LEIDEN, aside.obs[k.LEIDEN].array),
+        ("obs", k.PLACED_FAR, ABSENT),
+    ]
+    records = {key: aside.uns[key] for key in ("neighbors", "umap", "leiden")}
+    write_whole(adata, slots, records={**records, k.EMBED: record})
 
 
 def neighbors_and_umap(
@@ -142,12 +185,14 @@ def neighbors_and_umap(
     latents = np.asarray(adata.obsm[k.LATENT])
     threads = torch.get_num_threads()
     search = ExactNeighbors(n_neighbors, device=device)
-    sc.pp.neighbors(adata, n_neighbors, use_rep=k.LATENT, transformer=search, random_state=rng)
-    if backend == "torchdr":
-        _torchdr_umap(adata, latents, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng, device=device)
-    else:
-        sc.tl.umap(adata, min_dist=min_dist, init_pos=_two_components(latents, rng), random_state=rng)
-    torch.set_num_threads(threads)  # numba, in scanpy, sets those of the whole process
+    try:
+        sc.pp.neighbors(adata, n_neighbors, use_rep=k.LATENT, transformer=search, random_state=rng)
+        if backend == "torchdr":
+            _torchdr_umap(adata, latents, n_neighbors=n_neighbors, min_dist=min_dist, rng=rng, device=device)
+        else:
+            sc.tl.umap(adata, min_dist=min_dist, init_pos=_two_components(latents, rng), random_state=rng)
+    finally:
+        torch.set_num_threads(threads)  # numba, in scanpy, sets those of the whole process
 
 
 def _backend(asked: str, device: torch.device) -> str:

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import label_truth, split_of
+from simplechrome_tk._require import gene_ids, label_truth, split_of
 from simplechrome_tk.pp._label import expression_truth
-from simplechrome_tk.pp._split import gene_ids
 from simplechrome_tk.tl._metrics import CLASSIFICATION, REGRESSION
 from simplechrome_tk.tl._resample import Sample, check_n_bootstrap, interval, known, recentre, resamples, score, streams
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._require import check_order, gene_rows
 from simplechrome_tk.get._neighborhood import neighborhood
 from simplechrome_tk.tl._attribute import attribute
 from simplechrome_tk.tl._explained import explained
@@ -79,6 +80,7 @@ def explain(
     >>> small.layers["attribution"].shape, "attribution" in adata.layers
     ((1, 600), False)
     """
+    check_order(adata, model, "sct.tl.explain(model, adata, genes)")
     model.require_trained()
     rows = gene_rows(adata, genes)
     small = neighborhood(adata, adata.obs_names[rows].to_numpy(str), neighbors_key=model.settings.neighbors_key)
@@ -97,7 +99,7 @@ def _holds(model: SimpleChrome, small: ad.AnnData, asked: np.ndarray, key: str) 
     Of a baseline that is a mean over genes, or of the user's own, it cannot.
     """
     slots = (key in small.layers, k.TOTAL_EFFECT.format(key) in small.obs, key in small.uns)
-    if not all(slots) or np.isnan(small.layers[key][asked]).any():
+    if not all(slots) or np.isnan(dense(small, key)[asked]).any():
         return False
     there = small.uns[key]
     if there["target"] not in ("logit", "expression") or there["baseline"] != "zero":

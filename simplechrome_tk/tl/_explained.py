@@ -12,7 +12,7 @@ import torch
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
-from simplechrome_tk.get._region import values
+from simplechrome_tk._matrix import dense
 from simplechrome_tk.model import SimpleChrome
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def explained(model: SimpleChrome | torch.nn.Module, adata: ad.AnnData, target: 
 def _of_module(module: torch.nn.Module, adata: ad.AnnData, target: str | Read) -> Explained:
     """Explain any network that maps ``(batch, n_columns)`` to ``nn.Output`` or a tensor."""
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    x = torch.as_tensor(np.asarray(values(adata, None), dtype=np.float32), device=device)
+    x = torch.as_tensor(dense(adata).astype(np.float32), device=device)
 
     def read(output: Any) -> torch.Tensor:
         if callable(target):

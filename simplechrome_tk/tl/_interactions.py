@@ -11,7 +11,8 @@ import torch
 from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, gene_rows
+from simplechrome_tk._require import blocks, check_order, gene_rows
+from simplechrome_tk._write import to_change, write_whole
 from simplechrome_tk.tl._explained import explained, frozen
 from simplechrome_tk.tl._reference import reference
 
@@ -63,9 +64,10 @@ def interactions(
     -------
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``obsm["attribution_interactions"]``: a table with a column for each pair,
-        such as ``"H3K4me3 x H3K27me3"``, in the unit of the target (see ``uns`` of :func:`attribute`); NaN for genes
-        that were not asked for. A slash and a space within the name of a mark are written as ``%2F`` and ``%20``, since
-        files take a slash for a folder; :func:`simplechrome_tk.get.interactions` gives the names as they are.
+        such as ``"H3K4me3 x H3K27me3"``, in the unit of the target; NaN for genes that were not asked for; and
+        ``uns["attribution_interactions"]``: ``target``, ``unit`` and ``baseline``. A slash and a space within the name
+        of a mark are written as ``%2F`` and ``%20``, since files take a slash for a folder;
+        :func:`simplechrome_tk.get.interactions` gives the names as they are.
 
     Raises
     ------
@@ -74,7 +76,8 @@ def interactions(
     ValueError
         When the data have one mark only, or as for :func:`attribute`.
     """
-    adata = adata.copy() if copy else adata
+    check_order(adata, model, "sct.tl.interactions(model, adata)")
+    adata = to_change(adata, copy=copy)
     what = explained(model, adata, target)
     rows = gene_rows(adata, genes)
     start = reference(adata, baseline)
@@ -104,5 +107,8 @@ def interactions(
     # A space within a mark would be taken for the one around the x when the column is taken apart.
     named = [k.as_column(mark).replace(" ", "%20") for mark in marks]
     names = [f"{named[first]} x {named[second]}" for first, second in pairs]
-    adata.obsm[k.INTERACTIONS.format(key_added)] = pd.DataFrame(found, index=adata.obs_names, columns=names)
+    slot = k.INTERACTIONS.format(key_added)
+    table_of_pairs = pd.DataFrame(found, index=adata.obs_names, columns=names)
+    record = {"target": what.target, "unit": what.unit, "baseline": start.name}
+    write_whole(adata, [("obsm", slot, table_of_pairs)], records={slot: record})
     return adata if copy else None

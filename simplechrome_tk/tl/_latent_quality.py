@@ -12,6 +12,7 @@ from sklearn.metrics import silhouette_score
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._latents import latents
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import obs_column
 from simplechrome_tk.tl._neighbors import nearest
 
@@ -71,7 +72,7 @@ def latent_quality(
         msg = f"{len(rows)} genes and n_neighbors={n_neighbors}; expected more than twice as many genes as neighbours."
         raise ValueError(msg)
     group = obs_column(adata, groupby, fix="name one of them with groupby").iloc[rows]
-    marks = np.asarray(adata.X)
+    marks = dense(adata)
     components = PCA(min(space.shape[1], *marks.shape), svd_solver="covariance_eigh").fit_transform(marks)
     places = {"latent": space, "PCA": components, "map": np.asarray(adata.obsm[k.UMAP])}
     spaces = {name: np.asarray(values)[rows] for name, values in places.items()}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk._require import obs_column
@@ -50,7 +51,7 @@ def mixing(adata: ad.AnnData, *, groupby: str = k.CELL_TYPE) -> pd.DataFrame:
             "two groups at least and a value for each gene."
         )
         raise ValueError(msg)
-    graph = adata.obsp[slot].tocsr()
+    graph = sparse.csr_matrix(adata.obsp[slot])
     names, codes = np.unique(group.astype(str), return_inverse=True)
     row = np.repeat(np.arange(adata.n_obs), np.diff(graph.indptr))
     other = np.bincount(row, weights=codes[row] != codes[graph.indices], minlength=adata.n_obs)

@@ -12,6 +12,7 @@ from simplechrome_tk import _keys as k
 from simplechrome_tk import nn
 from simplechrome_tk._device import resolve_device
 from simplechrome_tk._inputs import region_shapes
+from simplechrome_tk._normalization import normalization
 from simplechrome_tk.tl._evaluate import PROBABILITY
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def read_regions(
     if from_rep:
         center, scale = features[train].mean(axis=0), features[train].std(axis=0)
         return [nn.RegionShape(features.shape[1], 1)], (features - center) / np.where(scale > 0, scale, 1)
-    if "normalize" not in adata.uns:
-        msg = "X is not normalised: run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first."
-        raise ValueError(msg)
+    normalization(adata)
     return region_shapes(adata), features
 
 

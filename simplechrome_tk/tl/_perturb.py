@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._require import check_order, gene_rows
 from simplechrome_tk.tl._bench import Bench
 from simplechrome_tk.tl._edit import Edit
 
@@ -107,6 +107,7 @@ def perturb(
     >>> table.columns.tolist()[:5]
     ['gene', 'symbol', 'probability_before', 'probability_after', 'log_odds_change']
     """
+    check_order(adata, model, "sct.tl.perturb(model, adata, edits)")
     edits = [edits] if isinstance(edits, Edit) else list(edits)
     bench = bench_of(model, adata)
     bench.check(edits)
@@ -185,6 +186,7 @@ def perturb_with(
     """
     from simplechrome_tk.model import SimpleChrome
 
+    check_order(adata, model, "sct.tl.perturb_with(model, adata, edits, func)")
     edits = [edits] if isinstance(edits, Edit) else list(edits)
     bench = bench_of(model, adata) if isinstance(model, SimpleChrome) else Bench(adata, neighbors_key=None)
     bench.check(edits)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._latents import check_latents, model_latents
-from simplechrome_tk._require import obs_column
+from simplechrome_tk._latents import check_latents, encoder_digest, model_latents
+from simplechrome_tk._require import check_data, check_order, obs_column
+from simplechrome_tk._write import ABSENT, to_change, write_whole
 from simplechrome_tk.tl._neighbors import nearest
 
 if TYPE_CHECKING:
@@ -68,10 +70,14 @@ def place(
     A mean of places lies between them: genes unlike all of the map are drawn inside it, which is what ``placed_far``
     tells.
     """
+    check_order(adata, model, "sct.tl.place(adata, reference, model)")
+    check_data(reference)
+    adata = to_change(adata, copy=False)
     missing = [slot for slot, found in ((k.UMAP, reference.obsm), (k.LEIDEN, reference.obs)) if slot not in found]
     if missing:
         msg = f"reference has no {' and no '.join(missing)}: run sct.tl.embed(reference, model) first."
         raise ValueError(msg)
+    _check_map(reference, model)
     known = model_latents(reference, model)
     if not 1 <= n_neighbors < reference.n_obs:
         msg = f"n_neighbors is {n_neighbors}; expected 1 to {reference.n_obs - 1}, fewer than the genes of the map."
@@ -86,10 +92,13 @@ def place(
     votes = np.zeros((adata.n_obs, len(clusters.cat.categories)))
     codes = clusters.cat.codes.to_numpy()[rows]
     np.add.at(votes, (np.arange(adata.n_obs)[:, None], codes), weights)
-    adata.obsm[k.LATENT] = new
-    adata.obsm[k.UMAP] = np.einsum("gn,gnd->gd", weights, np.asarray(reference.obsm[k.UMAP])[rows]).astype(np.float32)
-    adata.obs[k.LEIDEN] = pd.Categorical.from_codes(votes.argmax(axis=1), dtype=clusters.dtype)
-    adata.obs[k.PLACED_FAR] = distances[:, -1] > np.quantile(usual, _FAR)
+    slots = [
+        ("obsm", k.LATENT, new),
+        ("obsm", k.UMAP, np.einsum("gn,gnd->gd", weights, np.asarray(reference.obsm[k.UMAP])[rows]).astype(np.float32)),
+        ("obs", k.LEIDEN, pd.Categorical.from_codes(votes.argmax(axis=1), dtype=clusters.dtype)),
+        ("obs", k.PLACED_FAR, distances[:, -1] > np.quantile(usual, _FAR)),
+    ]
+    _write(adata, slots)
     logger.info(
         "place: %d genes among %d of the map; %d of them (%.1f %%, 1 %% within the map) lie far from it.",
         adata.n_obs,
@@ -97,6 +106,29 @@ def place(
         adata.obs[k.PLACED_FAR].sum(),
         100 * adata.obs[k.PLACED_FAR].mean(),
     )
+
+
+def _check_map(reference: ad.AnnData, model: SimpleChrome) -> None:
+    """Raise ``ValueError`` unless the map of ``reference`` was made from latents of this model."""
+    record = reference.uns.get(k.EMBED)
+    made_by = record.get("model") if isinstance(record, Mapping) else None
+    if made_by != encoder_digest(model):
+        found = "does not say which model made it" if made_by is None else "was made with another model"
+        msg = (
+            f"the map of reference (obsm[{k.UMAP!r}]) {found}: run sct.tl.embed(reference, model) again, or bring the "
+            "model that made it."
+        )
+        raise ValueError(msg)
+
+
+def _write(adata: ad.AnnData, slots: list[tuple[str, str, Any]]) -> None:
+    """Write places, and remove the records and the graph of a map of its own, which are of other latents."""
+    records = {}
+    if k.EMBED in adata.uns:
+        records = {key: ABSENT for key in (k.EMBED, "neighbors", "umap", "leiden") if key in adata.uns}
+        slots = [*slots, ("obsp", "distances", ABSENT), ("obsp", "connectivities", ABSENT)]
+        logger.info("place: the map that sct.tl.embed made of these genes is replaced, its neighbour graph removed.")
+    write_whole(adata, slots, records=records)
 
 
 def placement_agreement(

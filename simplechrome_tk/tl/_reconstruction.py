@@ -9,8 +9,9 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._inputs import check_columns
-from simplechrome_tk._require import blocks, cell_types, split_of
+from simplechrome_tk._inputs import check_columns, check_normalization
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._require import blocks, cell_types, check_order, split_of
 from simplechrome_tk.tl._decode import decode
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ def reconstruction(
     Raises
     ------
     ValueError
-        When no gene is of these splits, or ``reference`` has other columns or fewer genes than dimensions.
+        When no gene is of these splits, or ``reference`` has other columns, another normalisation or fewer genes than
+        dimensions.
     """
+    check_order(adata, model, "sct.tl.reconstruction(model, adata)")
     genes = np.isin(split_of(adata, split_key), list(splits))
     if not genes.any():
         msg = f"no gene has obs[{split_key!r}] in {', '.join(splits)}; name others with splits."
@@ -64,14 +67,15 @@ def reconstruction(
     latent = model.get_latent_representation(adata)
     known = adata if reference is None else reference
     check_columns(list(known.var_names), list(adata.var_names))
+    check_normalization(known, model.normalization)
     n_latent = latent.shape[1]
     if known.n_obs < n_latent:
         msg = f"reference has {known.n_obs} genes; expected {n_latent} at least, one for each latent dimension."
         raise ValueError(msg)
-    truth = np.asarray(adata.X)[genes]
+    truth = dense(adata)[genes]
     key = model.settings.condition_key
     conditions = None if key is None else adata.obs[key].astype(str).to_numpy()[genes]
-    pca = PCA(min(n_latent, adata.n_vars), svd_solver="covariance_eigh").fit(np.asarray(known.X))
+    pca = PCA(min(n_latent, adata.n_vars), svd_solver="covariance_eigh").fit(dense(known))
     decoded = {
         "SimpleChrome": decode(model, latent[genes], conditions=conditions),
         "PCA": pca.inverse_transform(pca.transform(truth)),

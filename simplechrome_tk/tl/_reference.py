@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk._inputs import gene_length, reads_body
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._normalization import is_normalized, normalization
 from simplechrome_tk._require import blocks, cell_types, label_truth
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def reference(adata: ad.AnnData, baseline: Baseline | np.ndarray) -> Reference:
     one = np.zeros(adata.n_obs, dtype=int)
     if baseline == "zero":
         return Reference(_no_signal(adata)[None], one, [], baseline)
-    x = np.asarray(adata.X, dtype=np.float32)
+    x = dense(adata).astype(np.float32, copy=False)
     if baseline == "low":
         low = label_truth(adata) == 0
         cell, names = pd.factorize(cell_types(adata))
@@ -79,15 +81,11 @@ def reference(adata: ad.AnnData, baseline: Baseline | np.ndarray) -> Reference:
 
 def _no_signal(adata: ad.AnnData) -> np.ndarray:
     """Return ``X`` of a gene without any signal, shape ``(n_columns,)``."""
-    if "normalize" not in adata.uns:
+    if not is_normalized(adata):
         return np.zeros(adata.n_vars, dtype=np.float32)
-    table, constants = (
-        blocks(adata),
-        pd.DataFrame({name: adata.uns["normalize"][name] for name in ("region", "mark", "center", "scale")}),
-    )
-    own = table.merge(constants, on=["region", "mark"], how="left")
-    none = (-own["center"] / own["scale"]).to_numpy(np.float32)
-    return np.repeat(none, own["stop"] - own["start"])
+    table, constants = blocks(adata), normalization(adata)
+    none = (-constants["center"] / constants["scale"]).astype(np.float32)
+    return np.repeat(none, table["stop"] - table["start"])
 
 
 def _strata(adata: ad.AnnData) -> np.ndarray:

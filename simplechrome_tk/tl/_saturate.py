@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._require import check_order, gene_rows
 from simplechrome_tk.tl._bench import Chromatin, Links, Scene
 from simplechrome_tk.tl._edit import GENE, Edit
 from simplechrome_tk.tl._perturb import answer, bench_of, who
@@ -79,6 +79,7 @@ def saturate(
     Marks are as wide as several bins, and a network reads them through strides: single bins may each matter little
     where the peak matters much. Widen the window to see it.
     """
+    check_order(adata, model, "sct.tl.saturate(model, adata, genes)")
     edit = Edit.remove() if edit is None else edit
     if edit.action not in _BIN_BY_BIN:
         msg = f"the edit is a {edit.action}, which moves signal; expected one bin by bin: {', '.join(_BIN_BY_BIN)}."

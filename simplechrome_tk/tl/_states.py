@@ -11,6 +11,7 @@ import pandas as pd
 from simplechrome_tk import _keys as k
 from simplechrome_tk._levels import typical_levels
 from simplechrome_tk._require import cell_types, obs_column
+from simplechrome_tk._write import check_key, to_change, write_whole
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -78,6 +79,8 @@ def name_states(adata: ad.AnnData, *, groupby: str | None = k.LEIDEN, key_added:
     Names after Roadmap's chromatin states (Roadmap Epigenomics Consortium 2015, doi 10.1038/nature14248), which are of
     200-bp bins, not of genes. Thresholds: Otsu 1979 (doi 10.1109/TSMC.1979.4310076).
     """
+    adata = to_change(adata, copy=False)
+    check_key(adata, key_added, field="rule")
     if groupby is not None:
         fix = "run sct.tl.embed(adata, model) first, or name another column with groupby"
         clusters = obs_column(adata, groupby, fix=fix).astype("category")
@@ -99,10 +102,11 @@ def name_states(adata: ad.AnnData, *, groupby: str | None = k.LEIDEN, key_added:
         state[fits] = name
     if groupby is not None:
         state[clusters.isna().to_numpy()] = None
-    adata.obs[key_added] = pd.Categorical(state, categories=[name for name, _ in RULE])
-    adata.obsm[k.MARK_PRESENCE] = present.rename(columns=k.as_column)
+    present = present.rename(columns=k.as_column)
     rule = _in_words(groupby, {mark: stretches[mark] for mark in known})
-    adata.uns[key_added] = {"groupby": groupby or "", "rule": rule, "thresholds": _long(thresholds)}
+    record = {"groupby": groupby or "", "rule": rule, "thresholds": _long(thresholds)}
+    named = pd.Categorical(state, categories=[name for name, _ in RULE])
+    write_whole(adata, [("obs", key_added, named), ("obsm", k.MARK_PRESENCE, present)], records={key_added: record})
     counts = adata.obs[key_added].value_counts(sort=False)
     logger.info("%s", rule)
     logger.info("Genes: %s.", "; ".join(f"{name} {n}" for name, n in counts.items() if n))

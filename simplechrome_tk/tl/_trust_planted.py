@@ -11,13 +11,16 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk._matrix import dense
 from simplechrome_tk._require import blocks
+from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.tl._trust_sample import Sample
 
+_FEWEST_MEASURED = 10  # two of them are held out
 _AROUND = 9  # bins: 0.9 kb at 100 bp; the default network's filters are as wide
 
 PLANTED, PLANTED_NEIGHBORS = "planted_effect", "planted_neighbor_effects"
@@ -73,7 +76,7 @@ def recovered(sample: Sample) -> Recovered:
         _auroc(acting, size),
         _auroc(acting, _around(adata, size)),
         float(right[acting].mean()) if acting.any() else np.nan,
-        _auroc(acting, np.abs(_ridge(adata))),
+        _regression(adata, acting),
         int(acting.sum()),
         *_pairs(sample, acting),
     )
@@ -87,17 +90,23 @@ def _around(adata: ad.AnnData, values: np.ndarray) -> np.ndarray:
     return smooth
 
 
-def _ridge(adata: ad.AnnData) -> np.ndarray:
-    """Coefficients of expression on ``log1p`` signal, the penalty chosen on every fifth gene."""
-    x = np.log1p(_signal(adata))
-    y = np.log10(adata.obs[k.EXPRESSION].to_numpy(float) + 0.1)
+def _regression(adata: ad.AnnData, acting: np.ndarray) -> float:
+    """AUROC of the coefficients of a ridge regression, of columns that act against others; NaN with few measured.
+
+    Measured expression is regressed on ``log1p`` signal, the penalty chosen on every fifth gene.
+    """
+    y = expression_truth(adata) if k.EXPRESSION in adata.obs else np.full(adata.n_obs, np.nan)
+    measured = np.flatnonzero(~np.isnan(y))
+    if len(measured) < _FEWEST_MEASURED:
+        return np.nan
+    x, y = np.log1p(_signal(adata)[measured]), y[measured]
     held_out = np.arange(len(y)) % 5 == 0
     fits = [Ridge(alpha).fit(x[~held_out], y[~held_out]) for alpha in np.logspace(1, 5, 5)]
-    return max(fits, key=lambda fit: fit.score(x[held_out], y[held_out])).coef_
+    return _auroc(acting, np.abs(max(fits, key=lambda fit: fit.score(x[held_out], y[held_out])).coef_))
 
 
 def _signal(adata: ad.AnnData) -> np.ndarray:
-    return np.asarray(adata.layers[k.SIGNAL] if k.SIGNAL in adata.layers else adata.X)
+    return dense(adata, k.SIGNAL if k.SIGNAL in adata.layers else None)
 
 
 def _pairs(sample: Sample, acting: np.ndarray) -> tuple[float, float, float, int]:

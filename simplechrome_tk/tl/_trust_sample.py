@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import sparse, stats
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks, gene_rows
+from simplechrome_tk._matrix import dense
+from simplechrome_tk._require import blocks, gene_rows, layer_names
+from simplechrome_tk.get._attribution import record as attribution_record
 from simplechrome_tk.tl._attribute import batches
 from simplechrome_tk.tl._attribution_methods import Attribution, column_groups
 from simplechrome_tk.tl._explained import explained, frozen
@@ -120,7 +122,7 @@ def draw(
     what = explained(model, adata, record["target"] if target is None else target)
     start = reference(adata, record["baseline"] if baseline is None else baseline)
     rows, block = _choose(what, rows=attributed(adata, key, gene_rows(adata, genes)), n_genes=n_genes, rng=rng)
-    own = np.asarray(adata.layers[key])[rows]
+    own = dense(adata, key)[rows]
     neighbors = np.zeros((len(rows), 0), dtype=np.float32)
     if what.graph is not None:
         slot = k.NEIGHBOR_EFFECTS.format(key)
@@ -130,7 +132,7 @@ def draw(
         index, mask = what.graph.index.cpu().numpy()[rows], what.graph.mask.cpu().numpy()[rows]
         gene = np.repeat(rows[:, None], index.shape[1], axis=1)
         neighbors = np.where(
-            mask, np.asarray(adata.obsp[slot].tocsr()[gene.ravel(), index.ravel()]).reshape(mask.shape), 0
+            mask, np.asarray(sparse.csr_matrix(adata.obsp[slot])[gene.ravel(), index.ravel()]).reshape(mask.shape), 0
         )
     sample = Sample(
         adata, what, start, record["target"] if target is None else target, rows, block, own, neighbors, record
@@ -142,7 +144,7 @@ def draw(
 
 def moved(adata: ad.AnnData, start: Reference, rows: np.ndarray) -> np.ndarray:
     """Return the signal of genes less that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
-    difference = np.asarray(adata.X, dtype=np.float32)[rows] - start.of_genes(rows)
+    difference = dense(adata)[rows].astype(np.float32) - start.of_genes(rows)
     difference[np.abs(difference) < _ROUNDING] = 0
     return difference
 
@@ -150,10 +152,12 @@ def moved(adata: ad.AnnData, start: Reference, rows: np.ndarray) -> np.ndarray:
 def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[str, Any]:
     """Return what ``uns`` says of attributions, or raise ``ValueError`` when there are none, or no baseline."""
     if key not in adata.layers or key not in adata.uns:
-        found = ", ".join(name for name in adata.layers if name) or "none"  # None stands for X from anndata 0.13 on
-        msg = f"no attributions {key!r} (layers: {found}): run sct.tl.attribute(model, adata, key_added={key!r}) first."
+        msg = (
+            f"no attributions {key!r} (layers: {layer_names(adata)}): run sct.tl.attribute(model, adata, "
+            f"key_added={key!r}) first."
+        )
         raise ValueError(msg)
-    record = dict(adata.uns[key])
+    record = dict(attribution_record(adata, key))
     if baseline is None and record["baseline"] == "given":
         msg = f"the baseline of {key!r} was an array, which is not stored: give it again with baseline."
         raise ValueError(msg)

@@ -168,7 +168,8 @@ class Trial:
             self._skip(check, "planted columns: AUROC of mean |effect|", "the data are not simulated")
             return
         found = recovered(self.sample)
-        known = f"; ridge regression on the signal of all genes reaches {found.regression:.2f} for single columns"
+        known = f"; ridge regression on the signal of measured genes reaches {found.regression:.2f} for single columns"
+        known = "" if np.isnan(found.regression) else known
         near = f"the truth is known; nearness alone reaches {found.distance:.2f}, since near neighbours act more often"
         for quantity, value, least, n, why in (
             ("planted columns: AUROC of mean |effect|", found.bins, BINS, found.n_bins, f"the truth is known{known}"),

@@ -11,7 +11,7 @@ import numpy as np
 import traitlets
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk._require import check_order, gene_rows
 from simplechrome_tk.tl._embed import embed
 from simplechrome_tk.widgets import _explorer_panes as panes
 from simplechrome_tk.widgets._explorer_colors import color, quantities
@@ -89,6 +89,7 @@ class Explorer(Panel):
     gene = traitlets.Unicode(None, allow_none=True)
 
     def __init__(self, adata: ad.AnnData, model: SimpleChrome | None = None) -> None:
+        check_order(adata, model, "sct.widgets.Explorer(adata, model)")
         super().__init__()
         self._adata, self._model = adata, model
         self._predicted: pd.DataFrame | None = None

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.image import imread
 
 from simplechrome_tk import _keys as k
-from simplechrome_tk._require import cell_types, gene_ids, symbols
+from simplechrome_tk._require import cell_types, check_order, check_unique, gene_ids, symbols
 from simplechrome_tk.pl._figure import detached, new_figure
 from simplechrome_tk.widgets._gene_browser_table import gene_table, table_html
 from simplechrome_tk.widgets._gene_page import draw_gene, read_gene, show_gene
@@ -60,6 +60,8 @@ class GeneBrowser(Panel):
     """
 
     def __init__(self, adata: ad.AnnData, model: SimpleChrome | None = None, gene: str | None = None) -> None:
+        check_order(adata, model, "sct.widgets.GeneBrowser(adata, model)")
+        check_unique(adata)
         super().__init__()
         self._adata, self._model = adata, model
         if model is not None:

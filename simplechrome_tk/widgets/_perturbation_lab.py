@@ -11,7 +11,7 @@ import numpy as np
 import traitlets
 
 from simplechrome_tk import get
-from simplechrome_tk._require import gene_row, gene_rows, symbols
+from simplechrome_tk._require import check_order, gene_row, gene_rows, symbols
 from simplechrome_tk.pp._label import expression_truth
 from simplechrome_tk.tl._edit import GENE, NEIGHBORS
 from simplechrome_tk.tl._perturb import bench_of
@@ -93,6 +93,7 @@ class PerturbationLab(Panel):
     other = traitlets.Unicode(None, allow_none=True)
 
     def __init__(self, adata: ad.AnnData, model: SimpleChrome, *, gene: str | None = None) -> None:
+        check_order(adata, model, "sct.widgets.PerturbationLab(adata, model)")
         bench_of(model, adata)
         first = 0 if gene is None else gene_row(adata, gene)
         super().__init__()
