@@ -13,6 +13,8 @@ from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, LABEL_COLORS, colors, unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
     from matplotlib.axes import Axes
 
@@ -20,13 +22,20 @@ _LEGEND_AT_MOST = 12
 
 
 def movement(
-    adata: ad.AnnData, first: str, second: str, *, n_named: int = 10, state_key: str = k.STATE, ax: Axes | None = None
+    adata: ad.AnnData,
+    first: str,
+    second: str,
+    *,
+    splits: Sequence[str] | None = ("test",),
+    n_named: int = 10,
+    state_key: str = k.STATE,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw how far each gene moves in the latent from one cell type to another, against its change in expression.
+    """Draw how far held-out genes move in the latent between two cell types, against their change in expression.
 
     Parameters
     ----------
-    adata, first, second, state_key
+    adata, first, second, splits, state_key
         As for :func:`simplechrome_tk.get.movement`, whose table is drawn.
     n_named
         How many of the genes that move furthest and whose state changes are named.
@@ -44,7 +53,7 @@ def movement(
     ValueError
         As :func:`simplechrome_tk.get.movement`.
     """
-    table = get.movement(adata, first, second, state_key=state_key).dropna(subset="change")
+    table = get.movement(adata, first, second, splits=splits, state_key=state_key).dropna(subset="change")
     if ax is None:
         _, ax = subplots(figsize=(5.2, 3.8), layout="constrained")
     changed = (table["from_state"].astype(str) != table["to_state"].astype(str)).to_numpy()
