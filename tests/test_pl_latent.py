@@ -152,6 +152,11 @@ def test_placed_genes_lie_on_the_map(adata, model):
     drawn = {points.get_label(): len(points.get_offsets()) for points in ax.collections}
     assert drawn["low"] + drawn["high"] == 30
     assert drawn["far from the map (4)"] == 4
+    assert ax.collections[1].get_facecolor()[0][:3] != pytest.approx(mpl.colors.to_rgb("#123456"))
+    adata.uns["label_colors"] = ["#123456", "#654321"]
+    ax = pl.placement(new, adata, color="label")
+    found = {points.get_label(): mpl.colors.to_hex(points.get_facecolor()[0]) for points in ax.collections[1:3]}
+    assert found == {"low": "#123456", "high": "#654321"}
     with pytest.raises(ValueError, match=r"no column 'cluster' in placed.obs: run"):
         pl.placement(new, adata, color="cluster")
     del new.obsm["X_umap"]

@@ -89,7 +89,8 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     placed, reference
         Genes after :func:`simplechrome_tk.tl.place`, and the map on which they were placed.
     color
-        Column of ``obs`` of ``placed`` with groups.
+        Column of ``obs`` of ``placed`` with groups. Where ``reference`` has the same column, its colours in ``uns``
+        (``uns["<color>_colors"]``, as scanpy keeps them) are used.
     ax
         Where to draw; a new figure by default.
 
@@ -114,7 +115,10 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     ax.scatter(known[:, 0], known[:, 1], s=2, color="0.87", linewidth=0, rasterized=True)
     group = placed.obs[color].astype("category").cat.remove_unused_categories()
     names = list(map(str, group.cat.categories))
-    palette = colors(names)
+    # Where the map has colours of its own for these groups, as scanpy keeps them, the placed genes take the same.
+    of_map, kept = reference.obs.get(color), reference.uns.get(f"{color}_colors", ())
+    stored = dict(zip(map(str, of_map.cat.categories), kept, strict=False)) if hasattr(of_map, "cat") else {}
+    palette = stored if set(names) <= set(stored) else colors(names)
     for name in names:
         mask = (group.astype(str) == name).to_numpy()
         ax.scatter(place[mask, 0], place[mask, 1], s=4, color=palette[name], linewidth=0, label=name, rasterized=True)
