@@ -27,9 +27,8 @@ def pilot_regions() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``chrom``, ``start`` and ``end`` in bp of hg19, and ``exact_to``: to how many bp the start is known. The arrays
-        come without coordinates, so that each start is that of the published region (ENCODE Project Consortium 2007),
-        placed to about 25 bp, or to 500 bp in six regions with few genes.
+        ``chrom``, ``start`` and ``end`` in bp of hg19, and ``exact_to``: to how many bp the start is known, about 25,
+        and 500 in six regions with few genes. The arrays come without coordinates.
     """
     with (files("simplechrome_tk.datasets") / "pilot_regions_hg19.csv").open(encoding="utf-8") as table:
         return pd.read_csv(table)
