@@ -344,6 +344,11 @@ def test_movement_compares_held_out_genes_where_there_is_a_split(two_cells, capl
         assert sct.get.state_changes(two_cells, "A", "B", splits=splits)["n"].sum() == last - first
     assert len(sct.get.movement(two_cells, "A", "B")) == 20
     assert len(everything) == 150
+    two_cells.obs["split"] = np.repeat(["train", "test"], 150)
+    two_cells.obs.iloc[0, two_cells.obs.columns.get_loc("split")] = "test"
+    two_cells.obs.iloc[150, two_cells.obs.columns.get_loc("split")] = "train"
+    with pytest.raises(ValueError, match=r"no gene in common among those of the splits test .* splits=None"):
+        sct.get.movement(two_cells, "A", "B")
     two_cells.obs["split"] = "train"
     with pytest.raises(ValueError, match=r"no gene has obs\['split'\] in test; .* splits=None"):
         sct.get.movement(two_cells, "A", "B")

@@ -84,7 +84,11 @@ def movement(
         raise ValueError(msg)
     shared = rows[first].index.intersection(rows[second].index)
     if not len(shared):
-        msg = f"{first} and {second} have no gene in common (such as {ids[0]!r}); expected the same gene ids."
+        asked = splits if isinstance(splits, str) else ", ".join(splits or [])
+        where = f" among those of the splits {asked}" if asked and split_key in adata.obs else ""
+        msg = f"{first} and {second} have no gene in common{where} (such as {ids[0]!r}); expected the same gene ids" + (
+            ", or take all genes with splits=None." if where else "."
+        )
         raise ValueError(msg)
     left_out = sum(len(found) - len(shared) for found in rows.values())
     if left_out:
