@@ -16,7 +16,7 @@ PRETRAINED = ("roadmap-peaks",)
 
 
 def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device | None = None) -> SimpleChrome:
-    """Load a model that was trained on public cell types, to predict others with no label, or to adapt with a few.
+    """Load a model that was trained on public cell types, to predict others with no label.
 
     Parameters
     ----------

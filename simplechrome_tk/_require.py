@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from typing import TYPE_CHECKING
 
 import anndata as ad
@@ -66,6 +67,9 @@ def layer_names(adata: ad.AnnData) -> str:
     return ", ".join(str(name) for name in adata.layers if name is not None) or "none"
 
 
+logger = logging.getLogger(__name__)
+
+
 def obs_column(adata: ad.AnnData, key: str, *, fix: str) -> pd.Series:
     """Return ``obs[key]``, or raise a ``ValueError`` that says ``fix``."""
     check_data(adata)
@@ -113,6 +117,28 @@ def split_of(adata: ad.AnnData, split_key: str = k.SPLIT) -> np.ndarray:
         msg = f"obs[{split_key!r}] holds {shorten(sorted(strange))}; expected {', '.join(k.SPLITS)}."
         raise ValueError(msg)
     return split
+
+
+def held_out(adata: ad.AnnData, splits: Sequence[str] | None, split_key: str = k.SPLIT) -> np.ndarray:
+    """Tell which genes are of these splits, shape ``(n_genes,)``; all where ``splits`` is ``None``.
+
+    All as well, with a line in the log, where the splits are the usual ``("test",)`` and there is no column of splits:
+    nothing was held out then, as with a model that was trained on other genes.
+    """
+    if splits is None:
+        return np.ones(adata.n_obs, dtype=bool)
+    wanted = [splits] if isinstance(splits, str) else list(splits)
+    if wanted == ["test"] and split_key == k.SPLIT and split_key not in adata.obs:
+        logger.info("obs has no column %r: all %d genes are taken, held out or not.", split_key, adata.n_obs)
+        return np.ones(adata.n_obs, dtype=bool)
+    chosen = np.isin(split_of(adata, split_key), wanted)
+    if not chosen.any():
+        msg = (
+            f"no gene has obs[{split_key!r}] in {', '.join(map(str, wanted)) or 'an empty list'}; name other splits, "
+            "or take all genes with splits=None."
+        )
+        raise ValueError(msg)
+    return chosen
 
 
 def label_truth(adata: ad.AnnData, label_key: str = k.LABEL) -> np.ndarray:

@@ -241,7 +241,7 @@ class SimpleChrome:
     ) -> SimpleChrome:
         """Go on training all weights on the labels of other data; return the new model, leave this one as it was.
 
-        For a thousand labels and more; :meth:`adapt` makes more of fewer. A model of several cell types, fine-tuned on
+        For a thousand labels and more; with fewer, :meth:`adapt` is safer. A model of several cell types, fine-tuned on
         one of them, predicts that one better than a model of either (see the README).
 
         Parameters
@@ -287,12 +287,13 @@ class SimpleChrome:
         return self._with(adata, trained, self.settings)
 
     def adapt(self, adata: ad.AnnData) -> SimpleChrome:
-        """Learn from a few labels of another cell type, on top of what this model knows; return the new model.
+        """Correct the predictions by a few labels of another cell type; return the new model.
 
-        The networks stay as they are. A line over their output, and over their latents as far as cross-validation among
-        the labelled genes says that it helps, is added; with few labels it changes little, so that what was known
-        without any is kept. Ten labelled genes are the least; from a thousand on :meth:`fine_tune` may learn
-        more.
+        The networks stay as they are. A linear correction of their output is added, and of their latents if
+        cross-validation among the labelled genes says that it helps. With fewer than 300 labels it adds nothing that
+        was measured to a model of two other cell types (E116: AUROC .965 and Pearson .875 without labels and with 30),
+        and is there to do no harm; from 50 labels on, probabilities are calibrated to the new cell type. Ten labelled
+        genes are the least; from a thousand on :meth:`fine_tune` may learn more.
 
         Parameters
         ----------

@@ -325,3 +325,67 @@ def test_gene_length_is_read_where_simplechrome_reads_it():
         assert np.allclose(first.iloc[test], second.iloc[test]) != reads, make
         blind = [sct.tl.fit_baseline(data, make(), gene_length=False, device="cpu") for data in (adata, longer)]
         pd.testing.assert_frame_equal(*blind, check_exact=True)
+
+
+@pytest.fixture
+def cells() -> dict[str, ad.AnnData]:
+    """Three cell types with the same genes, whose expression is a level of the gene and noise of the cell type."""
+    rng = np.random.default_rng(0)
+    level = rng.normal(0, 1, 400)
+    parts = {}
+    for name in "ABC":
+        part = sct.datasets.simulate(400, windows=WINDOWS, rng=0)
+        part.obs["expression"] = np.clip(10 ** (level + rng.normal(0, 0.3, 400)) - 0.1, 0, None)
+        sct.pp.label_expression(part)
+        sct.pp.split_by_chromosome(part)
+        parts[name] = part
+    return parts
+
+
+def test_same_gene_is_the_mean_of_the_other_cell_types(cells):
+    others = sct.pp.stack_cell_types({name: cells[name] for name in "BC"})
+    shuffled = cells["A"][np.random.default_rng(1).permutation(400)].copy()
+    shuffled.obs[["label", "expression"]] = [None, np.nan]
+    found = tl.same_gene_baseline(shuffled, others)
+    expected = sum(np.log10(cells[name][shuffled.obs_names].obs["expression"] + 0.1) for name in "BC") / 2
+    np.testing.assert_allclose(found["expression"], expected)
+    order = found.sort_values("expression")["probability"]
+    assert order.is_monotonic_increasing
+    scores = tl.evaluate(cells["A"], found.loc[cells["A"].obs_names], splits=["train"], n_bootstrap=0)
+    scores = scores.set_index("metric")["value"]
+    assert scores["AUROC"] > 0.95
+    assert scores["Pearson"] > 0.9
+    assert scores["ECE"] < 0.1
+
+
+def test_same_gene_counts_genes_that_others_lack(cells, caplog):
+    others = sct.pp.stack_cell_types({name: cells[name][:300].copy() for name in "BC"})
+    with caplog.at_level(logging.INFO):
+        found = tl.same_gene_baseline(cells["A"], others)
+    assert "100 of 400 genes have no expression in the other cell types" in caplog.text
+    assert found.isna().all(axis=1).tolist() == [False] * 300 + [True] * 100
+
+
+def test_same_gene_refuses_what_is_no_other_cell_type(cells):
+    others = sct.pp.stack_cell_types({name: cells[name] for name in "BC"})
+    own = cells["A"].copy()
+    own.obs["cell_type"] = "B"
+    for adata, of, message in (
+        (own, others, r"others holds the cell types B, C, and adata holds B as well; expected two or more"),
+        (cells["A"], others[:400], r"others holds the cell types B; expected two or more"),
+        (cells["A"], cells["B"], "others holds the cell types simulated, and adata holds simulated as well"),
+        (cells["A"][:200].copy(), _only(others, cells["A"].obs_names[200:]), "none of the 200"),
+        (cells["A"], _one_class(others), "labels of the other cell types are of one class"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tl.same_gene_baseline(adata, of)
+
+
+def _only(others: ad.AnnData, ids: pd.Index) -> ad.AnnData:
+    return others[[f"{gene}:{cell}" for cell in "BC" for gene in ids]].copy()
+
+
+def _one_class(others: ad.AnnData) -> ad.AnnData:
+    others = others.copy()
+    others.obs["label"] = "low"
+    return others

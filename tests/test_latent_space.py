@@ -333,6 +333,29 @@ def test_movement_says_what_it_leaves_out_and_refuses(two_cells, caplog):
         sct.get.movement(two_cells, "A", "B")
 
 
+def test_movement_compares_held_out_genes_where_there_is_a_split(two_cells, caplog):
+    with caplog.at_level(logging.INFO):
+        everything = sct.get.movement(two_cells, "A", "B")
+    assert "no column 'split': all 300 genes are taken" in caplog.text
+    two_cells.obs["split"] = np.tile(np.repeat(["train", "valid", "test"], [90, 40, 20]), 2)
+    for splits, first, last in ((("test",), 130, 150), ("valid", 90, 130), (None, 0, 150)):
+        table = sct.get.movement(two_cells, "A", "B", splits=splits)
+        assert sorted(table.index) == sorted(name.removesuffix(":A") for name in two_cells.obs_names[first:last])
+        assert sct.get.state_changes(two_cells, "A", "B", splits=splits)["n"].sum() == last - first
+    assert len(sct.get.movement(two_cells, "A", "B")) == 20
+    assert len(everything) == 150
+    two_cells.obs["split"] = np.repeat(["train", "test"], 150)
+    two_cells.obs.iloc[0, two_cells.obs.columns.get_loc("split")] = "test"
+    two_cells.obs.iloc[150, two_cells.obs.columns.get_loc("split")] = "train"
+    with pytest.raises(ValueError, match=r"no gene in common among those of the splits test .* splits=None"):
+        sct.get.movement(two_cells, "A", "B")
+    two_cells.obs["split"] = "train"
+    with pytest.raises(ValueError, match=r"no gene has obs\['split'\] in test; .* splits=None"):
+        sct.get.movement(two_cells, "A", "B")
+    with pytest.raises(ValueError, match=r"no column 'fold' .*split_by_chromosome"):
+        sct.get.movement(two_cells, "A", "B", split_key="fold")
+
+
 def graph(adata: ad.AnnData) -> None:
     search = sct.tl.ExactNeighbors(15, device="cpu")
     adata.obsp["distances"] = search.fit_transform(adata.obsm["X_simplechrome"])
@@ -365,7 +388,7 @@ def test_mixing_needs_groups_and_a_graph(two_cells):
 def test_quality_of_a_latent_that_is_the_marks(adata):
     adata.obsm["X_simplechrome"] = np.asarray(adata.X)
     adata.obsm["X_umap"] = np.random.default_rng(0).standard_normal((500, 2))
-    table = sct.tl.latent_quality(adata, device="cpu").set_index(["space", "metric"])["value"]
+    table = sct.tl.latent_quality(adata, splits=None, device="cpu").set_index(["space", "metric"])["value"]
     assert table["latent", "neighbours kept"] == 1
     assert table["latent", "trustworthiness"] == pytest.approx(1)
     assert table["PCA", "neighbours kept"] == pytest.approx(1, abs=0.01)
@@ -376,18 +399,37 @@ def test_quality_of_a_latent_that_is_the_marks(adata):
 
 def test_quality_sees_groups_that_lie_apart_and_what_is_missing(adata):
     adata.obs["side"] = np.where(adata.obsm["X_umap"][:, 0] > np.median(adata.obsm["X_umap"][:, 0]), "right", "left")
-    sides = sct.tl.latent_quality(adata, groupby="side", n_sample=200, device="cpu")
+    sides = sct.tl.latent_quality(adata, groupby="side", splits=None, n_sample=200, device="cpu")
     assert sides["n"].unique() == [200]
-    labels = sct.tl.latent_quality(adata, n_sample=200, device="cpu")
+    labels = sct.tl.latent_quality(adata, splits=None, n_sample=200, device="cpu")
     silhouette = [
         table.query("space == 'map' and metric == 'silhouette'")["value"].iloc[0] for table in (sides, labels)
     ]
     assert silhouette[0] > silhouette[1]
-    with pytest.raises(ValueError, match="25 genes and n_neighbors=15; expected more than twice"):
+    with pytest.raises(ValueError, match="25 genes to measure and n_neighbors=15; expected more than twice"):
         sct.tl.latent_quality(adata, n_sample=25)
     del adata.obsm["X_umap"]
     with pytest.raises(ValueError, match="obsm has no 'X_umap'"):
         sct.tl.latent_quality(adata)
+
+
+def test_quality_is_measured_on_held_out_genes(adata):
+    """A latent that was taught the labels of the training genes, and knows nothing of the others."""
+    high = (adata.obs["label"] == "high").to_numpy()
+    test = (adata.obs["split"] == "test").to_numpy()
+    latent = np.random.default_rng(0).standard_normal((adata.n_obs, 3))
+    latent[~test] += 20 * high[~test, None]
+    adata.obsm["X_simplechrome"] = latent.astype(np.float32)
+    taught, held_out = (
+        sct.tl.latent_quality(adata, n_neighbors=5, device="cpu", **splits).set_index(["space", "metric"])
+        for splits in ({"splits": None}, {})
+    )
+    assert taught.loc[("latent", "silhouette"), "value"] > 0.5
+    assert abs(held_out.loc[("latent", "silhouette"), "value"]) < 0.1
+    assert (held_out["n"] == test.sum()).all()
+    del adata.obs["split"]
+    without = sct.tl.latent_quality(adata, n_neighbors=5, device="cpu").set_index(["space", "metric"])
+    pd.testing.assert_frame_equal(without, taught)
 
 
 def test_reconstruction_beside_components_by_singular_values(adata, model):

@@ -126,17 +126,21 @@ def test_states_show_shares_and_expression(adata):
 
 
 def test_state_changes_count_all_genes(adata):
-    ax = pl.state_changes(adata, "A", "B")
+    ax = pl.state_changes(adata, "A", "B", splits=None)
     assert sum(int(text.get_text()) for text in ax.texts) == N
+    held_out = pl.state_changes(adata, "A", "B")
+    assert sum(int(text.get_text()) for text in held_out.texts) == len(get.movement(adata, "A", "B")) < N
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("state in B", "state in A")
 
 
 def test_movement_names_the_furthest(adata):
-    ax = pl.movement(adata, "A", "B", n_named=2)
-    table = get.movement(adata, "A", "B")
+    ax = pl.movement(adata, "A", "B", splits=None, n_named=2)
+    table = get.movement(adata, "A", "B", splits=None)
     changed = table[table["from_state"].astype(str) != table["to_state"].astype(str)]
     assert [text.get_text() for text in ax.texts] == changed["symbol"].head(2).tolist()
     assert sum(len(points.get_offsets()) for points in ax.collections) == N
+    held_out = pl.movement(adata, "A", "B")
+    assert sum(len(points.get_offsets()) for points in held_out.collections) == len(get.movement(adata, "A", "B")) < N
 
 
 def test_placed_genes_lie_on_the_map(adata, model):
@@ -148,6 +152,11 @@ def test_placed_genes_lie_on_the_map(adata, model):
     drawn = {points.get_label(): len(points.get_offsets()) for points in ax.collections}
     assert drawn["low"] + drawn["high"] == 30
     assert drawn["far from the map (4)"] == 4
+    assert ax.collections[1].get_facecolor()[0][:3] != pytest.approx(mpl.colors.to_rgb("#123456"))
+    adata.uns["label_colors"] = ["#123456", "#654321"]
+    ax = pl.placement(new, adata, color="label")
+    found = {points.get_label(): mpl.colors.to_hex(points.get_facecolor()[0]) for points in ax.collections[1:3]}
+    assert found == {"low": "#123456", "high": "#654321"}
     with pytest.raises(ValueError, match=r"no column 'cluster' in placed.obs: run"):
         pl.placement(new, adata, color="cluster")
     del new.obsm["X_umap"]

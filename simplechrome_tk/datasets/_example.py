@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 REQUIRE_VARIABLE = "SIMPLECHROME_TK_REQUIRE_DATA"
 
-_DOWNLOAD = """\
-connect to the network and run this again (about 12 MB, kept
-in {cache}),
-or set"""
-
 _BANNER = """\
 ################################################################################
 ##                                                                            ##
@@ -32,8 +27,9 @@ works. Figures below do NOT describe biology.
 
 Reason: {reason}
 
-For the real data, {remedy}
-{cache_variable} to a folder that holds the files.
+For the real data, connect to the network and run this again (about {megabytes} MB, kept
+in {cache}),
+or set {cache_variable} to a folder that holds the files.
 To stop instead of simulating, set {require_variable}=1.
 ################################################################################"""
 
@@ -78,20 +74,21 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
         kept = {name: kwargs[name] for name in ("marks", "windows") if name in kwargs}
         adata = simulate(n_genes_simulated, rng=list(CELL_TYPES).index(cell_type), **kept)
         asked = f"roadmap({cell_type!r})" + (" and the genes asked for" if kwargs.get("genes") is not None else "")
-        print(banner(n_genes_simulated, asked, error, remedy=_DOWNLOAD.format(cache=cache_folder())))
+        print(banner(n_genes_simulated, asked, error, megabytes=12))
         adata.uns["dataset"] = "simulated"
     else:
         adata.uns["dataset"] = "roadmap"
     return adata
 
 
-def banner(n_genes: int, asked: str, error: Exception, *, remedy: str = "set") -> str:
+def banner(n_genes: int, asked: str, error: Exception, *, megabytes: int) -> str:
     """Say that simulated genes stand in for what was asked for, why, and what gives the real ones."""
     return _BANNER.format(
         n_genes=n_genes,
         asked=asked,
         reason=textwrap.fill(str(error), 80, break_long_words=False, break_on_hyphens=False),
-        remedy=remedy,
+        megabytes=megabytes,
+        cache=cache_folder(),
         cache_variable=CACHE_VARIABLE,
         require_variable=REQUIRE_VARIABLE,
     )

@@ -14,7 +14,8 @@ import pandas as pd
 
 from simplechrome_tk import _keys as k
 from simplechrome_tk.datasets._example import REQUIRE_VARIABLE, banner
-from simplechrome_tk.datasets._public import DatasetUnavailableError, cache_folder, fetch
+from simplechrome_tk.datasets._pilot_tracks import pilot_regions, replacing, write_pilot_tracks
+from simplechrome_tk.datasets._public import DatasetUnavailableError, fetch
 from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.datasets._simulate import simulate
 from simplechrome_tk.get import region
@@ -51,10 +52,11 @@ class ExampleTracks(NamedTuple):
 def example_tracks(
     cell_type: str = "E116", *, n_genes_simulated: int = 600, folder: str | os.PathLike[str] | None = None
 ) -> ExampleTracks:
-    """Tracks, annotation and expression of one cell type as files; simulated, under a banner, when out of reach.
+    """Write tracks, annotation and expression of one cell type as files; simulated, under a banner, when out of reach.
 
-    The real tracks cover the 42 pilot regions of ENCODE, 1 % of the genome: Roadmap's -log10 p at 25 bp, hg19, in
-    ``bigwig`` below the cache folder. They have no public address, so that nothing can download them.
+    The tracks cover the 42 pilot regions of ENCODE, 1 % of the genome: the signal of the Roadmap Epigenomics project,
+    -log10 p of enrichment over the control in steps of 25 bp, hg19. They are written from arrays that are downloaded
+    once (about 15 MB for a cell type) and kept in the cache folder; set ``SIMPLECHROME_TK_CACHE`` to choose which.
 
     Parameters
     ----------
@@ -63,7 +65,8 @@ def example_tracks(
     n_genes_simulated
         Number of genes to simulate when files are out of reach.
     folder
-        Where to write the tables, and simulated tracks; a temporary folder that is gone when Python ends, if not given.
+        Where to write the files, over those of an earlier call; a temporary folder that is gone when Python ends, if
+        not given.
 
     Returns
     -------
@@ -79,6 +82,12 @@ def example_tracks(
     ValueError
         When the cell type is another one, or as :func:`simulate` does.
 
+    Notes
+    -----
+    Signal: Roadmap Epigenomics Consortium 2015, as the Avocado project publishes it (Schreiber et al. 2020,
+    https://github.com/jmschrei/avocado, Apache-2.0). The arrays come without coordinates; the starts of the regions are
+    exact to about 25 bp, those of six regions with few genes to 500 bp. Genes and expression: as for :func:`roadmap`.
+
     Examples
     --------
     >>> files = sct.datasets.example_tracks("E116")  # doctest: +SKIP
@@ -87,22 +96,22 @@ def example_tracks(
     if cell_type not in _CELL_TYPES:
         msg = f"there are no example tracks of {cell_type!r}; choose one of {', '.join(_CELL_TYPES)}."
         raise ValueError(msg)
+    to = _folder(folder)
     try:
-        tracks, genes, expression = _real(cell_type)
+        genes, expression = _real_genes(cell_type)
+        tracks, simulated = write_pilot_tracks(cell_type, CORE_MARKS, to), False
     except DatasetUnavailableError as error:
         if os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0"):
             raise
-        to = _folder(folder)
         adata = simulate(n_genes_simulated, rng=int(cell_type[1:]))
-        print(banner(n_genes_simulated, f"the tracks of {cell_type}", error))
+        print(banner(n_genes_simulated, f"the tracks of {cell_type}", error, megabytes=15))
         tracks = _write_tracks(adata, cell_type, to)
         genes = adata.obs[[k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND]].astype({k.START: int, k.END: int})
         expression, simulated = adata.obs[k.EXPRESSION].rename("RPKM"), True
-    else:
-        to, simulated = _folder(folder), False
     annotation, values = to / f"{cell_type}-genes.hg19.tsv", to / f"{cell_type}-expression.tsv"
-    genes.to_csv(annotation, sep="\t", index_label="gene_id")
-    expression.to_csv(values, sep="\t", index_label="gene_id")
+    for table, path in ((genes, annotation), (expression, values)):
+        with replacing(path) as part:
+            table.to_csv(part, sep="\t", index_label="gene_id")
     return ExampleTracks(tracks, annotation, values, simulated)
 
 
@@ -116,32 +125,20 @@ def _folder(folder: str | os.PathLike[str] | None) -> Path:
     return path
 
 
-def _real(cell_type: str) -> tuple[dict[str, Path], pd.DataFrame, pd.Series]:
-    """Tracks, genes in the pilot regions and expression of all genes."""
-    beside = cache_folder() / "bigwig"
-    tracks = {mark: beside / f"{cell_type}-{mark}.pilot.hg19.bw" for mark in CORE_MARKS}
-    pilot = beside / "pilot_regions_hg19.csv"
-    if missing := [path.name for path in (*tracks.values(), pilot) if not path.exists()]:
-        msg = (
-            f"{', '.join(missing)} not found in {beside}, and not to be downloaded: these files have no public address."
-        )
-        raise DatasetUnavailableError(msg)
+def _real_genes(cell_type: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Genes in the pilot regions, and expression of all genes."""
     bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
         columns={"#chr": k.CHROM, "name": k.SYMBOL}
     )
     genes = bounds.drop_duplicates("Ensembl_ID").set_index("Ensembl_ID")
     tss = genes[k.START].where(genes[k.STRAND] == "+", genes[k.END])
     inside = np.zeros(len(genes), dtype=bool)
-    for chrom, start, end in pd.read_csv(pilot)[[k.CHROM, k.START, k.END]].itertuples(index=False):
+    for chrom, start, end in pilot_regions()[[k.CHROM, k.START, k.END]].itertuples(index=False):
         inside |= ((genes[k.CHROM] == chrom) & tss.between(start + _MARGIN, end - _MARGIN)).to_numpy()
     listed = pd.read_csv(fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None)[3].str.split("_").str[0]
     rpkm = np.loadtxt(fetch(f"shallowchrome/targets/{cell_type}/T.csv"))
     expression = pd.Series(rpkm, index=listed, name="RPKM")
-    return (
-        tracks,
-        genes.loc[inside, [k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND]],
-        expression[~expression.index.duplicated()],
-    )
+    return genes.loc[inside, [k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND]], expression[~expression.index.duplicated()]
 
 
 def _write_tracks(adata: ad.AnnData, cell_type: str, folder: Path) -> dict[str, Path]:
@@ -173,7 +170,8 @@ def _write_tracks(adata: ad.AnnData, cell_type: str, folder: Path) -> dict[str, 
             parts[mark].append(runs[runs["signal"] > 0])
     paths = {mark: folder / f"{cell_type}-{mark}.simulated.bedGraph.gz" for mark in marks}
     for mark, path in paths.items():
-        pd.concat(parts[mark]).to_csv(
-            path, sep="\t", header=False, index=False, compression={"method": "gzip", "mtime": 0}
-        )
+        with replacing(path) as part:
+            pd.concat(parts[mark]).to_csv(
+                part, sep="\t", header=False, index=False, compression={"method": "gzip", "mtime": 0}
+            )
     return paths

@@ -13,6 +13,8 @@ from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, LABEL_COLORS, colors, literal, unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
     from matplotlib.axes import Axes
 
@@ -20,13 +22,20 @@ _LEGEND_AT_MOST = 12
 
 
 def movement(
-    adata: ad.AnnData, first: str, second: str, *, n_named: int = 10, state_key: str = k.STATE, ax: Axes | None = None
+    adata: ad.AnnData,
+    first: str,
+    second: str,
+    *,
+    splits: Sequence[str] | None = ("test",),
+    n_named: int = 10,
+    state_key: str = k.STATE,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw how far each gene moves in the latent from one cell type to another, against its change in expression.
+    """Draw how far held-out genes move in the latent between two cell types, against their change in expression.
 
     Parameters
     ----------
-    adata, first, second, state_key
+    adata, first, second, splits, state_key
         As for :func:`simplechrome_tk.get.movement`, whose table is drawn.
     n_named
         How many of the genes that move furthest and whose state changes are named.
@@ -44,7 +53,7 @@ def movement(
     ValueError
         As :func:`simplechrome_tk.get.movement`.
     """
-    table = get.movement(adata, first, second, state_key=state_key).dropna(subset="change")
+    table = get.movement(adata, first, second, splits=splits, state_key=state_key).dropna(subset="change")
     if ax is None:
         _, ax = subplots(figsize=(5.2, 3.8), layout="constrained")
     changed = (table["from_state"].astype(str) != table["to_state"].astype(str)).to_numpy()
@@ -81,7 +90,8 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     placed, reference
         Genes after :func:`simplechrome_tk.tl.place`, and the map on which they were placed.
     color
-        Column of ``obs`` of ``placed`` with groups.
+        Column of ``obs`` of ``placed`` with groups. Where ``reference`` has the same column, its colours in ``uns``
+        (``uns["<color>_colors"]``, as scanpy keeps them) are used.
     ax
         Where to draw; a new figure by default.
 
@@ -106,7 +116,10 @@ def placement(placed: ad.AnnData, reference: ad.AnnData, *, color: str = k.LEIDE
     ax.scatter(known[:, 0], known[:, 1], s=2, color="0.87", linewidth=0, rasterized=True)
     group = placed.obs[color].astype("category").cat.remove_unused_categories()
     names = list(map(str, group.cat.categories))
-    palette = colors(names)
+    # Where the map has colours of its own for these groups, as scanpy keeps them, the placed genes take the same.
+    of_map, kept = reference.obs.get(color), reference.uns.get(f"{color}_colors", ())
+    stored = dict(zip(map(str, of_map.cat.categories), kept, strict=False)) if hasattr(of_map, "cat") else {}
+    palette = stored if set(names) <= set(stored) else colors(names)
     for name in names:
         mask = (group.astype(str) == name).to_numpy()
         x, y = place[mask, 0], place[mask, 1]

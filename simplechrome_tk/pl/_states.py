@@ -16,6 +16,8 @@ from simplechrome_tk.pl._style import GREY, LABEL_COLORS, literal, unit
 from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
     from matplotlib.axes import Axes
 
@@ -85,14 +87,21 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
     return axes
 
 
-def state_changes(adata: ad.AnnData, first: str, second: str, *, state_key: str = k.STATE) -> Axes:
-    """Draw how many genes go from each chromatin state in one cell type to each in another.
+def state_changes(
+    adata: ad.AnnData,
+    first: str,
+    second: str,
+    *,
+    splits: Sequence[str] | None = ("test",),
+    state_key: str = k.STATE,
+) -> Axes:
+    """Draw how many held-out genes go from each chromatin state in one cell type to each in another.
 
     Genes on the diagonal, framed, keep theirs. Colour tells the share of the genes of the row.
 
     Parameters
     ----------
-    adata, first, second, state_key
+    adata, first, second, splits, state_key
         As for :func:`simplechrome_tk.get.state_changes`, whose table is drawn.
 
     Returns
@@ -105,7 +114,7 @@ def state_changes(adata: ad.AnnData, first: str, second: str, *, state_key: str 
     ValueError
         As :func:`simplechrome_tk.get.state_changes`.
     """
-    table = get.state_changes(adata, first, second, state_key=state_key)
+    table = get.state_changes(adata, first, second, splits=splits, state_key=state_key)
     found = {*table["from_state"], *table["to_state"]}
     names = [name for name in map(str, adata.obs[state_key].astype("category").cat.categories) if name in found]
     count = table.pivot(index="from_state", columns="to_state", values="n").reindex(index=names, columns=names)

@@ -13,6 +13,7 @@ from simplechrome_tk.tl._baseline_models import (
     mlp,
     pca_head,
 )
+from simplechrome_tk.tl._baseline_same_gene import same_gene_baseline
 from simplechrome_tk.tl._check_attributions import AttributionChecks, check_attributions
 from simplechrome_tk.tl._check_biology import check_biology
 from simplechrome_tk.tl._compare import compare
@@ -73,6 +74,7 @@ __all__ = [
     "place",
     "placement_agreement",
     "reconstruction",
+    "same_gene_baseline",
     "saturate",
     "text_label_shares",
     "traverse",

@@ -13,10 +13,12 @@ from sklearn.metrics import silhouette_score
 from simplechrome_tk import _keys as k
 from simplechrome_tk._latents import latents
 from simplechrome_tk._matrix import dense
-from simplechrome_tk._require import obs_column
+from simplechrome_tk._require import held_out, obs_column
 from simplechrome_tk.tl._neighbors import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
     import torch
 
@@ -25,6 +27,8 @@ def latent_quality(
     adata: ad.AnnData,
     *,
     groupby: str = k.LABEL,
+    splits: Sequence[str] | None = ("test",),
+    split_key: str = k.SPLIT,
     n_neighbors: int = 15,
     n_sample: int = 2_000,
     rng: int = 0,
@@ -32,7 +36,9 @@ def latent_quality(
 ) -> pd.DataFrame:
     """Measure how well the latent keeps the marks' neighbours, the map the latent's, and whether groups lie apart.
 
-    Principal components of the marks, as many as the latent has dimensions, stand beside the latent.
+    Principal components of the marks of all genes, as many as the latent has dimensions, stand beside the latent.
+    Everything is measured on held-out genes: labels trained the latent to set high genes apart from low ones, so that
+    on training genes a silhouette by label says what was taught rather than what was learnt.
 
     Parameters
     ----------
@@ -40,10 +46,15 @@ def latent_quality(
         After :func:`simplechrome_tk.tl.embed`.
     groupby
         Column of ``obs`` whose groups the silhouette tells apart; genes without one are left out of it.
+    splits
+        Splits whose genes are measured, ``None`` for all genes. With the default and no column of splits, all genes are
+        taken, and the log says so.
+    split_key
+        Column of ``obs`` with ``train``, ``valid`` and ``test``.
     n_neighbors
         Size of a neighbourhood, without the gene itself.
     n_sample
-        Genes, drawn at random, on which all is measured, since the work grows with their square.
+        Genes of these splits, drawn at random, on which all is measured, since the work grows with their square.
     rng
         Seed of the draw.
     device
@@ -61,15 +72,20 @@ def latent_quality(
     Raises
     ------
     ValueError
-        When there is no map, no such column, fewer than two groups, or too few genes for the neighbourhood.
+        When there is no map, no such column, no gene of the splits, fewer than two groups, or too few genes for the
+        neighbourhood.
     """
     space = latents(adata)
     if k.UMAP not in adata.obsm:
         msg = f"obsm has no {k.UMAP!r} (found: {', '.join(adata.obsm)}): run sct.tl.embed(adata, model) first."
         raise ValueError(msg)
-    rows = np.sort(np.random.default_rng(rng).permutation(adata.n_obs)[:n_sample])
+    genes = np.flatnonzero(held_out(adata, splits, split_key))
+    rows = np.sort(np.random.default_rng(rng).permutation(genes)[:n_sample])
     if 2 * n_neighbors >= len(rows):
-        msg = f"{len(rows)} genes and n_neighbors={n_neighbors}; expected more than twice as many genes as neighbours."
+        msg = (
+            f"{len(rows)} genes to measure and n_neighbors={n_neighbors}; expected more than twice as many genes as "
+            "neighbours. Take more of them (n_sample, or splits=None for all genes), or fewer neighbours."
+        )
         raise ValueError(msg)
     group = obs_column(adata, groupby, fix="name one of them with groupby").iloc[rows]
     marks = dense(adata)
