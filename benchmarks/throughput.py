@@ -27,6 +27,7 @@ def trained(model: sct.SimpleChrome) -> float:
     return time.perf_counter() - start
 
 
+@sct.nn.one_thread()
 def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, train: torch.Tensor) -> float:
     net, recipe = model.module.first, sct.nn.Recipe()
     net.train()
