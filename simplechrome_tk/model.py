@@ -89,8 +89,8 @@ class SimpleChrome:
     label_key, expression_key, split_key
         Columns of ``obs``.
     rng
-        Seed of weights, batches and dropout; members of an ensemble take the seeds that follow. On CPU the same seed,
-        data and number of threads give the same bits.
+        Seed of weights, batches and dropout; members of an ensemble take the seeds that follow. On CPU the same seed
+        and data give the same bits, whatever the number of threads.
     device
         Where to compute; ``None`` takes CUDA, MPS or CPU, the first there is.
 

@@ -127,7 +127,6 @@ def read_expression(
     if first is None:
         msg = f"{source}: no values, only a header; check the step that wrote it."
         raise ValueError(msg)
-    column = None if column is None else str(column)
     value_at, found_unit = _choose(found, first, column=column, unit=unit, source=source)
     texts = [(fields[found.ids], fields[value_at].strip()) for fields in itertools.chain([first], found.rows)]
     if found.n_genes not in (None, len(texts)):

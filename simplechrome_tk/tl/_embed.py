@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from simplechrome_tk import _keys as k
+from simplechrome_tk import nn
 from simplechrome_tk._device import resolve_device
 from simplechrome_tk._latents import check_latents, encoder_digest
 from simplechrome_tk._require import check_order
@@ -235,8 +236,7 @@ def _torchdr_umap(
     """Write ``obsm["X_umap"]`` and ``uns["umap"]`` as :func:`scanpy.tl.umap` does."""
     import torchdr
 
-    with torch.random.fork_rng():
-        torch.manual_seed(rng)  # TorchDR's own random_state would seed Python and numpy as well, for good
+    with nn.seeded(rng):  # TorchDR's own random_state would seed Python and numpy as well, for good
         umap = torchdr.UMAP(n_neighbors=n_neighbors, min_dist=min_dist, device=device.type, backend=None)
         found = umap.fit_transform(torch.as_tensor(latents, device=device))
     adata.obsm[k.UMAP] = found.detach().cpu().numpy()
