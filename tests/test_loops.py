@@ -78,7 +78,8 @@ def test_real_lists(public_file):
         (HICCUPS.replace("\t95\t", "\tinf\t"), "no number above 0"),
         (BEDPE + BEDPE.replace("\t95\t", "\t.\t"), "no number above 0, the first in line 2"),
         (BEDPE.replace("chr10", "", 1), "an anchor without chromosome"),
-        (b"\xff\xfe\x00", "line 1 is no UTF-8 text"),
+        (b"\xff\xfe\x00", "this is UTF-16 text.*iconv -f UTF-16 -t UTF-8"),
+        (b"chr\xe9\t1\t2\tchr1\t5\t9\n", "line 1 is no UTF-8 text"),
         (gzip.compress(BEDPE.encode() * 99)[:-9], "truncated or damaged"),
     ],
 )
