@@ -504,7 +504,7 @@ def test_genes_unlike_the_map_are_said_to_be(adata, model, caplog):
 def test_placing_needs_a_map_of_the_same_model(adata, model):
     other = sct.SimpleChrome(adata, n_latent=6, rng=5, device="cpu")
     other.train(**QUICK)
-    with pytest.raises(ValueError, match="not of this model"):
+    with pytest.raises(ValueError, match="was made with another model"):
         sct.tl.place(adata[:5].copy(), adata, other)
     with pytest.raises(ValueError, match="n_neighbors is 500; expected 1 to 499"):
         sct.tl.place(adata[:5].copy(), adata, model, n_neighbors=500)
