@@ -161,7 +161,7 @@ def _config(saved: Saved, weights_sha256: str) -> bytes:
     versions = {name: version(name) for name in ("simplechrome-tk", "torch", "anndata", "numpy")}
     config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **saved.config()}
     content = json.dumps({"checksum": _checksum(config), **config}, indent=1).encode("ascii")
-    Saved.from_config(_decode(content))
+    Saved.from_config(fields("the config", _decode(content), required=Saved._fields, optional=None))
     return content
 
 
