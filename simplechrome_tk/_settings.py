@@ -179,7 +179,7 @@ def _slowed(usual: nn.Phase, phase: nn.Phase) -> nn.Phase:
 
 
 def _changed(phase: nn.Phase, given: dict[str, Any]) -> nn.Phase:
-    checked = {
+    checked: dict[str, Any] = {
         name: above_zero(name, value) if name == "learning_rate" else whole(name, value)
         for name, value in given.items()
         if value is not None

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import reprlib
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,7 @@ from safetensors.torch import load, save
 
 from simplechrome_tk._files import PART, locked, put
 from simplechrome_tk._saved import Saved
-from simplechrome_tk._values import fields, text
+from simplechrome_tk._values import fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,7 +88,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
     while True:
         with _blamed_on(folder / _CONFIG):
             saved = Saved.from_config(config)
-            file = folder / _weights_name(text("weights_sha256", config["weights_sha256"]))
+            file = folder / _weights_name(config["weights_sha256"])
         try:
             with _blamed_on(file):
                 return saved, saved.networks(_read_weights(file, config["weights_sha256"], saved))
@@ -104,7 +105,10 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path)).resolve()
 
 
-def _weights_name(sha256: str) -> str:
+def _weights_name(sha256: object) -> str:
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        msg = f"weights_sha256 is {reprlib.repr(sha256)}; expected 64 hexadecimal digits."
+        raise ValueError(msg)
     return f"model-{sha256[:16]}.safetensors"
 
 
@@ -147,7 +151,7 @@ def _weights_of(config: Path) -> str | None:
         fields("versions", found["versions"], required=("simplechrome-tk",), optional=None)
         if found["format"] == 2:
             return _WEIGHTS_OF_FORMAT_2
-        return _weights_name(text("weights_sha256", found.get("weights_sha256")))
+        return _weights_name(found.get("weights_sha256"))
     except (ValueError, RecursionError):
         return None
 
@@ -157,7 +161,7 @@ def _config(saved: Saved, weights_sha256: str) -> bytes:
     versions = {name: version(name) for name in ("simplechrome-tk", "torch", "anndata", "numpy")}
     config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **saved.config()}
     content = json.dumps({"checksum": _checksum(config), **config}, indent=1).encode("ascii")
-    Saved.from_config(_decode(content))
+    Saved.from_config(fields("the config", _decode(content), required=Saved._fields, optional=None))
     return content
 
 
