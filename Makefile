@@ -33,7 +33,8 @@ help:  ## List the targets
 
 tutorials: $(STAMP)  ## Run the tutorials in full on real data; executed copies and figures go to build/tutorials
 	@rm -rf $(BUILT) && mkdir -p $(BUILT)
-	@$(MAKE) --no-print-directory -j $$($(BIN)/python -c 'import joblib; print(joblib.cpu_count())') $(EXECUTED)
+	@jobs=$$($(BIN)/python -c 'import joblib; print(joblib.cpu_count())') && \
+		$(MAKE) --no-print-directory --jobs=$$jobs $(EXECUTED)
 	@$(BIN)/python -m nbconvert --log-level WARN --to markdown --output-dir $(BUILT) $(EXECUTED)
 	@$(BIN)/python -c 'import sys, nbformat; [print(output.get("text") or output["data"]["text/plain"]) \
 		for path in sys.argv[1:] for cell in nbformat.read(path, 4).cells \
