@@ -78,7 +78,7 @@ lint: $(STAMP)  ## Style and types: ruff check, ruff format, mypy
 
 lab: AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: $(STAMP)  ## Open JupyterLab in tutorials/, with notebooks/ beside it
-	$(BIN)/python -m jupyterlab --FileContentsManager.preferred_dir=$(CURDIR)/tutorials $(AS_ROOT) $(LAB_OPTIONS)
+	$(BIN)/python -m jupyterlab --FileContentsManager.preferred_dir=tutorials $(AS_ROOT) $(LAB_OPTIONS)
 
 bench: $(STAMP)  ## Run each benchmark in turn
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
