@@ -274,7 +274,8 @@ def test_of_a_gene_on_both_sex_chromosomes_that_on_x_is_kept():
 def test_reads_its_own_result_again(read, tss):
     genes = read(GTF, tss=tss)
     again = sct.io.read_annotation(genes)
-    pd.testing.assert_frame_equal(again, genes, check_like=True)
+    # From pandas 3 on, text is of the dtype object or str.
+    pd.testing.assert_frame_equal(again, genes, check_like=True, check_dtype=False, check_index_type=False)
 
 
 def test_gene_types(read, caplog):
@@ -484,6 +485,8 @@ def test_real_gene_bounds(public_file, caplog):
         genes.loc[bounds.index, ["start", "end", "strand", "gene_type"]],
         bounds[["start", "end", "strand", "gene_type"]],
         check_names=False,
+        check_dtype=False,
+        check_index_type=False,
     )
     assert (genes.loc[bounds.index, "tss"] == np.where(bounds["strand"] == "-", bounds["end"], bounds["start"])).all()
     assert genes.index.is_unique

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -21,6 +24,11 @@ def versions(requirements: list[str]) -> dict[str, str]:
     """Name -> version bounds, normalised."""
     parsed = [Requirement(line) for line in requirements]
     return {canonicalize_name(requirement.name): str(requirement.specifier) for requirement in parsed}
+
+
+def constraints() -> dict[str, str]:
+    """The tested set: name -> version, with its operator."""
+    return versions([line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")])
 
 
 @pytest.fixture
@@ -49,12 +57,33 @@ def test_conda_environment_has_the_dependencies_of_pyproject(project, required):
 
 
 def test_constraints_pin_a_version_of_every_dependency_within_its_bounds(required):
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    pins = {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in lines}
+    pins = constraints()
     for name, pin in pins.items():
-        (only,) = pin
-        assert only.operator == "==", name
-        assert "+" not in only.version, f"{name}: a local version label installs nowhere else"
+        assert pin.startswith("=="), name
+        assert "+" not in pin, f"{name}: a local version label installs nowhere else"
     for name, bounds in required.items():
-        (only,) = pins[name]
-        assert Requirement(name + bounds).specifier.contains(only.version), f"{name}{bounds}: pinned {only.version}"
+        pinned = pins[name].removeprefix("==")
+        assert Requirement(name + bounds).specifier.contains(pinned), f"{name}{bounds}: pinned {pinned}"
+
+
+def test_every_dependency_has_one_lower_bound_which_test_min_installs(required):
+    script = ROOT / ".ci" / "dependencies.py"
+    printed = subprocess.run([sys.executable, script, "lowest"], check=True, capture_output=True, text=True).stdout
+    lowest = versions(printed.splitlines())
+    for name, bounds in required.items():
+        bounds = Requirement(name + bounds).specifier
+        assert [part.operator for part in bounds].count(">=") == 1, name
+        if name in lowest and name != "torch":
+            assert lowest.pop(name).replace("==", ">=") in map(str, bounds), name
+    # Left is torch, whose lowest build costs gigabytes of CUDA; the linters check no behaviour.
+    assert lowest == {"torch": constraints()["torch"]}
+
+
+def test_source_distribution_holds_all_that_git_tracks():
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("a source distribution has no history to compare with")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    # hatchling adds these two by itself.
+    expected = {f"/{path.split('/')[0]}" for path in tracked.splitlines()} - {"/.gitignore", "/pyproject.toml"}
+    assert set(build["include"]) == expected

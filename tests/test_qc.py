@@ -154,6 +154,17 @@ def test_the_signal_before_normalisation_is_read(simulated):
     pd.testing.assert_frame_equal(adata.uns["qc"]["marks"], raw)
 
 
+def test_a_missing_strand_counts_as_unknown(simulated):
+    adata, unknown = simulated.copy(), simulated.copy()
+    for data, strand in ((adata, None), (unknown, ".")):
+        strands = data.obs["strand"].astype(object)
+        strands.iloc[:9] = strand
+        data.obs["strand"] = strands
+        sct.pp.qc(data)
+    for name in ("marks", "profiles"):
+        pd.testing.assert_frame_equal(adata.uns["qc"][name], unknown.uns["qc"][name])
+
+
 def test_copy_leaves_the_data_as_they_are():
     adata = binned({"H3K4me3": np.ones((3, 10))})
     copy = sct.pp.qc(adata, copy=True)

@@ -37,7 +37,9 @@ def measure(adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, rows: np
     """Measure every mark over the genes ``rows``; ``table``: the blocks of columns; ``signal``: genes by columns."""
     genes = adata.obs.iloc[rows]
     signal = signal if len(rows) == len(signal) else signal[rows]
-    strand = genes[k.STRAND].astype(str).to_numpy() if k.STRAND in genes else np.full(len(rows), k.UNKNOWN_STRAND)
+    strand = genes[k.STRAND] if k.STRAND in genes else pd.Series(k.UNKNOWN_STRAND, index=genes.index)
+    # From pandas 3 on, astype(str) leaves a missing strand missing.
+    strand = strand.astype(object).where(strand.notna(), k.UNKNOWN_STRAND).to_numpy().astype(str)
     chrom = genes[k.CHROM].astype(str).to_numpy() if k.CHROM in genes else np.full(len(rows), "unknown")
     tss = tss_region(adata, table)
     marks, level, profiles = {}, {}, []
