@@ -131,10 +131,7 @@ def read_features(adata: ad.AnnData, use_rep: str | None = None) -> np.ndarray:
 
 
 def reads_body(adata: ad.AnnData) -> bool:
-    """Whether a region of the columns is placed by the gene's body or end, so that the gene's length is known.
-
-    Where ``uns["windows"]`` is lost or lacks a region, that it is not known is a warning in the log.
-    """
+    """Whether a region is placed by the gene's body or end; a warning in the log says where that is not known."""
     regions = blocks(adata)["region"].unique()
     anchors = window_anchors(adata).reindex(regions)
     if anchors.isna().any():
@@ -212,14 +209,7 @@ def one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:
 
 
 def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Return connectivities and distances of the graph ``key`` in ``obsp``, as CSR matrices.
-
-    Raises
-    ------
-    ValueError
-        When one of them is not there, a value is missing or infinite, a weight is negative, or a gene is linked to
-        itself.
-    """
+    """Return connectivities and distances of the graph ``key`` in ``obsp``, CSR, after checking every link."""
     check_data(adata)
     slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))
     missing = [slot for slot in slots if slot not in adata.obsp]
