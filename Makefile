@@ -9,6 +9,8 @@ TUTORIALS := $(wildcard tutorials/*.ipynb)
 NOTEBOOKS := $(TUTORIALS) $(wildcard notebooks/*.ipynb)
 BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 BUILT := build/tutorials
+# How many CPUs this process may use, by its affinity and its cgroup
+CPUS = $(BIN)/python -c 'import joblib; print(joblib.cpu_count())'
 EXECUTED := $(TUTORIALS:tutorials/%=$(BUILT)/%)
 # The tests of test-min and test-new: less than all of them is chosen by make TESTS="tests/test_model.py ..." test-min
 TESTS ?= tests simplechrome_tk --ignore=tests/browser
@@ -26,15 +28,14 @@ tutorials test test-min test-new: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/jup
 tutorials test test-min test-new: export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help tutorials publish test test-min test-new lab bench lint
+.PHONY: help tutorials publish pictures test test-min test-new lab bench lint
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 tutorials: $(STAMP)  ## Run the tutorials in full on real data; executed copies and figures go to build/tutorials
 	@rm -rf $(BUILT) && mkdir -p $(BUILT)
-	@jobs=$$($(BIN)/python -c 'import joblib; print(joblib.cpu_count())') && \
-		$(MAKE) --no-print-directory --jobs=$$jobs $(EXECUTED)
+	@$(MAKE) --no-print-directory --jobs=$$($(CPUS)) $(EXECUTED)
 	@$(BIN)/python -m nbconvert --log-level WARN --to markdown --output-dir $(BUILT) $(EXECUTED)
 	@$(BIN)/python -c 'import sys, nbformat; [print(output.get("text") or output["data"]["text/plain"]) \
 		for path in sys.argv[1:] for cell in nbformat.read(path, 4).cells \
@@ -55,10 +56,16 @@ publish:  ## Put what `make tutorials` made, trimmed, in place of the tutorials,
 		$(wildcard $(BUILT)/*.ipynb)
 	$(BIN)/python .ci/shrink_figures.py $(patsubst $(BUILT)/%,tutorials/%,$(wildcard $(BUILT)/*.ipynb))
 
-test: lint  ## Everything CI runs: lint, tests and doctests, then every notebook with shrunken parameters
-	$(BIN)/python -m pytest
+pictures: $(STAMP)  ## Draw the pictures of README and gallery again, with the model that comes with the package (needs Chromium)
+	SIMPLECHROME_TK_REQUIRE_DATA=1 SIMPLECHROME_TK_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser/pictures.py
+
+# Test modules, and then notebooks, run side by side; those in a browser wait for nothing but the page, and run alone.
+test: lint  ## Everything CI runs: lint, tests and doctests, those in a browser, then every notebook with shrunken parameters
+	$(BIN)/python -m pytest -n $$($(CPUS)) --dist loadfile --ignore=tests/browser
+	$(BIN)/python -m pytest tests/browser
 ifneq ($(strip $(NOTEBOOKS)),)
-	SIMPLECHROME_TK_QUICK=1 $(BIN)/python -m pytest -W default --nbmake --nbmake-kernel=python3 --nbmake-timeout=900 $(NOTEBOOKS)
+	SIMPLECHROME_TK_QUICK=1 $(BIN)/python -m pytest -n $$($(CPUS)) -W default --nbmake --nbmake-kernel=python3 \
+		--nbmake-timeout=900 $(NOTEBOOKS)
 endif
 
 test-min: $(MIN)/.installed  ## The tests on the lowest versions that pyproject.toml allows, torch excepted

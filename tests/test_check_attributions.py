@@ -276,3 +276,10 @@ def test_latents_of_other_networks_are_not_compared(model):
     reasons = report.verdicts.set_index("check")["reason"]
     assert "coordinates of their own" in reasons["seeds"]
     assert "not tested" not in verdict(report, "weights")
+
+
+def test_a_model_to_compare_with_must_have_the_same_neighbors(simulated, model):
+    alone = sct.SimpleChrome(simulated.copy(), n_latent=4, n_hidden=16)
+    alone.train(progress=False, **TRAINING)
+    with pytest.raises(ValueError, match=r"has neighbors_key=None; expected 'tss'"):
+        sct.tl.check_attributions(model, model.adata, permuted=alone, n_random=1)

@@ -77,6 +77,13 @@ class Sample:
         self, what: Explained, *, method: Method | None = None, by: By | None = None, batch_size: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Attribute the same genes with other networks, or another method: own and neighbours' effects."""
+        if what.neighbors_key != self.what.neighbors_key:
+            found, expected = (repr(key) if key else "None" for key in (what.neighbors_key, self.what.neighbors_key))
+            msg = (
+                f"the model to compare with has neighbors_key={found}; expected {expected}, as the model that is "
+                "checked has: train one with the same settings."
+            )
+            raise ValueError(msg)
         how = self._how(method or self.record["method"], by or self.record["by"], batch_size)
         own, neighbors = np.zeros_like(self.own), np.zeros_like(self.neighbors)
         place = {row: i for i, row in enumerate(self.rows)}
