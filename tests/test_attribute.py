@@ -137,7 +137,7 @@ def test_total_is_the_prediction_less_that_without_signal(adata, alone, among):
     sct.pp.tss_neighbors(adata, 4)
     silent = adata.copy()
     silent.X = np.zeros_like(silent.X)
-    del silent.uns["normalize"]
+    del silent.uns["normalize"], silent.layers["signal"]
     sct.pp.normalize(silent, reference=alone.normalization)
     for model in (alone, among):
         difference = model.predict(adata) - model.predict(silent)

@@ -293,7 +293,7 @@ def test_networks_need_validation_genes_of_both_classes_and_normalised_marks(sim
     adata = simulated[simulated.obs["split"] != "valid"].copy()
     assert "the valid split holds 0 genes" in refused(adata, baseline)
     adata = simulated.copy()
-    del adata.uns["normalize"]
+    del adata.uns["normalize"], adata.layers["signal"]
     assert "run sct.pp.split_by_chromosome(adata) and sct.pp.normalize(adata) first" in refused(adata, baseline)
 
 

@@ -139,7 +139,6 @@ def test_ids_that_match_nothing_are_refused(tracks):
 @pytest.mark.parametrize(
     ("track", "error", "message"),
     [
-        ("a.wig", ValueError, r"M: cannot tell the format of a\.wig from its name; .*\.bw, .*\.tagalign"),
         (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list; expected one\. Of replicates merge .*'M_1': \.\.\."),
         (5, ValueError, "M is an int; expected the path of one track, or a table of peaks"),
         ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is an address; download the file first"),

@@ -12,6 +12,7 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk import get, pl, tl
+from simplechrome_tk._latents import encoder_digest
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -44,6 +45,7 @@ def trained() -> tuple[ad.AnnData, sct.SimpleChrome]:
     model.train(latent_epochs=2, expression_epochs=1, progress=False)
     both.obsm["X_simplechrome"] = model.get_latent_representation()
     both.obsm["X_umap"] = both.obsm["X_simplechrome"][:, :2]
+    both.uns["embed"] = {"model": encoder_digest(model)}
     both.obsp["distances"] = tl.ExactNeighbors(10, device="cpu").fit_transform(both.obsm["X_simplechrome"])
     both.obs["leiden"] = pd.Categorical((both.obsm["X_umap"][:, 0] > 0).astype(int).astype(str))
     tl.name_states(both, groupby=None)

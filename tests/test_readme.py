@@ -23,8 +23,11 @@ TRAIN = "model.train()"
 def test_blocks_run_in_order(
     real_roadmap: Callable[..., ad.AnnData], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    roadmap = sct.datasets.roadmap
+    real_roadmap("E116")  # skips where the files are out of reach
+
     def one_gene_in_six(cell_type: str) -> ad.AnnData:
-        adata = real_roadmap(cell_type)
+        adata = roadmap(cell_type)
         return adata[(np.arange(adata.n_obs) % 6 == 0) | (adata.obs["symbol"] == "PAX5").to_numpy()].copy()
 
     monkeypatch.setattr(sct.datasets, "roadmap", one_gene_in_six)

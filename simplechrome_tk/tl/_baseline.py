@@ -114,7 +114,8 @@ def fit_baseline(
         _require_probabilities(baseline)
     features = read_features(adata, use_rep)
     if gene_length is None:
-        gene_length = use_rep is None and baseline.reads_covariates and reads_body(adata)
+        marks = use_rep is None and k.REGION in adata.var  # else the columns are no bins, and no window reads the body
+        gene_length = marks and baseline.reads_covariates and reads_body(adata)
     if gene_length:
         features = np.column_stack([features, length_of(adata)])
     split = split_of(adata, split_key)
