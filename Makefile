@@ -5,7 +5,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MIN := .venv-min
 NEW := .venv-new
-TUTORIALS := $(wildcard tutorials/*.ipynb)
+# The largest first: they take the longest, and run side by side. The last to run should be a short one.
+TUTORIALS := $(shell ls -S tutorials/*.ipynb)
 NOTEBOOKS := $(TUTORIALS) $(wildcard notebooks/*.ipynb)
 BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 BUILT := build/tutorials

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import reprlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
@@ -76,8 +77,15 @@ class Saved(NamedTuple):
 
     def weights_of_one(self) -> dict[str, torch.Tensor]:
         """Return names, shapes and types of the weights of one network, without the memory for them."""
-        with torch.device("meta"):
-            return self.settings.network(self.regions, self.normalization, seed=0).state_dict()
+
+        def build() -> dict[str, torch.Tensor]:
+            with torch.device("meta"):
+                return self.settings.build(self.regions, self.normalization).state_dict()
+
+        # torch keeps the device of a `with` for each thread. An interrupt, which reaches the main thread alone, could
+        # leave it set there, and all that the caller makes afterwards would lack its memory.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(build).result()
 
     def networks(self, weights: Mapping[str, torch.Tensor]) -> nn.Ensemble:
         """Build the networks, on CPU, with weights of the right names, shapes and types.

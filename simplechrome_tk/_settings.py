@@ -122,24 +122,28 @@ class Settings:
         seed
             Of the weights.
         """
+        with nn.seeded(seed):
+            return self.build(regions, constants)
+
+    def build(self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray]) -> nn.SimpleChromeNet:
+        """Build one network as :meth:`network` does, with weights from the random state as it is."""
         neighbors = self.neighbors_key is not None
         center, scale = (torch.as_tensor(constants[name], dtype=torch.float32) for name in ("center", "scale"))
-        with nn.seeded(seed):
-            if self.preset == "paper":
-                net = nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
-            else:
-                net = nn.build_network(
-                    regions,
-                    n_latent=self.n_latent,
-                    n_hidden=self.n_hidden,
-                    dropout=self.dropout,
-                    neighbors=neighbors,
-                    n_covariates=int(self.gene_length),
-                    center=center,
-                    scale=scale,
-                    likelihood=self._noise(regions, center, scale),
-                    n_conditions=len(self.conditions),
-                )
+        if self.preset == "paper":
+            net = nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
+        else:
+            net = nn.build_network(
+                regions,
+                n_latent=self.n_latent,
+                n_hidden=self.n_hidden,
+                dropout=self.dropout,
+                neighbors=neighbors,
+                n_covariates=int(self.gene_length),
+                center=center,
+                scale=scale,
+                likelihood=self._noise(regions, center, scale),
+                n_conditions=len(self.conditions),
+            )
         net.correction = nn.Correction(self.n_latent) if self.adapted else None
         return net
 

@@ -21,6 +21,7 @@ from simplechrome_tk import _files, _store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
 
     import anndata as ad
 
@@ -82,15 +83,19 @@ def test_two_writers_and_a_reader_at_once(models):
     assert sum(trial.counts.values()) > 1
 
 
-def interrupt_at(line: int, call: Callable[[], None]) -> bool:
-    """Interrupt a call at the n-th line that writes or removes; say whether it got that far."""
-    watched = {_store.write_model, _store._replaced, _store._sweep, _files.put, _files.locked.__wrapped__}
-    codes = {function.__code__ for function in watched}
+SAVING = {
+    function.__code__
+    for function in (_store.write_model, _store._replaced, _store._sweep, _files.put, _files.locked.__wrapped__)
+}
+
+
+def interrupt_at(line: int, call: Callable[[], None], watched: Callable[[CodeType], bool]) -> bool:
+    """Interrupt a call at the n-th line of the code that is watched; say whether it got that far."""
     seen = 0
 
     def trace(frame: Any, event: str, _: object) -> Any:
         nonlocal seen
-        if frame.f_code not in codes:
+        if not watched(frame.f_code):
             return None
         if event == "line":
             seen += 1
@@ -116,7 +121,7 @@ def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path):
     line, found = 0, []
     while True:
         line += 1
-        if not interrupt_at(line, lambda: models[1].save(folder, overwrite=True)):
+        if not interrupt_at(line, lambda: models[1].save(folder, overwrite=True), SAVING.__contains__):
             break
         found.append(known.index(load(folder)))
         models[0].save(folder, overwrite=True)
@@ -124,6 +129,19 @@ def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path):
     assert line > 60
     assert found == sorted(found), "the old model up to some line, the new one from there on"
     assert set(found) == {0, 1}
+
+
+def test_an_interrupt_leaves_torch_as_it_was(models, folder: Path):
+    """The shapes of the weights are found on the device "meta", where nothing has memory; nobody is left there."""
+
+    def of_devices(code: CodeType) -> bool:
+        return code.co_filename.endswith(("utils/_device.py", "torch/overrides.py", "simplechrome_tk/_saved.py"))
+
+    line = 1
+    while interrupt_at(line, lambda: models[1].save(folder, overwrite=True), of_devices):
+        assert torch.empty(0).device == torch.device("cpu")
+        line += 1
+    assert line > 50
 
 
 def sealed(folder: Path, config: dict[str, Any]) -> None:
