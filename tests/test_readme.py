@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 import simplechrome_tk as sct
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import anndata as ad
-    import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 TRAIN = "model.train()"
 
 
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")  # called by scanpy.pl.umap
 def test_blocks_run_in_order(
     real_roadmap: Callable[..., ad.AnnData], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -13,6 +14,8 @@ from simplechrome_tk.io._text import MAX_BYTES, check_text, opened
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Mapping
+
+logger = logging.getLogger(__name__)
 
 READS: tuple[TrackKind, ...] = ("BAM", "tagAlign", "fragments")
 CALLED: tuple[TrackKind, ...] = ("narrowPeak", "broadPeak", "gappedPeak")
@@ -41,6 +44,9 @@ class Found(NamedTuple):
 
     given: bool = False
     """Whether the caller has said it."""
+
+    named: bool = False
+    """Whether the name says the same as the content."""
 
     content: Content = Content((), "", level="plain")
     """What the columns look like, of text."""
@@ -89,6 +95,12 @@ def kind_of(
     return found
 
 
+def report_kind(path: Path, found: Found) -> None:
+    """Log as what a file is read: at INFO, and at DEBUG where the caller or the file's name has said so, too."""
+    level = logging.DEBUG if found.given or found.named else logging.INFO
+    logger.log(level, "%s: read as %s (%s).", path, found.kind, found.why)
+
+
 def kind_for(mark: str, kinds: str | Mapping[str, str] | None) -> str | None:
     """Return what the caller says of a mark's track: ``kinds`` is for all marks, or by mark."""
     return kinds if kinds is None or isinstance(kinds, str) else kinds.get(mark)
@@ -129,7 +141,7 @@ def _of_text(path: Path, content: Content, expected: Collection[TrackKind]) -> F
         raise ValueError(msg)
     claimed = _claimed(path)
     if fits := [kind for kind in claimed if kind in content.kinds]:
-        return Found(fits[0], f"{content.why}, and its name", content=content)
+        return Found(fits[0], f"{content.why}, and its name", content=content, named=True)
     if claimed and content.level != "sure" and (content.level != "open" or "tagAlign" in claimed):
         return Found(claimed[0], "its name", content=content)
     left = [kind for kind in content.kinds if kind in expected]

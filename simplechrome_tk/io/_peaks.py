@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk.io._kind import CALLED, PEAKS, Found, kind_of
+from simplechrome_tk.io._kind import CALLED, PEAKS, Found, kind_of, report_kind
 from simplechrome_tk.io._text import MAX_BYTES, read_blocks
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def read_peaks(path: str | os.PathLike[str], *, kind: str | None = None, max_byt
     """
     path = Path(path)
     found = kind_of(path, kind, expected=PEAKS)
-    logger.info("%s: read as %s (%s).", path, found.kind, found.why)
+    report_kind(path, found)
     if found.content.level == "leaning" and found.kind == "bedGraph" and not found.why.endswith("name"):
         logger.warning("%s: column 4 holds numbers and is read as signal; if they are names, kind='bed3'.", path)
     signal = {"signal": _SIGNAL[found.kind]} if found.kind in _SIGNAL else {"name": 4}

@@ -20,8 +20,8 @@ def one_thread() -> Iterator[None]:
     """Let torch compute on one CPU thread in the block, and restore the caller's number of threads afterwards.
 
     The networks are small: a step takes milliseconds, and OpenMP's threads wait for each other, spinning, many times
-    in each. On two idle cores a second thread makes training 1.2 times as fast; beside other work, or in a container
-    that sees more cores than it may use, it makes training several times slower (``docs/architecture.md``, "Threads").
+    in each. On two idle cores a second thread makes training no faster; beside other work, or in a container that sees
+    more cores than it may use, training takes two to eight times as long (``docs/architecture.md``, "Threads").
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.io._bam import open_bam
-from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of, report_kind
 from simplechrome_tk.io._peaks import read_bed
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
@@ -306,7 +306,7 @@ def _open(
 ) -> AbstractContextManager[_BamTrack | _BedTrack]:
     tally = tallies[mark] = _Tally()
     found = kind_of(path, kind_for(mark, kinds), expected=READS)
-    logger.info("%s: read as %s (%s).", path, found.kind, found.why)
+    report_kind(path, found)
     if found.kind == "BAM":
         return _open_bam(mark, Path(path), rules, tally)
     return _open_bed(mark, Path(path), found.kind, rules, tally)

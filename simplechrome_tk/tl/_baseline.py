@@ -122,8 +122,8 @@ def fit_baseline(
     observed = observe(adata, task=baseline.task, label_key=label_key, expression_key=expression_key)
     rows = _training_rows(observed, split == "train", baseline.task)
     if isinstance(baseline, Baseline):
-        # At each split boosted trees wait for all of their threads, so that beside other work two threads took nine
-        # times as long as one.
+        # At each split boosted trees wait for all of their threads, so that beside other work two threads take twice as
+        # long as one, or more.
         with threadpool_limits(1):
             predicted = _predict_with_estimators(baseline, features, observed, rows)
     else:

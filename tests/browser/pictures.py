@@ -124,6 +124,7 @@ def test_perturbation_lab(open_cells: Callable[[str, list[str]], Notebook]) -> N
     photograph(panel, "perturbation_lab.png")
     notebook.theme("Dark")
     photograph(panel, "perturbation_lab_dark.png")
+    notebook.theme("Light")  # JupyterLab keeps the theme for the notebooks that follow
 
 
 def test_training_monitor(open_cells: Callable[[str, list[str]], Notebook]) -> None:
