@@ -95,7 +95,7 @@ def kind_of(
     return found
 
 
-def report_kind(path: Path, found: Found) -> None:
+def report_kind(path: str | os.PathLike[str], found: Found) -> None:
     """Log as what a file is read: at INFO, and at DEBUG where the caller or the file's name has said so, too."""
     level = logging.DEBUG if found.given or found.named else logging.INFO
     logger.log(level, "%s: read as %s (%s).", path, found.kind, found.why)
