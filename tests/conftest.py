@@ -22,7 +22,7 @@ import simplechrome_tk as sct
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from simplechrome_tk.pp import Window
 
@@ -207,13 +207,18 @@ def round_trip(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[ad.A
     return write_and_read
 
 
-def _interrupted(call: Callable[[], object], *lines: int) -> bool:
-    """Run a call, interrupted at these lines of those that `_write.py` runs; return whether it was."""
+def _writes(code: CodeType) -> bool:
+    """Whether code is of the module that writes results to an AnnData."""
+    return code.co_filename.endswith("simplechrome_tk/_write.py")
+
+
+def _interrupted(call: Callable[[], object], *lines: int, watched: Callable[[CodeType], bool] = _writes) -> bool:
+    """Run a call, interrupted at these lines, counted from 0, of the code that is watched; return whether it was."""
     count = -1
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal count
-        if not frame.f_code.co_filename.endswith("simplechrome_tk/_write.py"):
+        if not watched(frame.f_code):
             return None
         if event == "line":
             count += 1
@@ -234,7 +239,7 @@ def _interrupted(call: Callable[[], object], *lines: int) -> bool:
 
 @pytest.fixture(scope="session")
 def interrupted() -> Callable[..., bool]:
-    """Run a call with an interrupt at chosen lines of the writing of its results."""
+    """Run a call with an interrupt at chosen lines of the code that is watched: the writing of its results."""
     return _interrupted
 
 

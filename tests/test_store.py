@@ -20,7 +20,6 @@ import simplechrome_tk as sct
 from simplechrome_tk import _files, _store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import CodeType
 
     import anndata as ad
@@ -89,39 +88,14 @@ SAVING = {
 }
 
 
-def interrupt_at(line: int, call: Callable[[], None], watched: Callable[[CodeType], bool]) -> bool:
-    """Interrupt a call at the n-th line of the code that is watched; say whether it got that far."""
-    seen = 0
-
-    def trace(frame: Any, event: str, _: object) -> Any:
-        nonlocal seen
-        if not watched(frame.f_code):
-            return None
-        if event == "line":
-            seen += 1
-            if seen == line:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 # An interrupt between the opening of a file and its `with` leaves the closing to Python, which says so.
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path):
+def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path, interrupted):
     known = [robustness.content(model) for model in models]
     line, found = 0, []
     while True:
         line += 1
-        if not interrupt_at(line, lambda: models[1].save(folder, overwrite=True), SAVING.__contains__):
+        if not interrupted(lambda: models[1].save(folder, overwrite=True), line - 1, watched=SAVING.__contains__):
             break
         found.append(known.index(load(folder)))
         models[0].save(folder, overwrite=True)
@@ -131,14 +105,14 @@ def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path):
     assert set(found) == {0, 1}
 
 
-def test_an_interrupt_leaves_torch_as_it_was(models, folder: Path):
+def test_an_interrupt_leaves_torch_as_it_was(models, folder: Path, interrupted):
     """The shapes of the weights are found on the device "meta", where nothing has memory; nobody is left there."""
 
     def of_devices(code: CodeType) -> bool:
         return code.co_filename.endswith(("utils/_device.py", "torch/overrides.py", "simplechrome_tk/_saved.py"))
 
     line = 1
-    while interrupt_at(line, lambda: models[1].save(folder, overwrite=True), of_devices):
+    while interrupted(lambda: models[1].save(folder, overwrite=True), line - 1, watched=of_devices):
         assert torch.empty(0).device == torch.device("cpu")
         line += 1
     assert line > 50
