@@ -85,7 +85,7 @@ def integrated_gradients(
 def _move(net: SimpleChromeNet, at: torch.Tensor, path: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents at a point of the paths, and how fast they change there, ``(n_needed, n_latent)`` each."""
     with _FORWARD, torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)  # torch's own call
+        warnings.filterwarnings("ignore", message=".*torch.jit.script")  # a call of torch itself
         latent, velocity, *_ = torch.func.jvp(lambda x: net.encode(x).mean, (at,), (path,))
     return latent, velocity
 
