@@ -195,5 +195,5 @@ def refuse(wrong: pd.Series, records: pd.DataFrame, problem: str, *, source: str
     """Raise a ``ValueError`` that counts the ``wrong`` rows and shows the first, if there are any."""
     if wrong.any():
         row = " ".join(map(str, records.iloc[int(np.flatnonzero(wrong)[0])]))
-        msg = f"{source}: {int(wrong.sum())} of {len(records)} rows have {problem}, the first: {row[:200]}. Mend them."
+        msg = f"{source}: {int(wrong.sum())} of {len(records)} rows have {problem}, the first: {row[:200]}. Fix them."
         raise ValueError(msg)
