@@ -13,7 +13,7 @@ BUILT := build/tutorials
 # How many CPUs this process may use, by its affinity and its cgroup
 CPUS = $(BIN)/python -c 'import joblib; print(joblib.cpu_count())'
 EXECUTED := $(TUTORIALS:tutorials/%=$(BUILT)/%)
-# The tests of test-min and test-new: less than all of them is chosen by make TESTS="tests/test_model.py ..." test-min
+# The tests of test-min and test-new: less than all of them is chosen by make TESTS="tests/model tests/nn ..." test-min
 TESTS ?= tests simplechrome_tk --ignore=tests/browser
 
 # A deprecation tells what a later version will do: on the lowest versions it is no fault.
@@ -79,10 +79,11 @@ test-new: $(NEW)/.installed  ## The tests on the newest versions of all, under P
 	$(NEW)/bin/python -m pytest $(TESTS)
 	@echo "test-new leaves out: the browser, the notebooks, and CUDA where this machine has no GPU."
 
-lint: $(STAMP)  ## Style and types: ruff check, ruff format, mypy
+lint: $(STAMP)  ## Style, types and layers: ruff check, ruff format, mypy, lint-imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 lab: AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: $(STAMP)  ## Open JupyterLab in tutorials/, with notebooks/ beside it

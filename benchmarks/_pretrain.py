@@ -1,4 +1,4 @@
-"""Train the model that comes with the package and write it to ``simplechrome_tk/pretrained/roadmap-peaks``.
+"""Train the model that comes with the package and write it to ``simplechrome_tk/model/pretrained/roadmap-peaks``.
 
 All three public cell types together; test chromosomes 1, 8 and 21 are left out in each. Prints what it reaches there.
 What it reaches in a cell type that it has not seen is measured by ``benchmarks/transfer.py``, which leaves one out.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import simplechrome_tk as sct
 
-FOLDER = Path(sct.__file__).parent / "pretrained" / "roadmap-peaks"
+FOLDER = Path(sct.__file__).parent / "model" / "pretrained" / "roadmap-peaks"
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     prediction = model.predict()
     for cell in sct.datasets.CELL_TYPES:
         print(cell)
-        print(sct.tl.evaluate(adata[adata.obs["cell_type"] == cell], prediction, splits=["test"]).to_string())
+        print(sct.evaluation.evaluate(adata[adata.obs["cell_type"] == cell], prediction, splits=["test"]).to_string())
     print(f"{sum(file.stat().st_size for file in FOLDER.iterdir()) / 1e6:.2f} MB")
 
 

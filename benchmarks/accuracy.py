@@ -34,23 +34,23 @@ BOTH = "SimpleChrome, mean of both"
 
 
 def baseline(make: Callable[[], object]) -> Callable[[ad.AnnData], pd.DataFrame]:
-    return lambda adata: sct.tl.fit_baseline(adata, make())
+    return lambda adata: sct.evaluation.fit_baseline(adata, make())
 
 
 PLAIN = {
-    "logistic / ridge regression": baseline(sct.tl.logistic_regression),
-    REFERENCE: baseline(sct.tl.gradient_boosting),
+    "logistic / ridge regression": baseline(sct.evaluation.logistic_regression),
+    REFERENCE: baseline(sct.evaluation.gradient_boosting),
 }
 OURS = {
     "SimpleChrome": simplechrome,
     ENSEMBLE: lambda adata: simplechrome(adata, n_models=3),
 }
 PEERS = {
-    "PCA, 32 components + regression": baseline(sct.tl.pca_head),
-    "MLP": baseline(sct.tl.mlp),
-    "DeepChrome": baseline(sct.tl.deepchrome),
+    "PCA, 32 components + regression": baseline(sct.evaluation.pca_head),
+    "MLP": baseline(sct.evaluation.mlp),
+    "DeepChrome": baseline(sct.evaluation.deepchrome),
 }
-SLOW = {"AttentiveChrome": baseline(sct.tl.attentivechrome)}
+SLOW = {"AttentiveChrome": baseline(sct.evaluation.attentivechrome)}
 PUBLISHED = "SimpleChrome as published"
 THREE_CELL_TYPES = (JOINT_REFERENCE, JOINT, TUNED, BOTH)
 
@@ -70,7 +70,7 @@ class Setting(NamedTuple):
         adata = load((self.cell,), inputs, nine_marks=inputs != self.inputs)
         if self.fold == "DeepChrome's split":
             adata = raw(adata)
-            sct.pp.split_deepchrome(adata)
+            sct.deepchrome.split(adata)
             sct.pp.normalize(adata)
         elif self.fold in FOLDS:
             adata = raw(adata)
@@ -160,13 +160,13 @@ def main() -> None:
             continue
         adata = setting.data()
         predictions = {model: predict(setting, model) for model in dict.fromkeys((REFERENCE, *new))}
-        difference = sct.tl.compare(adata, predictions, reference=REFERENCE).assign(**what)
+        difference = sct.evaluation.compare(adata, predictions, reference=REFERENCE).assign(**what)
         if setting.cell == MEAN:
             difference = difference[difference["cell_type"] == MEAN]
             show(difference.rename(columns={"value": "of", "difference": "value"}), "+.4f")
         else:
             score = pd.concat(
-                sct.tl.evaluate(adata, predictions[model], splits=["test"]).assign(
+                sct.evaluation.evaluate(adata, predictions[model], splits=["test"]).assign(
                     model=model, seconds=predictions[model].attrs["seconds"]
                 )
                 for model in new

@@ -57,7 +57,7 @@ def bare(net: torch.nn.Module, x: torch.Tensor, batch_size: int) -> None:
 def explain(model: sct.SimpleChrome, adata: ad.AnnData, genes: np.ndarray) -> None:
     """Attribute anew, whatever an earlier round has left."""
     adata.uns.pop("attribution", None)
-    sct.tl.attribute(model, adata, genes=genes, n_steps=N_STEPS, progress=False)
+    sct.tl.attribute(adata, model, genes=genes, n_steps=N_STEPS, progress=False)
 
 
 def speed() -> None:
@@ -68,7 +68,7 @@ def speed() -> None:
         models[name] = sct.SimpleChrome(adata, neighbors_key=key)
         models[name].train(**QUICK)
     net = models["own marks"].module.networks[0].eval()
-    x = models["own marks"].inputs(adata).x[torch.as_tensor(genes)]
+    x = models["own marks"].read(adata).x[torch.as_tensor(genes)]
     jobs = {"bare passes": lambda: bare(net, x, 512)}
     for name, model in models.items():
         jobs[name] = lambda model=model: explain(model, adata, genes)
@@ -93,7 +93,7 @@ def memory(n_genes: int) -> None:
     model.train(**QUICK)
     logging.disable(logging.WARNING)  # two steps are no integral
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sct.tl.attribute(model, adata, genes=adata.obs_names[:n_genes], n_steps=2, progress=False)
+    sct.tl.attribute(adata, model, genes=adata.obs_names[:n_genes], n_steps=2, progress=False)
     print(f"{n_genes} genes: {(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f} MB more")
 
 
@@ -110,10 +110,10 @@ def truth() -> list[pd.DataFrame]:
             model = sct.SimpleChrome(adata, neighbors_key="tss")
             model.train(progress=False)
             genes = adata.obs["chrom"].isin(CHROMOSOMES)
-            sct.tl.attribute(model, adata, genes=genes, n_steps=N_STEPS, progress=False)
+            sct.tl.attribute(adata, model, genes=genes, n_steps=N_STEPS, progress=False)
             error = adata.obs["attribution_error"].dropna()
             print(f"{cell}, {labels} labels: completeness error {error.median():.1e}, 99 % {error.quantile(0.99):.1e}")
-            table = sct.tl.check_biology(model, adata)
+            table = sct.tl.check_biology(adata, model)
             print(table.drop(columns="reason").to_string(), flush=True)
             tables.append(table.assign(cell=cell, labels=labels))
     return tables
@@ -128,8 +128,8 @@ def planted() -> pd.DataFrame:
     model = sct.SimpleChrome(adata, neighbors_key="tss", n_models=2)
     model.train(progress=False)
     genes = adata.obs["chrom"].isin(CHROMOSOMES)
-    sct.tl.attribute(model, adata, genes=genes, target="expression", n_steps=N_STEPS // 2, progress=False)
-    verdicts = sct.tl.check_attributions(model, adata, n_genes=int(genes.sum())).verdicts
+    sct.tl.attribute(adata, model, genes=genes, target="log_expression", n_steps=N_STEPS // 2, progress=False)
+    verdicts = sct.tl.check_attributions(adata, model, n_genes=int(genes.sum())).verdicts
     print(verdicts.to_string(), flush=True)
     return verdicts.assign(cell="simulated", labels="measured")
 

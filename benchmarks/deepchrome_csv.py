@@ -1,4 +1,4 @@
-"""Reading DeepChrome's CSV format: seconds and memory of `sct.io.read_deepchrome`, against one DataFrame scan per gene.
+"""Reading DeepChrome's CSV format: seconds and memory of `sct.deepchrome.read`, against one DataFrame scan per gene.
 
 The scan is how published pipelines take genes out of the table: `pandas.read_csv`, then `table[table[0] == gene]` for
 each gene. It is timed on some genes and multiplied, since each scan costs the same. The file is simulated counts, as
@@ -37,7 +37,7 @@ def simulate(path: Path) -> None:
 
 def read(path: Path) -> float:
     start = time.perf_counter()
-    sct.io.read_deepchrome(path, annotate=False)
+    sct.deepchrome.read(path, annotate=False)
     return time.perf_counter() - start
 
 
@@ -56,7 +56,7 @@ def scan(path: Path) -> float:
 def peak(path: Path) -> tuple[float, float]:
     """Peak bytes while reading, and bytes of the result."""
     tracemalloc.start()
-    adata = sct.io.read_deepchrome(path, annotate=False)
+    adata = sct.deepchrome.read(path, annotate=False)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most, adata.X.nbytes

@@ -48,7 +48,7 @@ def ours(x: np.ndarray) -> None:
     import anndata as ad
     import torch
 
-    from simplechrome_tk.tl._embed import neighbors_and_umap
+    from simplechrome_tk.tl.latent._embed import neighbors_and_umap
 
     adata = ad.AnnData(np.zeros((len(x), 1), dtype=np.float32), obsm={"X_simplechrome": x})
     neighbors_and_umap(adata, backend="scanpy", device=torch.device("cpu"), n_neighbors=15, min_dist=0.5, rng=0)

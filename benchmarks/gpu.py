@@ -20,8 +20,8 @@ import torch
 from _runs import RESULTS
 
 import simplechrome_tk as sct
-from simplechrome_tk.tl._embed import neighbors_and_umap
-from simplechrome_tk.tl._neighbors import nearest
+from simplechrome_tk.tl.latent._embed import neighbors_and_umap
+from simplechrome_tk.tl.latent._exact_neighbors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def measure(adata: ad.AnnData, device: str, runs: int, n_attributed: int) -> dic
     genes = adata.obs_names[:n_attributed].to_list()
 
     def attribute() -> None:
-        sct.tl.attribute(model, adata[genes].copy(), progress=False)
+        sct.tl.attribute(adata[genes].copy(), model, progress=False)
 
     seconds[f"attributions of {n_attributed} genes, 50 steps"] = median_seconds(attribute, runs)
     latents = model.get_latent_representation()
@@ -70,7 +70,7 @@ def measure(adata: ad.AnnData, device: str, runs: int, n_attributed: int) -> dic
 def step_seconds(model: sct.SimpleChrome, adata: ad.AnnData, runs: int, *, compiled: bool) -> float:
     """Return seconds of one step of phase 2 with the latent's loss."""
     net = model.module.first.train()
-    x = model.inputs(adata).x[:BATCH]
+    x = model.read(adata).x[:BATCH]
     label = torch.as_tensor((adata.obs["label"][:BATCH] == "high").to_numpy(), device=model.device).float()
     targets = sct.nn.Targets(label, label)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)

@@ -23,7 +23,7 @@ def measure(cell: str) -> dict[str, object]:
     known, test = adata[~held_out].copy(), adata[held_out].copy()
     model = sct.SimpleChrome(known)
     model.train(progress=False)
-    table = sct.tl.reconstruction(model, test, reference=known)
+    table = sct.tl.reconstruction(test, model, reference=known)
     mse = table.groupby("model")["mse"].mean()
     wide = table.pivot(index=["region", "mark"], columns="model", values="mse")
     scores = model.evaluate(test, splits=["test"], n_bootstrap=0).set_index("metric")["value"]
@@ -46,7 +46,7 @@ def measure(cell: str) -> dict[str, object]:
         "mse": mse["SimpleChrome"],
         "mse of PCA": mse["PCA"],
         "marks decoded better": f"{int((wide['SimpleChrome'] < wide['PCA']).sum())} of {len(wide)}",
-        "active dimensions": int(sct.tl.latent_dimensions(model, test)["active"].sum()),
+        "active dimensions": int(sct.tl.latent_dimensions(test, model)["active"].sum()),
         "placed, same label": agreement["label"],
         "placed, same state": agreement["own_state"],
         "expression, active and transcribed": expression.get("active promoter, transcribed"),

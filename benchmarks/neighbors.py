@@ -61,7 +61,7 @@ def main() -> None:
         }
         linked = adata[adata.obsp["hic_connectivities"].getnnz(axis=1) > 0]
         rows = [
-            sct.tl.compare(part, predictions, reference=NONE, unit="block").assign(genes=genes)
+            sct.evaluation.compare(part, predictions, reference=NONE, unit="block").assign(genes=genes)
             for genes, part in (("all", adata), ("with a Hi-C neighbour", linked))
         ] + [
             calls(adata, predictions[NONE], predictions[name]).assign(model=name, reference=NONE, genes="all")

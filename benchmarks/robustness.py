@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 import simplechrome_tk as sct
-from simplechrome_tk import _store
+from simplechrome_tk.model import _store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

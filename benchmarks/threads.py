@@ -39,7 +39,8 @@ start = time.perf_counter()
 if task == "training":
     model.train(latent_epochs=4, expression_epochs=2, progress=False)
 else:
-    sct.tl.fit_baseline(adata, sct.tl.gradient_boosting(classifier_rounds=10, regressor_rounds=20, n_seeds=1))
+    boosting = sct.evaluation.gradient_boosting(classifier_rounds=10, regressor_rounds=20, n_seeds=1)
+    sct.evaluation.fit_baseline(adata, boosting)
 print(time.perf_counter() - start)
 """
 

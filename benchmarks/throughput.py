@@ -40,7 +40,7 @@ def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, trai
                 latent = net.encode(x[genes])
                 loss = sct.nn.latent_loss(net, x[genes], latent, kl_weight=None).total
                 if supervised:
-                    known = sct.nn.Targets(targets.label[genes], targets.expression[genes])
+                    known = sct.nn.Targets(targets.label[genes], targets.log_expression[genes])
                     loss = loss + sct.nn.expression_loss(net.express(latent.mean), known, regression_weight=1.5)
                 optimizer.zero_grad()
                 loss.backward()

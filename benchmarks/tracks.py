@@ -25,7 +25,7 @@ import pysam
 from _cost import Cost, median, of_function
 
 import simplechrome_tk as sct
-from simplechrome_tk.datasets._public import fetch
+from simplechrome_tk.io._public import fetch
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 MARKS = sct.datasets.CORE_MARKS

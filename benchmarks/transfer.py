@@ -56,7 +56,7 @@ def without_labels(cell: str, n_models: int) -> dict[str, Callable[[], pd.DataFr
         known = load(others(cell), INPUTS, method="quantile")
         both = ad.concat([known, unseen(cell)], merge="same", uns_merge="first")
         both.obs["split"] = np.where(both.obs["cell_type"] == cell, "test", both.obs["split"])
-        prediction = sct.tl.fit_baseline(both, sct.tl.gradient_boosting())
+        prediction = sct.evaluation.fit_baseline(both, sct.evaluation.gradient_boosting())
         return prediction.loc[unseen(cell).obs_names]
 
     return {
@@ -117,7 +117,7 @@ def with_labels(cell: str, size: int | None, draw: int, n_models: int) -> dict[s
         adata.obsm["X_latent"] = latents(cell)
         adata.obsm["X_pca"] = components(cell)
         adata = everything_trains(labelled(adata, size, draw))
-        return sct.tl.fit_baseline(adata, make(), use_rep=use_rep)
+        return sct.evaluation.fit_baseline(adata, make(), use_rep=use_rep)
 
     def from_nothing() -> pd.DataFrame:
         adata = labelled(sct.pp.normalize(raw(cell), copy=True), size, draw)
@@ -137,11 +137,11 @@ def with_labels(cell: str, size: int | None, draw: int, n_models: int) -> dict[s
         return model.fine_tune(adata, progress=False).predict()
 
     ways = {
-        "raw + regression": partial(plain, sct.tl.logistic_regression),
-        "PCA + regression": partial(plain, sct.tl.logistic_regression, "X_pca"),
-        "latent, frozen + regression": partial(plain, sct.tl.logistic_regression, "X_latent"),
+        "raw + regression": partial(plain, sct.evaluation.logistic_regression),
+        "PCA + regression": partial(plain, sct.evaluation.logistic_regression, "X_pca"),
+        "latent, frozen + regression": partial(plain, sct.evaluation.logistic_regression, "X_latent"),
         "pre-trained, adapted": adapted,
-        "raw + gradient boosting": partial(plain, sct.tl.gradient_boosting),
+        "raw + gradient boosting": partial(plain, sct.evaluation.gradient_boosting),
         "pre-trained, fine-tuned": tuned,
         "latent, fine-tuned": from_nothing,
     }
@@ -184,7 +184,7 @@ def measured(
     """Score a prediction, unless the table that it is for has its scores."""
     if write and table.has(**what):
         return
-    scores = sct.tl.evaluate(raw(what["cell"]), kept(name, predict), splits=["test"], n_bootstrap=n_bootstrap)
+    scores = sct.evaluation.evaluate(raw(what["cell"]), kept(name, predict), splits=["test"], n_bootstrap=n_bootstrap)
     print(scores[scores["metric"].isin(["AUROC", "Pearson", "ECE"])].to_string(index=False), flush=True)
     if write:
         table.add(scores.assign(**what))

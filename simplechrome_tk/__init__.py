@@ -2,15 +2,16 @@
 
 from importlib.metadata import version
 
-from simplechrome_tk import datasets, get, io, nn, pl, pp, tl, widgets
-from simplechrome_tk._pretrained import load_pretrained, pretrained_card
-from simplechrome_tk.model import SimpleChrome
+from simplechrome_tk import datasets, deepchrome, evaluation, get, io, nn, pl, pp, tl, widgets
+from simplechrome_tk.model import SimpleChrome, load_pretrained, pretrained_card
 
 __version__ = version("simplechrome-tk")
 
 __all__ = [
     "SimpleChrome",
     "datasets",
+    "deepchrome",
+    "evaluation",
     "get",
     "io",
     "load_pretrained",

@@ -75,7 +75,7 @@ def real_roadmap(e116: ad.AnnData) -> Callable[..., ad.AnnData]:
 @pytest.fixture(scope="session")
 def public_file(e116: ad.AnnData) -> Callable[[str], Path]:
     """Path of a real public file, by its path in the registry."""
-    from simplechrome_tk.datasets._public import fetch
+    from simplechrome_tk.io._public import fetch
 
     return lambda path: _or_skip(lambda: fetch(path))
 
@@ -209,7 +209,7 @@ def round_trip(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[ad.A
 
 def _writes(code: CodeType) -> bool:
     """Whether code is of the module that writes results to an AnnData."""
-    return code.co_filename.endswith("simplechrome_tk/_write.py")
+    return code.co_filename.endswith("simplechrome_tk/core/write.py")
 
 
 def _interrupted(call: Callable[[], object], *lines: int, watched: Callable[[CodeType], bool] = _writes) -> bool:

@@ -1,12 +1,11 @@
 """Public data, and simulated data with a known truth."""
 
-from simplechrome_tk.datasets._deepchrome import deepchrome, deepchrome_expression, deepchrome_sample, deepchrome_scores
 from simplechrome_tk.datasets._example import example
 from simplechrome_tk.datasets._example_tracks import ExampleTracks, example_tracks
 from simplechrome_tk.datasets._hic import hic_loops
-from simplechrome_tk.datasets._public import DatasetUnavailableError, cache_folder
 from simplechrome_tk.datasets._roadmap import ALL_MARKS, CELL_TYPES, CORE_MARKS, roadmap
 from simplechrome_tk.datasets._simulate import simulate
+from simplechrome_tk.io._public import DatasetUnavailableError, cache_folder
 
 __all__ = [
     "ALL_MARKS",
@@ -15,10 +14,6 @@ __all__ = [
     "DatasetUnavailableError",
     "ExampleTracks",
     "cache_folder",
-    "deepchrome",
-    "deepchrome_expression",
-    "deepchrome_sample",
-    "deepchrome_scores",
     "example",
     "example_tracks",
     "hic_loops",

@@ -6,9 +6,9 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from simplechrome_tk.datasets._public import CACHE_VARIABLE, DatasetUnavailableError, cache_folder
 from simplechrome_tk.datasets._roadmap import CELL_TYPES, roadmap
 from simplechrome_tk.datasets._simulate import simulate
+from simplechrome_tk.io._public import CACHE_VARIABLE, DatasetUnavailableError, cache_folder
 
 if TYPE_CHECKING:
     import anndata as ad

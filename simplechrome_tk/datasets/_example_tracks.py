@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import region
 from simplechrome_tk.datasets._example import REQUIRE_VARIABLE, banner
 from simplechrome_tk.datasets._pilot_tracks import pilot_regions, replacing, write_pilot_tracks
-from simplechrome_tk.datasets._public import DatasetUnavailableError, fetch
 from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.datasets._simulate import simulate
-from simplechrome_tk.get import region
+from simplechrome_tk.io._public import DatasetUnavailableError, fetch
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -29,7 +29,7 @@ _STEP = 100  # bp, resolution of simulated tracks
 
 
 class ExampleTracks(NamedTuple):
-    """Files of one cell type: what :func:`simplechrome_tk.io.from_tracks` reads.
+    """Files of one cell type: what :func:`simplechrome_tk.pp.from_tracks` reads.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ def example_tracks(
     Examples
     --------
     >>> files = sct.datasets.example_tracks("E116")  # doctest: +SKIP
-    >>> adata = sct.io.from_tracks(files.tracks, files.annotation, files.expression)  # doctest: +SKIP
+    >>> adata = sct.pp.from_tracks(files.tracks, files.annotation, files.expression)  # doctest: +SKIP
     """
     if cell_type not in _CELL_TYPES:
         msg = f"there are no example tracks of {cell_type!r}; choose one of {', '.join(_CELL_TYPES)}."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simplechrome_tk.datasets._public import fetch, registry
 from simplechrome_tk.datasets._roadmap import CELL_TYPES
+from simplechrome_tk.io._public import fetch, registry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyBigWig
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk.datasets._public import fetch
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.io._public import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

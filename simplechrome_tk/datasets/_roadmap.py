@@ -10,16 +10,16 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk.datasets._public import fetch, registry
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.window import DEFAULT_WINDOWS
+from simplechrome_tk.io._public import fetch, registry
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._label import label_expression
-from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simplechrome_tk.pp._window import Window
+    from simplechrome_tk.core.window import Window
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from simplechrome_tk import _keys as k
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.datasets._roadmap import CORE_MARKS, _choose
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._label import label_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
-from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from simplechrome_tk.pp._window import Window
+    from simplechrome_tk.core.window import Window
 
 _CHROMOSOMES = {  # hg19: protein-coding genes, length in Mb
     "chr1": (2012, 249),

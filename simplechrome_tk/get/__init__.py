@@ -1,15 +1,15 @@
 """Read results and data as arrays and tidy tables; nothing here writes."""
 
+from simplechrome_tk.core.layout import region
 from simplechrome_tk.get._effects import mark_effects, region_effects
 from simplechrome_tk.get._interactions import interactions
 from simplechrome_tk.get._latent import clusters, latent_correlations, nearest_genes
 from simplechrome_tk.get._movement import movement, state_changes
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
-from simplechrome_tk.get._neighborhood import neighborhood
 from simplechrome_tk.get._neighbors import neighbors
 from simplechrome_tk.get._profiles import mark_profiles
-from simplechrome_tk.get._region import region
 from simplechrome_tk.get._top_genes import top_genes
+from simplechrome_tk.tl.attribution._neighborhood import neighborhood
 
 __all__ = [
     "clusters",

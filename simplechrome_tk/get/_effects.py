@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._require import blocks
-from simplechrome_tk.get._attribution import attributed_rows, per_gene, per_group
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.get._attribution import per_gene, per_group
+from simplechrome_tk.tl.attribution._stored import attributed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import anndata as ad
 
-    from simplechrome_tk.get._attribution import Genes, Groupby
+    from simplechrome_tk.core.require import Genes
+    from simplechrome_tk.get._attribution import Groupby
 
 
 def mark_effects(

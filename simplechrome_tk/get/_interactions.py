@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import gene_rows
-from simplechrome_tk.get._attribution import known_rows, per_gene, per_group
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import gene_rows
+from simplechrome_tk.get._attribution import per_gene, per_group
+from simplechrome_tk.tl.attribution._stored import known_rows
 
 if TYPE_CHECKING:
     import anndata as ad
 
-    from simplechrome_tk.get._attribution import Genes, Groupby
+    from simplechrome_tk.core.require import Genes
+    from simplechrome_tk.get._attribution import Groupby
 
 _BETWEEN = " x "
 
@@ -46,7 +48,7 @@ def interactions(
     slot = k.INTERACTIONS.format(key)
     if slot not in adata.obsm:
         msg = (
-            f"obsm has no {slot!r} (found: {', '.join(adata.obsm) or 'none'}): run sct.tl.interactions(model, adata) "
+            f"obsm has no {slot!r} (found: {', '.join(adata.obsm) or 'none'}): run sct.tl.interactions(adata, model) "
             "first."
         )
         raise ValueError(msg)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._latents import latents
-from simplechrome_tk._require import gene_ids, held_out, obs_column
-from simplechrome_tk.pp._label import expression_truth
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.core.require import gene_ids, held_out, obs_column
+from simplechrome_tk.model._latents import latents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

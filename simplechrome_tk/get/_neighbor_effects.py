@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import symbols
-from simplechrome_tk.get._attribution import attributed_rows, neighbor_matrix, record
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import symbols
+from simplechrome_tk.tl.attribution._stored import attributed_rows, neighbor_matrix, record
 
 if TYPE_CHECKING:
     import anndata as ad
 
-    from simplechrome_tk.get._attribution import Genes
+    from simplechrome_tk.core.require import Genes
 
 
 def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Genes = None) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
         graph = record(adata, key)["neighbors_key"]
         msg = (
             f"{strange.nnz} effects of neighbours in attributions {key!r} are of pairs that the graph {graph!r} does "
-            "not link: it has changed since. Run sct.tl.attribute(model, adata) again."
+            "not link: it has changed since. Run sct.tl.attribute(adata, model) again."
         )
         raise ValueError(msg)
     gene, neighbor = rows[pairs.row], pairs.col

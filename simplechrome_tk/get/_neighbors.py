@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._inputs import neighbor_matrices
-from simplechrome_tk._require import gene_rows, symbols
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.require import gene_rows, symbols
 
 if TYPE_CHECKING:
     import anndata as ad
 
-    from simplechrome_tk.get._attribution import Genes
+    from simplechrome_tk.core.require import Genes
 
 
 def neighbors(adata: ad.AnnData, *, key: str = "tss", genes: Genes = None) -> pd.DataFrame:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import blocks
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks, values
 from simplechrome_tk.get._attribution import categories, fix_groups, mean_interval
-from simplechrome_tk.get._region import values
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._require import blocks, symbols
-from simplechrome_tk.get._attribution import attributed_rows, categories, neighbor_sums
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.require import symbols
+from simplechrome_tk.get._attribution import categories
+from simplechrome_tk.tl.attribution._stored import attributed_rows, neighbor_sums
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.io._gene_records import GENE_RECORD, TSS_RULES, Records, from_table, with_id
-from simplechrome_tk.io._genome import assemblies, assembly_sizes, check_names, check_naming, chrom_sizes, within
+from simplechrome_tk.io._genome import (
+    assemblies,
+    assembly_sizes,
+    check_names,
+    check_naming,
+    chrom_sizes,
+    within,
+)
 from simplechrome_tk.io._gff import GFF_COLUMNS, read_gff
 from simplechrome_tk.io._ids import TRANSCRIPT, is_spreadsheet_damage, replace_control_characters
 from simplechrome_tk.io._loci import join

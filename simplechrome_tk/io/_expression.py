@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import pandas as pd
 
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.io._expression_values import COMMAS, WITH_COMMAS, check_values, is_number
 from simplechrome_tk.io._gct import gct_header, is_gct
 from simplechrome_tk.io._ids import ENTREZ, as_text, in_index

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.io._ids import ENTREZ, as_text, in_index
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import bioframe
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.io._gene_records import is_circular, place
 from simplechrome_tk.io._text import read_rows
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.io._gene_records import APPRIS, LONGEST, Records, check_records, refuse, without_backwards
 from simplechrome_tk.io._genome import assembly_in
 from simplechrome_tk.io._text import MAX_BYTES, decode, read_blocks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core.shorten import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Collection

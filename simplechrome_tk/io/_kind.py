@@ -181,4 +181,4 @@ def _elsewhere(path: Path, found: Found) -> str:
         fix = "sct.pp.bin_peaks"
     forced = "kind='tagAlign' counts its rows as reads" if found.kind in PEAKS else "kind='bed3' takes its coverage"
     also = "" if found.kind in _BINARY.values() or found.given else f", or {forced} all the same (kinds= for marks)"
-    return f"{path}: this is {found.kind} ({found.why}). Use {fix} or sct.io.from_tracks{also}."
+    return f"{path}: this is {found.kind} ({found.why}). Use {fix} or sct.pp.from_tracks{also}."

@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from simplechrome_tk import _keys as k
+from simplechrome_tk.core import keys as k
 from simplechrome_tk.io._gene_records import GENE_RECORD, place
 from simplechrome_tk.io._ids import is_par_copy, strip_versions
 

@@ -22,7 +22,7 @@ class Magic(NamedTuple):
     """What to do with it; ``{}`` stands for its path."""
 
 
-_TRACK = "Pass it as a track to sct.io.from_tracks"
+_TRACK = "Pass it as a track to sct.pp.from_tracks"
 _FORMATS: dict[bytes, Magic] = {
     rb"\x26\xfc\x8f\x88|\x88\x8f\xfc\x26": Magic("a bigWig file", _TRACK + ", or to sct.pp.bin_bigwig"),
     rb"BAM\x01": Magic("a BAM file", _TRACK + ", or to sct.pp.bin_reads"),

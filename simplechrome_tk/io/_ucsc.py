@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from simplechrome_tk import _keys as k
+from simplechrome_tk.core import keys as k
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialL
 from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 from simplechrome_tk.nn._network import Correction, Neighbors, Output, SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
-from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
+from simplechrome_tk.nn._predict import decode, encode, evaluating, predict, predict_network
 from simplechrome_tk.nn._recipe import PAPER_RECIPE, Phase, Recipe
 from simplechrome_tk.nn._vae import Decoder, Encoder, Latent, LatentEncoder, RegionEncoder, RegionShape
 
@@ -45,6 +45,7 @@ __all__ = [
     "baselines",
     "build_network",
     "build_paper_network",
+    "decode",
     "encode",
     "evaluating",
     "expression_loss",

@@ -235,7 +235,7 @@ def fit_network(
 
 
 def _at(targets: Targets, genes: torch.Tensor) -> Targets:
-    return Targets(targets.label[genes], targets.expression[genes])
+    return Targets(targets.label[genes], targets.log_expression[genes])
 
 
 def _scores(output: Output, targets: Targets, *, regression_weight: float) -> dict[str, float]:
@@ -244,10 +244,10 @@ def _scores(output: Output, targets: Targets, *, regression_weight: float) -> di
         "valid_auroc": np.nan,
         "valid_pearson": np.nan,
     }
-    labelled, measured = ~targets.label.isnan(), ~targets.expression.isnan()
+    labelled, measured = ~targets.label.isnan(), ~targets.log_expression.isnan()
     if labelled.any():
         row["valid_auroc"] = float(roc_auc_score(targets.label[labelled].cpu(), output.logit[labelled].cpu()))
     if measured.any():
-        pair = torch.stack([output.expression[measured], targets.expression[measured]])
+        pair = torch.stack([output.log_expression[measured], targets.log_expression[measured]])
         row["valid_pearson"] = float(torch.corrcoef(pair)[0, 1])
     return row

@@ -16,7 +16,7 @@ class Targets(NamedTuple):
     """What is predicted: ``label`` 0 or 1 and ``expression`` in standard units, ``(n_genes,)``, NaN where unknown."""
 
     label: torch.Tensor
-    expression: torch.Tensor
+    log_expression: torch.Tensor
 
 
 class LatentLoss(NamedTuple):
@@ -46,9 +46,9 @@ def latent_loss(
 def expression_loss(output: Output, targets: Targets, *, regression_weight: float) -> torch.Tensor:
     """Cross-entropy of labels plus weighted squared error of expression, each over the genes that have it."""
     entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
-    error = (output.expression - targets.expression.nan_to_num()).square()
+    error = (output.log_expression - targets.log_expression.nan_to_num()).square()
     return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(
-        error, ~targets.expression.isnan()
+        error, ~targets.log_expression.isnan()
     )
 
 

@@ -33,7 +33,7 @@ class Output(NamedTuple):
     """Prediction for each gene, ``(batch,)`` each: ``logit`` of being high, ``expression`` in standard units."""
 
     logit: torch.Tensor
-    expression: torch.Tensor
+    log_expression: torch.Tensor
 
 
 class Correction(nn.Module):

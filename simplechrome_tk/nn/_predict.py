@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from simplechrome_tk.nn._compute import one_thread
+from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
 from simplechrome_tk.nn._network import Output
 from simplechrome_tk.nn._vae import Latent
 
@@ -81,3 +83,26 @@ def predict_network(net: nn.Module, x: torch.Tensor) -> Output:
     with evaluating(net):
         parts = [net(chunk) for chunk in x.split(_CHUNK)]
     return Output(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def decode(net: SimpleChromeNet, latents: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+    """Return the normalised signal that the decoder expects, ``(n_points, n_columns)``.
+
+    Parameters
+    ----------
+    net
+        The network.
+    latents
+        ``(n_points, n_latent)``.
+    conditions
+        Weight of each condition, ``(n_points, n_conditions)``.
+    """
+    with evaluating(net):
+        pairs = zip(latents.split(_CHUNK), conditions.split(_CHUNK), strict=True)
+        decoded = torch.cat([net.decode(*pair) for pair in pairs])
+        noise = net.likelihood
+        # The decoder of counts gives a raw value for the logarithm of the mean count; others give the signal itself.
+        if isinstance(noise, NegativeBinomialLikelihood):
+            log_count = functional.softplus(decoded * noise.scale + noise.center)
+            decoded = (log_count - noise.center) / noise.scale
+    return decoded

@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from simplechrome_tk import _keys as k
+from simplechrome_tk.core import keys as k
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,11 +1,21 @@
 """Prepare data: windows, binning, labels, splits, normalisation, neighbours."""
 
+from simplechrome_tk.core.expression import log_expression
+from simplechrome_tk.core.window import (
+    BODY_WINDOW,
+    CONTEXT_WINDOW,
+    DEFAULT_WINDOWS,
+    TES_WINDOW,
+    TSS_WINDOW,
+    Window,
+)
 from simplechrome_tk.pp._bigwig import bin_bigwig
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._contacts import contact_neighbors
 from simplechrome_tk.pp._control import subtract_control
+from simplechrome_tk.pp._from_tracks import from_tracks
 from simplechrome_tk.pp._id_neighbors import id_neighbors
-from simplechrome_tk.pp._label import label_expression, log_expression
+from simplechrome_tk.pp._label import label_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
 from simplechrome_tk.pp._normalize import normalize
 from simplechrome_tk.pp._qc import qc
@@ -14,11 +24,9 @@ from simplechrome_tk.pp._split import (
     TEST_CHROMOSOMES,
     VALID_CHROMOSOMES,
     split_by_chromosome,
-    split_deepchrome,
     split_random,
 )
 from simplechrome_tk.pp._stack import stack_cell_types
-from simplechrome_tk.pp._window import BODY_WINDOW, CONTEXT_WINDOW, DEFAULT_WINDOWS, TES_WINDOW, TSS_WINDOW, Window
 
 __all__ = [
     "BODY_WINDOW",
@@ -33,13 +41,13 @@ __all__ = [
     "bin_peaks",
     "bin_reads",
     "contact_neighbors",
+    "from_tracks",
     "id_neighbors",
     "label_expression",
     "log_expression",
     "normalize",
     "qc",
     "split_by_chromosome",
-    "split_deepchrome",
     "split_random",
     "stack_cell_types",
     "subtract_control",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bigwig import BigWig
 from simplechrome_tk.pp._bin import bin_tracks
 from simplechrome_tk.pp._intervals import Steps, means, reach, stretches
-from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     import os
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
+    from simplechrome_tk.core.window import Window
     from simplechrome_tk.io._genome import Genome
-    from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
 

@@ -11,23 +11,23 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._shorten import shorten
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.shorten import shorten
+from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._genome import agree, check_ends, chrom_sizes
 from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
 from simplechrome_tk.pp._storable import storable
-from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from simplechrome_tk.core.window import Window
     from simplechrome_tk.io._genome import Genome
-    from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
 

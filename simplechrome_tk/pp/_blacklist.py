@@ -10,11 +10,12 @@ import bioframe
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import obs_column
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import obs_column
+from simplechrome_tk.core.window import Window
 from simplechrome_tk.io._peaks import INTERVAL, read_columns
+from simplechrome_tk.io._public import fetch
 from simplechrome_tk.io._text import MAX_BYTES
-from simplechrome_tk.pp._window import Window
 
 if TYPE_CHECKING:
     import os
@@ -91,8 +92,6 @@ def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[p
     else:
         source = str(blacklist)
         if source == "hg19":
-            from simplechrome_tk.datasets._public import fetch  # datasets imports pp
-
             blacklist = fetch(_HG19)
         parts = read_columns(Path(blacklist), INTERVAL, noun="regions", max_bytes=MAX_BYTES)
         table = pd.concat(list(parts), ignore_index=True)

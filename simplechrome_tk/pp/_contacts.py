@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk._require import cell_types
-from simplechrome_tk._write import to_change
+from simplechrome_tk.core.graph import Positions, positions
+from simplechrome_tk.core.require import cell_types
+from simplechrome_tk.core.write import to_change
 from simplechrome_tk.io._loops import check_loops, read_loops
-from simplechrome_tk.pp._graph import Edges, Positions, check_n_neighbors, positions, write_graph
+from simplechrome_tk.pp._graph import Edges, check_n_neighbors, write_graph
 
 if TYPE_CHECKING:
     import anndata as ad

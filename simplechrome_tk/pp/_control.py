@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._normalization import is_normalized
-from simplechrome_tk._require import blocks
-from simplechrome_tk._write import to_change, write_whole
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.normalization import is_normalized
+from simplechrome_tk.core.write import to_change, write_whole
 
 if TYPE_CHECKING:
     import anndata as ad

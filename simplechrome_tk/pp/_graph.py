@@ -7,28 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import chromosomes, obs_column, obs_numbers
-from simplechrome_tk._write import write_whole
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.write import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import anndata as ad
 
-
-class Positions(NamedTuple):
-    """Where each gene lies, shape ``(n_genes,)`` each."""
-
-    chrom: np.ndarray
-    tss: np.ndarray
-    sign: np.ndarray
-    """-1 on the minus strand, else 1: genes of unknown strand are read along the genome."""
-
-    def distance(self, gene: np.ndarray, neighbor: np.ndarray) -> np.ndarray:
-        """TSS of the neighbour minus TSS of the gene in bp along the gene's strand; 0 on another chromosome."""
-        along = (self.tss[neighbor] - self.tss[gene]) * self.sign[gene]
-        return np.where(self.chrom[gene] == self.chrom[neighbor], along, 0.0)
+    from simplechrome_tk.core.graph import Positions
 
 
 class Edges(NamedTuple):
@@ -37,20 +24,6 @@ class Edges(NamedTuple):
     gene: np.ndarray
     neighbor: np.ndarray
     weight: np.ndarray
-
-
-def positions(adata: ad.AnnData) -> Positions:
-    """Read the position of each gene, or raise a ``ValueError`` where one is missing."""
-    fix = "store each gene's position there (see sct.pp.bin_peaks)"
-    chrom = chromosomes(adata, fix=fix).to_numpy()
-    tss = obs_numbers(adata, k.TSS, fix=fix)
-    if (nowhere := ~(np.isfinite(tss) & (tss >= 0))).any():
-        msg = (
-            f"{int(nowhere.sum())} genes have no tss, such as {adata.obs_names[nowhere][0]!r} (found "
-            f"{tss[nowhere][0]:g}; expected a position in bp); leave them out."
-        )
-        raise ValueError(msg)
-    return Positions(chrom, tss, np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0))
 
 
 def write_graph(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk._require import cell_types, gene_ids
-from simplechrome_tk._write import to_change
-from simplechrome_tk.pp._graph import Edges, positions, write_graph
+from simplechrome_tk.core.graph import positions
+from simplechrome_tk.core.require import cell_types, gene_ids
+from simplechrome_tk.core.write import to_change
+from simplechrome_tk.pp._graph import Edges, write_graph
 
 if TYPE_CHECKING:
     import anndata as ad

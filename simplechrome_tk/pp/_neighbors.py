@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simplechrome_tk._require import cell_types
-from simplechrome_tk._write import to_change
-from simplechrome_tk.pp._graph import Edges, check_n_neighbors, positions, write_graph
+from simplechrome_tk.core.graph import positions
+from simplechrome_tk.core.require import cell_types
+from simplechrome_tk.core.write import to_change
+from simplechrome_tk.pp._graph import Edges, check_n_neighbors, write_graph
 
 if TYPE_CHECKING:
     import anndata as ad

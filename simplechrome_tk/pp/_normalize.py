@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._normalization import NORMALIZE, checked, is_normalized
-from simplechrome_tk._require import blocks, cell_types, split_of
-from simplechrome_tk._write import to_change, write_whole
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.normalization import Method, checked, is_normalized
+from simplechrome_tk.core.require import cell_types, split_of
+from simplechrome_tk.core.write import to_change, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Method = Literal["log1p", "quantile", "paper"]
 
 _LEVELS = np.linspace(0.0, 1.0, 257)
 _FEW_GENES = 1_000
@@ -115,7 +115,7 @@ def normalize(
             raise ValueError(msg)
         even = _exchange_quantiles(adata, signal, table, constants)
     slots = [("layers", k.SIGNAL, signal), ("X", "", standardize(even, table, constants))]
-    write_whole(adata, slots, records={NORMALIZE: constants})
+    write_whole(adata, slots, records={k.NORMALIZE: constants})
     return adata if copy else None
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._normalization import is_normalized
-from simplechrome_tk._require import blocks, cell_types, gene_ids, window_anchors
-from simplechrome_tk._write import to_change, write_whole
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks, window_anchors
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.normalization import is_normalized
+from simplechrome_tk.core.require import cell_types, gene_ids
+from simplechrome_tk.core.write import to_change, write_whole
 from simplechrome_tk.pp._blacklist import blacklist_overlap
 from simplechrome_tk.pp._normalize import check_signal
 from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, duplicated
@@ -237,7 +238,7 @@ def _across_cell_types(
 
 
 def _left_out(adata: ad.AnnData) -> pd.DataFrame:
-    """Genes that reading left out, and why, as `sct.datasets.roadmap` and `sct.io.from_tracks` record it."""
+    """Genes that reading left out, and why, as `sct.datasets.roadmap` and `sct.pp.from_tracks` record it."""
     left_out: dict[str, int] = {}
     for reader, reasons in _REASONS.items():
         counts = adata.uns[reader]["counts"] if reader in adata.uns else {}

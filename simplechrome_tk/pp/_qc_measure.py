@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import window_anchors
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import window_anchors
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, Finding, judge
 
 if TYPE_CHECKING:

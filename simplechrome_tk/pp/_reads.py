@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bam import open_bam
 from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of, report_kind
 from simplechrome_tk.io._peaks import read_bed
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
 from simplechrome_tk.pp._intervals import stretches
-from simplechrome_tk.pp._window import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     import os
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import anndata as ad
     import pysam
 
+    from simplechrome_tk.core.window import Window
     from simplechrome_tk.io._columns import TrackKind
     from simplechrome_tk.io._genome import Genome
-    from simplechrome_tk.pp._window import Window
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._normalization import is_normalized, normalization
-from simplechrome_tk._require import blocks, cell_types
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.normalization import is_normalized, normalization
+from simplechrome_tk.core.require import cell_types
 from simplechrome_tk.pp._normalize import standardize
 
 if TYPE_CHECKING:

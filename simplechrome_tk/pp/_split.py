@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import chromosomes, gene_ids
-from simplechrome_tk._shorten import shorten
-from simplechrome_tk._write import to_change, write_whole
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import chromosomes, gene_ids
+from simplechrome_tk.core.shorten import shorten
+from simplechrome_tk.core.write import to_change, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,6 @@ TEST_CHROMOSOMES = ("chr1", "chr8", "chr21")
 
 VALID_CHROMOSOMES = ("chr2", "chr9")
 """Held out to choose: 10 % of the genes."""
-
-_DEEPCHROME_FIRST_VALID = "ENSG00000132963"
-_DEEPCHROME_FIRST_TEST = "ENSG00000172936"
 
 
 def split_by_chromosome(
@@ -75,7 +72,7 @@ def split_by_chromosome(
         )
         raise ValueError(msg)
     split = np.where(chrom.isin(test), "test", np.where(chrom.isin(valid), "valid", "train"))
-    _write(adata, split, key_added, {"method": "chromosome", "test": list(test), "valid": list(valid)})
+    write_split(adata, split, key_added, {"method": "chromosome", "test": list(test), "valid": list(valid)})
     return adata if copy else None
 
 
@@ -127,7 +124,7 @@ def split_random(
     named = pd.Series("train", index=genes[order])
     named.iloc[:n_test] = "test"
     named.iloc[n_test : n_test + n_valid] = "valid"
-    _write(
+    write_split(
         adata,
         named[gene_ids(adata)].to_numpy(),
         key_added,
@@ -136,47 +133,7 @@ def split_random(
     return adata if copy else None
 
 
-def split_deepchrome(adata: ad.AnnData, *, key_added: str = k.SPLIT, copy: bool = False) -> ad.AnnData | None:
-    """Split as DeepChrome did: three consecutive blocks of Ensembl ids (6,601 / 6,601 / 6,600 of its 19,802 genes).
-
-    Old Ensembl ids are well-studied, expressed genes, so the three blocks differ (62, 53 and 35 % high), and neighbours
-    on the chromosome fall into different blocks. Kept to compare with published figures; use
-    :func:`split_by_chromosome`.
-
-    Parameters
-    ----------
-    adata
-        Genes indexed by Ensembl id, all of DeepChrome's or some.
-    key_added
-        Column of ``obs`` to write.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
-
-    Returns
-    -------
-    anndata.AnnData | None
-        The copy when ``copy=True``. Writes ``obs[key_added]`` and ``uns["split"]``.
-
-    Raises
-    ------
-    ValueError
-        When the index holds no Ensembl gene ids, or a block without genes.
-    """
-    adata = to_change(adata, copy=copy)
-    ids = gene_ids(adata)
-    other = ~ids.str.match(r"ENSG\d{11}")
-    if other.any():
-        msg = (
-            f"{int(other.sum())} of {len(ids)} ids are not Ensembl gene ids, such as {ids[other][0]!r}; DeepChrome's "
-            "split is by Ensembl id."
-        )
-        raise ValueError(msg)
-    split = np.where(ids < _DEEPCHROME_FIRST_VALID, "train", np.where(ids < _DEEPCHROME_FIRST_TEST, "valid", "test"))
-    _write(adata, split, key_added, {"method": "deepchrome"})
-    return adata if copy else None
-
-
-def _write(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:
+def write_split(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:
     counts = {name: int((split == name).sum()) for name in k.SPLITS}
     if empty := [name for name, count in counts.items() if not count]:
         msg = (

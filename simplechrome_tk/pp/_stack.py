@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 import anndata as ad
 import pandas as pd
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._matrix import dense
-from simplechrome_tk._normalization import is_normalized
-from simplechrome_tk._require import blocks, check_selectable
-from simplechrome_tk.pp._label import by_cell_type
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.expression import by_cell_type
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.normalization import is_normalized
+from simplechrome_tk.core.require import check_selectable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

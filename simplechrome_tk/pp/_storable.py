@@ -6,7 +6,7 @@ import logging
 
 import pandas as pd
 
-from simplechrome_tk import _keys as k
+from simplechrome_tk.core import keys as k
 
 logger = logging.getLogger(__name__)
 

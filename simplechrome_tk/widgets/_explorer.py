@@ -10,9 +10,9 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import check_order, gene_rows
-from simplechrome_tk.tl._embed import embed
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import check_order, gene_rows
+from simplechrome_tk.tl.latent._embed import embed
 from simplechrome_tk.widgets import _explorer_panes as panes
 from simplechrome_tk.widgets._explorer_colors import color, quantities
 from simplechrome_tk.widgets._explorer_map import GeneMap
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.widgets._explorer_colors import Color
 
 _NOTHING = panes.said(

@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._levels import mark_levels
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.core.levels import mark_levels
 from simplechrome_tk.pl._style import colors, unit
-from simplechrome_tk.pp._label import expression_truth
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap, Normalize
 
-from simplechrome_tk import _keys as k
 from simplechrome_tk import pl
-from simplechrome_tk._require import cell_types, symbols
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import cell_types, symbols
 from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import literal, unit
 from simplechrome_tk.widgets._panel import picture
@@ -83,8 +83,8 @@ def selected_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame 
         of_genes = predicted.iloc[rows]
         if "probability" in of_genes:
             table["P(high)"] = of_genes["probability"]
-        if "expression" in of_genes:
-            table["predicted log10"] = of_genes["expression"]
+        if "log_expression" in of_genes:
+            table["predicted log10"] = of_genes["log_expression"]
     return table
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
-from simplechrome_tk import _keys as k
-from simplechrome_tk._require import cell_types, check_order, check_unique, gene_ids, symbols
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import cell_types, check_order, check_unique, gene_ids, symbols
 from simplechrome_tk.pl._figure import detached, new_figure
 from simplechrome_tk.widgets._gene_browser_table import gene_table, table_html
 from simplechrome_tk.widgets._gene_page import draw_gene, read_gene, show_gene
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.widgets._gene_page import GenePage
 
 ALL = "all"
@@ -66,7 +66,7 @@ class GeneBrowser(Panel):
         self._adata, self._model = adata, model
         if model is not None:
             model.require_trained()
-            model.inputs(adata)
+            model.read(adata)
         self._cells = list(dict.fromkeys(cell_types(adata)))
         ids = gene_ids(adata)
         first = np.flatnonzero(~ids.duplicated())

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
 from simplechrome_tk import get
-from simplechrome_tk._require import cell_types
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import cell_types
 from simplechrome_tk.pl._style import unit
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
 
 _SPLITS = {
     "train": "seen in training",
@@ -46,8 +46,8 @@ def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int
         table["label"] = label.astype(object).where(label.notna(), "unknown").astype(str)
     if model is not None:
         predicted = model.predict(small).iloc[: len(rows)]
-        if "expression" in predicted:
-            amounts = predicted[["expression", "expression_low", "expression_high"]].to_numpy(float)
+        if "log_expression" in predicted:
+            amounts = predicted[["log_expression", "log_expression_low", "log_expression_high"]].to_numpy(float)
             amounts = np.maximum(10**amounts - 0.1, 0)
             table["predicted (90 % interval)"] = [_interval(row, of) for row in amounts]
             if measured is not None:

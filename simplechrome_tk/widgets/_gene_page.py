@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, NamedTuple
 
-from simplechrome_tk import _keys as k
 from simplechrome_tk import get, pl, tl
-from simplechrome_tk._require import symbols
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import symbols
 from simplechrome_tk.widgets._panel import picture
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import anndata as ad
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
 
 _METHODS = {
     "integrated_gradients": "integrated gradients",
@@ -51,7 +51,7 @@ def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]
     """
     ids = adata.obs_names[list(rows)].to_numpy(str)
     if model is not None:
-        data = tl.explain(model, adata, ids)
+        data = tl.explain(adata, model, ids)
         note = _note(data.uns[k.ATTRIBUTION], len(ids))
     else:
         graph = adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key") or None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from simplechrome_tk._require import cell_types, gene_row, symbols
+from simplechrome_tk.core.require import cell_types, gene_row, symbols
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from simplechrome_tk.tl._edit import GENE
+from simplechrome_tk.tl.perturbation._edit import GENE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ def edit_code(groups: Sequence[tuple[Sequence[str], Sequence[Edit]]]) -> str:
         if edits:
             named = _quoted(genes[0]) if len(genes) == 1 else "[" + ", ".join(map(_quoted, genes)) + "]"
             lines = ["edits = [", *(f"    {_call(edit)}," for edit in edits), "]"]
-            parts.append("\n".join([*lines, f"sct.tl.perturb(model, adata, edits, genes={named})"]))
+            parts.append("\n".join([*lines, f"sct.tl.perturb(adata, model, edits, genes={named})"]))
         else:
             parts.append(f"# nothing is edited on {', '.join(map(_quoted, genes))}: every slider there stands at 1")
     return "\n\n".join(parts)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simplechrome_tk.core.expression import linear_expression, log_expression
 from simplechrome_tk.pl._style import DOWN, UP
-from simplechrome_tk.pp._label import linear_expression, log_expression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ def changes(rows: Sequence[Mapping[Any, Any]], known: Sequence[Known], scale: Sc
 
 def _card(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
     parts = [f"<h3>{html.escape(gene.name)}</h3>"]
-    if "expression_before" in row:
+    if "log_expression_before" in row:
         parts.append(_expression(row, gene, scale))
     if "probability_before" in row:
         parts.append(_probability(row, gene))
@@ -82,11 +82,11 @@ def _card(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
 
 
 def _expression(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
-    logs = [float(row[f"expression_{when}"]) for when in ("before", "after")]
+    logs = [float(row[f"log_expression_{when}"]) for when in ("before", "after")]
     old, new = (amount(float(linear_expression(log))) for log in logs)
-    change = float(row["expression_change"])
+    change = float(row["log_expression_change"])
     unit = f" {html.escape(gene.unit)}" if gene.unit else ""
-    bounds = [float(row[f"expression_{bound}_after"]) for bound in ("low", "high")]
+    bounds = [float(row[f"log_expression_{bound}_after"]) for bound in ("low", "high")]
     linear = [amount(float(linear_expression(bound))) for bound in bounds]
     said = "no interval: too few genes to learn it from"
     if not any(map(math.isnan, bounds)):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import ipywidgets
 import numpy as np
 
-from simplechrome_tk._require import gene_rows
+from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.tl import Edit
-from simplechrome_tk.tl._edit import GENE, NEIGHBORS
-from simplechrome_tk.tl._layout import Layout
+from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
+from simplechrome_tk.tl.perturbation._edited_columns import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import _keys as k
 from simplechrome_tk import pl, tl
-from simplechrome_tk._require import gene_rows
-from simplechrome_tk.get._region import values
-from simplechrome_tk.pl._edited import draw_edited
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import values
+from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import literal, unit
-from simplechrome_tk.tl._edit import GENE, NEIGHBORS, Edit
+from simplechrome_tk.pl.genes._edited import draw_edited
+from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS, Edit
 from simplechrome_tk.widgets._lab_numbers import Known, changes
 from simplechrome_tk.widgets._panel import picture
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.widgets._lab_numbers import Scale
     from simplechrome_tk.widgets._lab_sliders import Dose
 
@@ -67,7 +67,7 @@ class Trial:
     def predict(self) -> pd.DataFrame:
         """Predict the genes before and after."""
         tables = [
-            tl.perturb(self.model, self.adata, edits or [Edit.scale(1)], genes=genes)
+            tl.perturb(self.adata, self.model, edits or [Edit.scale(1)], genes=genes)
             for genes, edits in self.by_edits()
         ]
         return pd.concat(tables, ignore_index=True)
@@ -124,7 +124,7 @@ class Trial:
 
     @property
     def _value(self) -> str:
-        return "probability" if self.model.settings.task == "classification" else "expression"
+        return "probability" if self.model.settings.task == "classification" else "log_expression"
 
     def _others(self) -> list[Edit]:
         """Return the edits but for that of what was moved last."""

@@ -11,10 +11,10 @@ import numpy as np
 import traitlets
 
 from simplechrome_tk import get
-from simplechrome_tk._require import check_order, gene_row, gene_rows, symbols
-from simplechrome_tk.pp._label import expression_truth
-from simplechrome_tk.tl._edit import GENE, NEIGHBORS
-from simplechrome_tk.tl._perturb import bench_of
+from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.core.require import check_order, gene_row, gene_rows, symbols
+from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
+from simplechrome_tk.tl.perturbation._perturb import bench_of
 from simplechrome_tk.widgets._gene_picker import GenePicker
 from simplechrome_tk.widgets._lab_code import edit_code
 from simplechrome_tk.widgets._lab_numbers import expression_scale
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl import Edit
 
 _WHAT_IT_IS = """<p style="margin: 0 0 6px 0; line-height: 1.4; max-width: 110ch"><b>An experiment on the model, not on

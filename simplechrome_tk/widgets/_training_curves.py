@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from simplechrome_tk.pl._history import LOSSES, SCORES
 from simplechrome_tk.pl._style import GREY
+from simplechrome_tk.pl.evaluation._history import LOSSES, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from simplechrome_tk.model import SimpleChrome
+    from simplechrome_tk.model._simplechrome import SimpleChrome
 
 _EVERY = 0.5  # seconds between drawings
 

@@ -57,7 +57,7 @@ def explained(e116: ad.AnnData) -> ad.AnnData:
     model = sct.load_pretrained("roadmap-peaks")
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, reference=model.normalization)
-    sct.tl.attribute(model, adata, genes=["PAX5"], progress=False)
+    sct.tl.attribute(adata, model, genes=["PAX5"], progress=False)
     return adata
 
 

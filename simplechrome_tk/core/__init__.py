@@ -1,0 +1,1 @@
+"""Names of slots, requirements, and the checked view of an AnnData, for the other packages."""

@@ -1,0 +1,76 @@
+"""Positions of genes, and graphs between genes, read from an AnnData and checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import check_data, chromosomes, obs_column, obs_numbers
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+
+class Positions(NamedTuple):
+    """Where each gene lies, shape ``(n_genes,)`` each."""
+
+    chrom: np.ndarray
+    tss: np.ndarray
+    sign: np.ndarray
+    """-1 on the minus strand, else 1: genes of unknown strand are read along the genome."""
+
+    def distance(self, gene: np.ndarray, neighbor: np.ndarray) -> np.ndarray:
+        """TSS of the neighbour minus TSS of the gene in bp along the gene's strand; 0 on another chromosome."""
+        along = (self.tss[neighbor] - self.tss[gene]) * self.sign[gene]
+        return np.where(self.chrom[gene] == self.chrom[neighbor], along, 0.0)
+
+
+def positions(adata: ad.AnnData) -> Positions:
+    """Read the position of each gene, or raise a ``ValueError`` where one is missing."""
+    fix = "store each gene's position there (see sct.pp.bin_peaks)"
+    chrom = chromosomes(adata, fix=fix).to_numpy()
+    tss = obs_numbers(adata, k.TSS, fix=fix)
+    if (nowhere := ~(np.isfinite(tss) & (tss >= 0))).any():
+        msg = (
+            f"{int(nowhere.sum())} genes have no tss, such as {adata.obs_names[nowhere][0]!r} (found "
+            f"{tss[nowhere][0]:g}; expected a position in bp); leave them out."
+        )
+        raise ValueError(msg)
+    return Positions(chrom, tss, np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0))
+
+
+def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Return connectivities and distances of the graph ``key`` in ``obsp``, CSR, after checking every link."""
+    check_data(adata)
+    slots = (k.CONNECTIVITIES.format(key), k.DISTANCES.format(key))
+    missing = [slot for slot in slots if slot not in adata.obsp]
+    if missing:
+        msg = (
+            f"obsp has no {' and '.join(missing)} (found: {', '.join(adata.obsp) or 'none'}): run "
+            f"sct.pp.tss_neighbors(adata, key_added={key!r}) or sct.pp.contact_neighbors first."
+        )
+        raise ValueError(msg)
+    # Columns in order, whatever made the graph, so that every copy of it reads as the same graph.
+    connectivities, distances = (sparse.csr_matrix(adata.obsp[slot]).sorted_indices() for slot in slots)
+    for slot, matrix in zip(slots, (connectivities, distances), strict=True):
+        _check_links(adata, slot, matrix, "missing or infinite values", ~np.isfinite(matrix.data))
+    _check_links(adata, slots[0], connectivities, "negative weights", connectivities.data < 0)
+    pairs = connectivities.tocoo()
+    own = (pairs.row == pairs.col) & (pairs.data != 0)
+    _check_links(adata, slots[0], connectivities, "links of a gene to itself", own)
+    return connectivities, distances
+
+
+def _check_links(adata: ad.AnnData, slot: str, matrix: sparse.csr_matrix, what: str, wrong: np.ndarray) -> None:
+    """Raise ``ValueError`` when any link of a graph, in the order in which it is stored, is wrong."""
+    if wrong.any():
+        gene = np.searchsorted(matrix.indptr, np.flatnonzero(wrong)[0], side="right") - 1
+        msg = (
+            f"obsp[{slot!r}] holds {int(wrong.sum())} {what}, the first of gene {adata.obs_names[gene]!r}; expected "
+            "for each neighbour of a gene a positive weight and a distance in bp. Make the graph again with "
+            "sct.pp.tss_neighbors or sct.pp.contact_neighbors, or correct it at its source."
+        )
+        raise ValueError(msg)

@@ -1,0 +1,124 @@
+"""Windows: which stretch of DNA around a gene is cut into bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from simplechrome_tk.core import keys as k
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Anchor = Literal["tss", "tes", "body"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of DNA around a gene, cut into equal bins, read from 5' to 3' of the gene.
+
+    Parameters
+    ----------
+    name
+        Name of the region in ``var["region"]``.
+    anchor
+        ``"tss"`` or ``"tes"``: a window of fixed width around the gene's start or end. ``"body"``: the whole gene
+        from its 5' to its 3' end, so that a bin's width scales with the gene (deepTools' ``scale-regions``).
+    upstream, downstream
+        How far the window reaches beyond the anchor, in bp, against and along the direction of transcription.
+    n_bins
+        Number of bins.
+
+    Examples
+    --------
+    >>> import simplechrome_tk as sct
+    >>> sct.pp.Window("promoter", anchor="tss", upstream=2_000, downstream=500, n_bins=25).bin_names()[:2]
+    ['-1950', '-1850']
+    """
+
+    name: str
+    anchor: Anchor
+    upstream: int
+    downstream: int
+    n_bins: int
+
+    def __post_init__(self) -> None:
+        if self.anchor not in get_args(Anchor):
+            msg = f"Window {self.name!r}: anchor is {self.anchor!r}; choose one of {', '.join(get_args(Anchor))}."
+            raise ValueError(msg)
+        if not self.name or ":" in self.name:
+            msg = (
+                f"Window name {self.name!r}: expected a non-empty name without ':', which separates parts of var names."
+            )
+            raise ValueError(msg)
+        if self.n_bins < 1:
+            msg = f"Window {self.name!r}: n_bins is {self.n_bins}; expected at least 1."
+            raise ValueError(msg)
+        if self.anchor != "body" and self.upstream + self.downstream <= 0:
+            msg = f"Window {self.name!r} is empty: upstream={self.upstream} and downstream={self.downstream} bp."
+            raise ValueError(msg)
+        if self.anchor == "body" and (self.upstream or self.downstream):
+            msg = (
+                f"Window {self.name!r}: a body window runs from the gene's start to its end; expected upstream=0 and "
+                "downstream=0. Add a window anchored at 'tss' or 'tes' to look further."
+            )
+            raise ValueError(msg)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the window needs the gene's strand and end, not its TSS alone."""
+        return self.anchor != "tss"
+
+    def bounds(self) -> np.ndarray:
+        """Bin boundaries relative to the anchor, shape ``(n_bins + 1,)``: bp, or fractions of the body."""
+        if self.anchor == "body":
+            return np.linspace(0.0, 1.0, self.n_bins + 1)
+        return np.linspace(-self.upstream, self.downstream, self.n_bins + 1)
+
+    def bin_names(self) -> list[str]:
+        """Name each bin by its middle, as written in ``var_names``."""
+        bounds = self.bounds()
+        return [f"{middle:g}" for middle in (bounds[:-1] + bounds[1:]) / 2]
+
+    def edges(self, genes: pd.DataFrame) -> np.ndarray:
+        """Place the bins of every gene on its chromosome.
+
+        Parameters
+        ----------
+        genes
+            ``obs``-like table with ``start``, ``end``, ``strand`` and ``tss`` (0-based, half-open, in bp). Genes of
+            unknown strand (``"."``) are read in the direction of the genome.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n_genes, n_bins + 1)``, genome coordinates from 5' to 3' of the gene: descending on the minus
+            strand.
+        """
+        minus = (genes[k.STRAND] == "-").to_numpy()
+        if self.anchor == "tss":
+            anchor = genes[k.TSS].to_numpy(float)
+            width = np.ones(len(genes))
+        else:
+            start, end = genes[k.START].to_numpy(float), genes[k.END].to_numpy(float)
+            anchor = np.where(minus != (self.anchor == "tes"), end, start)
+            width = end - start if self.anchor == "body" else np.ones(len(genes))
+        direction = np.where(minus, -1.0, 1.0)
+        return anchor[:, None] + (direction * width)[:, None] * self.bounds()[None, :]
+
+
+TSS_WINDOW = Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=100)
+"""DeepChrome's layout (Singh et al. 2016): 100 bins of 100 bp around the TSS."""
+
+BODY_WINDOW = Window("body", anchor="body", upstream=0, downstream=0, n_bins=20)
+"""The transcribed gene scaled to 20 bins."""
+
+TES_WINDOW = Window("tes", anchor="tes", upstream=10_000, downstream=10_000, n_bins=20)
+"""20 bins of 1 kb around the gene's end."""
+
+CONTEXT_WINDOW = Window("context", anchor="tss", upstream=50_000, downstream=50_000, n_bins=50)
+"""50 bins of 2 kb around the TSS: what lies beyond the gene."""
+
+DEFAULT_WINDOWS = (TSS_WINDOW, BODY_WINDOW)

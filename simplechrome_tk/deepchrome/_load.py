@@ -1,0 +1,150 @@
+"""What was published with DeepChrome: its data set, and its accuracy."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.deepchrome._read import read as read_deepchrome
+from simplechrome_tk.io._public import fetch, fetch_doi, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anndata as ad
+
+    from simplechrome_tk.deepchrome._read import Labels
+
+DOI = "10.5281/zenodo.2652278"
+ARCHIVE = "deepchrome/data.tar.gz"
+"""Path below the cache folder. The file is called ``data.tar.gz`` in the record."""
+
+
+def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "published", orient: bool = True) -> ad.AnnData:
+    """Read counts of five histone marks that DeepChrome and AttentiveChrome were trained on, 56 Roadmap epigenomes.
+
+    Downloads the archive of Zenodo record 2652278 once (0.5 GB; going on where it broke off) and keeps it in the cache
+    folder, packed. A cell type is read out of it without unpacking the rest, in some ten seconds for one near its end.
+
+    Parameters
+    ----------
+    cell_types
+        Roadmap epigenome id, or several to stack along ``obs``.
+    labels
+        ``"published"``, which contradict RPKM for 49 of the 56 cell types, or ``"rpkm"``.
+    orient
+        Turn the bins of genes on the minus strand, so that all run from 5' to 3'.
+
+    Returns
+    -------
+    anndata.AnnData
+        As :func:`simplechrome_tk.deepchrome.read`, ``obs["split"]`` as published.
+
+    Raises
+    ------
+    ValueError
+        When a cell type is unknown.
+    DatasetUnavailableError
+        When the archive is neither cached nor to be downloaded, or has another checksum than Zenodo states.
+
+    Notes
+    -----
+    Singh, Lanchantin, Sekhon and Qi (2019), https://doi.org/10.5281/zenodo.2652278.
+
+    Examples
+    --------
+    >>> adata = sct.deepchrome.load("E003", labels="rpkm")  # doctest: +SKIP
+    """
+    cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
+    known = _cell_types()
+    unknown = [cell for cell in cells if cell not in known]
+    if unknown or not cells or len(set(cells)) < len(cells):
+        msg = f"cell types asked for: {', '.join(cells) or 'none'}; choose from {', '.join(known)}, each once."
+        raise ValueError(msg)
+    return read_deepchrome(fetch_doi(DOI, ARCHIVE), cells=cells, labels=labels, orient=orient)
+
+
+def load_sample(*, labels: Labels = "published", orient: bool = True) -> ad.AnnData:
+    """Read the 30 genes of E003 that the authors of AttentiveChrome keep beside their code, as an example.
+
+    Downloads 70 kB once, and the public tables (3 MB).
+
+    Parameters
+    ----------
+    labels, orient
+        As :func:`simplechrome_tk.deepchrome.read`.
+
+    Returns
+    -------
+    anndata.AnnData
+        30 genes, ten in each split of ``obs["split"]``.
+
+    Raises
+    ------
+    DatasetUnavailableError
+        When a file is neither cached nor to be downloaded.
+
+    Notes
+    -----
+    https://github.com/QData/AttentiveChrome, MIT licence.
+    """
+    files = [fetch(f"attentivechrome/{split}.csv") for split in k.SPLITS]
+    return read_deepchrome(files[0].parent, cell_type="E003", labels=labels, orient=orient)
+
+
+def load_expression(*, repeated: bool = False) -> pd.DataFrame:
+    """Read RPKM of DeepChrome's 19,795 genes in 56 Roadmap epigenomes.
+
+    Downloads 28 MB once.
+
+    Parameters
+    ----------
+    repeated
+        Keep the seven rows that repeat a gene, as the published files of counts do.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Shape ``(19795, 56)``, or ``(19802, 56)`` with repeated rows, indexed by Ensembl id, in order of these; a column
+        for each epigenome.
+
+    Raises
+    ------
+    DatasetUnavailableError
+        When a file is neither cached nor to be downloaded.
+
+    Notes
+    -----
+    Roadmap Epigenomics as tabulated by ShallowChrome (Frasca et al. 2022).
+    """
+    listed = pd.read_csv(fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None)
+    ids = listed[3].str.partition("_")[0]
+    columns = {cell: np.loadtxt(fetch(f"shallowchrome/targets/{cell}/T.csv")) for cell in _cell_types()}
+    table = pd.DataFrame(columns, index=pd.Index(ids, name=None))
+    return table if repeated else table[~table.index.duplicated()]
+
+
+def load_scores() -> pd.Series:
+    """Read the AUROC that DeepChrome (Singh et al. 2016) reports for each of 56 Roadmap epigenomes.
+
+    Returns
+    -------
+    pandas.Series
+        Indexed by epigenome, two decimals.
+
+    Raises
+    ------
+    DatasetUnavailableError
+        When the file is neither cached nor to be downloaded.
+    """
+    table = pd.read_csv(fetch("shallowchrome/DeepChrome_scores.txt"), sep=":", header=None, index_col=0)
+    return table[1].rename("AUROC").rename_axis(None)
+
+
+def _cell_types() -> list[str]:
+    found = (re.fullmatch(r"shallowchrome/targets/(E\d+)/T\.csv", path) for path in registry())
+    return sorted(match[1] for match in found if match)

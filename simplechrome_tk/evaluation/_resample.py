@@ -1,0 +1,118 @@
+"""Draw genes again and again, and what that says of a figure."""
+
+from __future__ import annotations
+
+import logging
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk.core import keys as k
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from simplechrome_tk.evaluation._metrics import Metric
+
+logger = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
+
+_WEIGHTS_AT_ONCE = 200_000  # that the work on one piece stays within a processor's cache
+
+
+def streams(
+    rng: np.random.Generator | int | None, columns: Sequence[str]
+) -> dict[tuple[str, str], np.random.Generator]:
+    """Return a generator for each column of a prediction on each split, the same whichever others are scored."""
+    names = list(product(k.SPLITS, columns))
+    return dict(zip(names, np.random.default_rng(rng).spawn(len(names)), strict=True))
+
+
+def resamples(units: pd.Index, n_bootstrap: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield how often each row is there: once, then as often as its unit is drawn with replacement.
+
+    Parameters
+    ----------
+    units
+        What is drawn as one, of each row, ``(n,)``: a gene, which may be there in several cell types, or a block.
+    n_bootstrap
+        Number of resamples.
+    rng
+        Source of the draws.
+
+    Yields
+    ------
+    numpy.ndarray
+        Weights, ``(1, n)`` at first, then ``(some, n)``, ``n_bootstrap`` rows altogether.
+    """
+    unit, distinct = pd.factorize(units)
+    yield np.ones((1, len(unit)))
+    step = max(1, _WEIGHTS_AT_ONCE // len(distinct))
+    for start in range(0, n_bootstrap, step):
+        size = min(step, n_bootstrap - start)
+        drawn = rng.integers(len(distinct), size=(size, len(distinct))) + np.arange(size)[:, None] * len(distinct)
+        times = np.bincount(drawn.ravel(), minlength=size * len(distinct)).reshape(size, len(distinct))
+        yield times[:, unit].astype(float)
+
+
+class Sample(NamedTuple):
+    """What was measured and what was predicted, aligned, ``(n,)`` each; ``columns`` of a draw that are these rows."""
+
+    truth: np.ndarray
+    predicted: np.ndarray
+    columns: np.ndarray | slice
+
+
+def score(
+    samples: Mapping[Key, Sample], metrics: Mapping[str, Metric], draws: Iterable[np.ndarray]
+) -> dict[Key, dict[str, np.ndarray]]:
+    """Return each metric of each sample on every draw, shape ``(n_draws,)``; what is drawn is the same for all."""
+    parts: dict[Key, dict[str, list[np.ndarray]]] = {key: {metric: [] for metric in metrics} for key in samples}
+    for weights in draws:
+        for key, sample in samples.items():
+            own = weights[:, sample.columns]
+            for metric, function in metrics.items():
+                parts[key][metric].append(function(sample.truth, sample.predicted, own))
+    return {key: {metric: np.concatenate(p) for metric, p in by_metric.items()} for key, by_metric in parts.items()}
+
+
+def known(resampled: np.ndarray, what: str) -> np.ndarray:
+    """Leave out resamples in which a figure is undefined, and count them in the log."""
+    defined = resampled[~np.isnan(resampled)]
+    if len(defined) < len(resampled):
+        logger.warning(
+            "%s: undefined in %d of %d resamples, which are left out.",
+            what,
+            len(resampled) - len(defined),
+            len(resampled),
+        )
+    return defined
+
+
+def recentre(resampled: np.ndarray, value: float, metric: str, *, floor: float = -np.inf) -> np.ndarray:
+    """Shift the resamples of a calibration error so that their median is the value; leave other metrics as they are.
+
+    An ECE adds up absolute errors of bins. Drawing genes adds noise to each error, so that resamples lie above the
+    value itself and their percentiles may not even hold it. What falls below ``floor`` is set to it.
+    """
+    if metric != "ECE" or not len(resampled):
+        return resampled
+    return np.maximum(resampled + (value - np.median(resampled)), floor)
+
+
+def interval(resampled: np.ndarray) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles, NaN without resamples."""
+    if not len(resampled):
+        return np.nan, np.nan
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def check_n_bootstrap(n_bootstrap: int) -> None:
+    """Raise ``ValueError`` below 0."""
+    if n_bootstrap < 0:
+        msg = f"n_bootstrap is {n_bootstrap}; expected 0 or more."
+        raise ValueError(msg)

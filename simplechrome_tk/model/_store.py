@@ -1,0 +1,278 @@
+"""Models on disk: weights as safetensors beside a readable config.
+
+A folder holds one model: ``config.json``, and ``model-<hash>.safetensors``, named by the first digits of the SHA-256 of
+its content, which the config states in full. A model is replaced by replacing ``config.json``, one step of the file
+system: before it the folder holds the old model, after it the new one. Weights of which no config speaks are removed
+afterwards, or by the next call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import reprlib
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from simplechrome_tk.core.files import PART, locked, put
+from simplechrome_tk.core.values import fields
+from simplechrome_tk.model._saved import Saved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from simplechrome_tk import nn
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 3
+_CONFIG, _LOCK = "config.json", ".save.lock"
+_WEIGHTS_OF_FORMAT_2 = "model.safetensors"
+_LARGEST_CONFIG = 32 << 20
+_LARGEST_HEADER = 100 << 20  # of a safetensors file
+_NAME = r"model-[0-9a-f]{16}\.safetensors"
+_OURS = re.compile(rf"{_NAME}|\.(config\.json|{_NAME}){PART}|{re.escape(_LOCK)}")
+
+
+def write_model(
+    path: str | os.PathLike[str], weights: Mapping[str, torch.Tensor], saved: Saved, *, overwrite: bool
+) -> None:
+    """Write a model to a folder, which holds a whole one at every moment: the old, then the new.
+
+    Raises
+    ------
+    FileExistsError
+        When a model is there and ``overwrite`` is false, or something that this function has not written.
+    ValueError
+        When :func:`read_model` would not take the model, such as one with weights that are not finite.
+    """
+    folder = _folder(path)
+    _replaced(folder, overwrite=overwrite)
+    try:
+        _check_weights(weights, saved.weights_of_one(), saved.settings.n_models)
+        content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+        config = _config(saved, hashlib.sha256(content).hexdigest())
+    except ValueError as error:
+        msg = f"the model cannot be saved: {error}"
+        raise ValueError(msg) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / _LOCK) as alone:
+        old = _replaced(folder, overwrite=overwrite)
+        new = _weights_name(hashlib.sha256(content).hexdigest())
+        put(folder / new, content)
+        put(folder / _CONFIG, config)
+        _sweep(folder, keep=new, old=old, alone=alone)
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
+    """Return a model and its networks, on CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder holds no model.
+    ValueError
+        When a file is damaged, was changed after it was written, is of another format, or does not fit the other.
+    """
+    folder = _folder(path)
+    config = _read_config(folder)
+    while True:
+        with _blamed_on(folder / _CONFIG):
+            saved = Saved.from_config(config)
+            file = folder / _weights_name(config["weights_sha256"])
+        try:
+            with _blamed_on(file):
+                return saved, saved.networks(_read_weights(file, config["weights_sha256"], saved))
+        except FileNotFoundError:
+            # Between the two reads another process may have replaced the model, and removed the old weights.
+            now = _read_config(folder)
+            if now == config:
+                raise
+            config = now
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """Return the folder itself, whatever links lead to it and wherever the process goes meanwhile."""
+    return Path(os.path.expanduser(path)).resolve()
+
+
+def _weights_name(sha256: object) -> str:
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        msg = f"weights_sha256 is {reprlib.repr(sha256)}; expected 64 hexadecimal digits."
+        raise ValueError(msg)
+    return f"model-{sha256[:16]}.safetensors"
+
+
+def _replaced(folder: Path, *, overwrite: bool) -> str | None:
+    """Return the name of the weights that saving replaces, if there is a model, or raise ``FileExistsError``."""
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        msg = f"{folder} is a file, which no model replaces: choose another folder."
+        raise FileExistsError(msg)
+    names = sorted(entry.name for entry in folder.iterdir())
+    others = [name for name in names if name != _CONFIG and not _OURS.fullmatch(name)]
+    listed = f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
+    if _CONFIG not in names:
+        if others:
+            msg = f"{folder} holds no model, but other files ({listed}): choose another folder for the model."
+            raise FileExistsError(msg)
+        return None
+    weights = _weights_of(folder / _CONFIG)
+    if weights is None:
+        msg = (
+            f"{folder / _CONFIG} was not written by SimpleChrome.save(), or is damaged, and stays as it is: choose "
+            "another folder, or remove the file by hand."
+        )
+        raise FileExistsError(msg)
+    if not overwrite:
+        msg = f"{folder} exists: choose another folder, or overwrite=True to replace the model in it."
+        raise FileExistsError(msg)
+    if set(others) - {weights}:
+        logger.info("%s also holds %s: left as they are.", folder, listed)
+    return weights
+
+
+def _weights_of(config: Path) -> str | None:
+    """Return the name of the weights that a config of this or an older format speaks of; ``None`` of other files."""
+    if config.is_symlink() or not config.is_file():
+        return None
+    try:
+        found = fields("the config", _parse(config), required=("format", "versions"), optional=None)
+        fields("versions", found["versions"], required=("simplechrome-tk",), optional=None)
+        if found["format"] == 2:
+            return _WEIGHTS_OF_FORMAT_2
+        return _weights_name(found.get("weights_sha256"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _config(saved: Saved, weights_sha256: str) -> bytes:
+    """Return the content of ``config.json``, which has been read as a later call will read it."""
+    versions = {name: version(name) for name in ("simplechrome-tk", "torch", "anndata", "numpy")}
+    config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **saved.config()}
+    content = json.dumps({"checksum": _checksum(config), **config}, indent=1).encode("ascii")
+    Saved.from_config(fields("the config", _decode(content), required=Saved._fields, optional=None))
+    return content
+
+
+def _checksum(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all values but the checksum itself, however they are laid out."""
+    values = {name: value for name, value in config.items() if name != "checksum"}
+    return hashlib.sha256(
+        json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    ).hexdigest()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Return the config of this format that a folder holds, just as it was written."""
+    file = folder / _CONFIG
+    if not file.is_file():
+        msg = f"{folder} holds no {_CONFIG}; expected a folder written by SimpleChrome.save()."
+        raise FileNotFoundError(msg)
+    with _blamed_on(file):
+        config = fields("the file", _parse(file), required=(), optional=None)
+    if config.get("format") != FORMAT:
+        versions = config.get("versions")
+        written = versions.get("simplechrome-tk", "unknown") if isinstance(versions, dict) else "unknown"
+        msg = (
+            f"{file} is in format {config.get('format')} (written by simplechrome-tk {written}); this version reads "
+            f"format {FORMAT}. Upgrade simplechrome-tk if that is newer, or train the model again."
+        )
+        raise ValueError(msg)
+    with _blamed_on(file):
+        fields("the file", config, required=("format", "versions", "checksum", "weights_sha256", *Saved._fields))
+        if config["checksum"] != _checksum(config):
+            msg = "it was changed after it was written (its checksum differs)."
+            raise ValueError(msg)
+    return config
+
+
+def _parse(file: Path) -> object:
+    """Read JSON that is strict: UTF-8, no key twice, no NaN."""
+    if file.stat().st_size > _LARGEST_CONFIG:
+        msg = f"it holds {file.stat().st_size:,} bytes; expected {_LARGEST_CONFIG:,} at most."
+        raise ValueError(msg)
+    return _decode(file.read_bytes())
+
+
+def _decode(content: bytes) -> object:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            msg = f"a field is there twice among {', '.join(sorted(name for name, _ in pairs)[:10])}."
+            raise ValueError(msg)
+        return dict(pairs)
+
+    def refuse(constant: str) -> None:
+        msg = f"it holds {constant}, which is no number."
+        raise ValueError(msg)
+
+    return json.loads(content.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+
+
+def _read_weights(file: Path, sha256: str, saved: Saved) -> dict[str, torch.Tensor]:
+    """Read weights whose size is known before any memory is taken for them."""
+    if not file.is_file():
+        msg = f"{file} is missing: config.json beside it speaks of it. Restore it from a copy, or save the model again."
+        raise FileNotFoundError(msg)
+    one, n_models = saved.weights_of_one(), saved.settings.n_models
+    needed = n_models * sum(tensor.nbytes for tensor in one.values())
+    with file.open("rb") as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if not needed < size <= needed + _LARGEST_HEADER:
+            msg = f"it holds {size:,} bytes; the model that config.json describes has {needed:,} bytes of weights."
+            raise ValueError(msg)
+        content = handle.read()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        msg = "it was changed after it was written, or is of another model (its SHA-256 is not that in config.json)."
+        raise ValueError(msg)
+    weights = load(content)
+    _check_weights(weights, one, n_models)
+    return weights
+
+
+def _check_weights(weights: Mapping[str, torch.Tensor], one: Mapping[str, torch.Tensor], n_models: int) -> None:
+    """Raise ``ValueError`` unless names, shapes and types are those of each network, and all weights are finite."""
+    expected = {f"members.{i}.{name}": tensor for i in range(n_models) for name, tensor in one.items()}
+    fields("the weights", weights, required=expected)
+    for name, tensor in weights.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            msg = (
+                f"{name} is {tensor.dtype} of shape {tuple(tensor.shape)}; expected {expected[name].dtype} of shape "
+                f"{tuple(expected[name].shape)}."
+            )
+            raise ValueError(msg)
+        if not torch.isfinite(tensor).all():
+            msg = f"{name} holds {int((~torch.isfinite(tensor)).sum()):,} weights that are not finite."
+            raise ValueError(msg)
+
+
+def _sweep(folder: Path, *, keep: str, old: str | None, alone: bool) -> None:
+    """Remove the weights that were replaced, and what interrupted calls have left if no other call may be under way."""
+    for entry in folder.iterdir():
+        leftover = alone and entry.name != _LOCK and _OURS.fullmatch(entry.name)
+        if entry.name == keep or not (entry.name == old or leftover) or entry.is_symlink() or not entry.is_file():
+            continue
+        try:
+            entry.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("The model is saved, but %s of the one before cannot be removed: %s.", entry, error)
+
+
+@contextmanager
+def _blamed_on(file: Path) -> Iterator[None]:
+    """Turn every error about the content of a file into a ``ValueError`` that names it."""
+    try:
+        yield
+    except (ValueError, RecursionError, SafetensorError) as error:
+        msg = f"{file}: {str(error).rstrip('.')}. Restore the file from a copy, or save the model again."
+        raise ValueError(msg) from error

@@ -1,0 +1,98 @@
+"""Draw whether probabilities are what they say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.evaluation._metrics import CALIBRATION_BINS, calibration_bins, expected_calibration_error
+from simplechrome_tk.pl._style import GREY, colors
+from simplechrome_tk.pl.evaluation._curves import curve_name, finish_square, labelled_pairs, once, square_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import anndata as ad
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_Z = 1.959964  # 97.5 percentile of the normal distribution
+
+
+def calibration(
+    adata: ad.AnnData,
+    predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
+    *,
+    split: str = "test",
+    n_bins: int = CALIBRATION_BINS,
+    label_key: str = k.LABEL,
+    split_key: str = k.SPLIT,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a reliability diagram: the share of high genes among those of like probability, with the ECE.
+
+    Above the diagonal genes are high more often than their probability says, below it less often.
+
+    Parameters
+    ----------
+    adata
+        Genes with labels and a split.
+    predictions
+        A prediction as for :func:`simplechrome_tk.evaluation.evaluate`, or several by name.
+    split
+        Genes to draw.
+    n_bins
+        Bins of equal count, sorted by probability; of :func:`simplechrome_tk.evaluation.evaluate` there are 15.
+    label_key, split_key
+        Columns of ``obs`` with labels and splits.
+    ax
+        Axes to draw on; ``None`` makes new ones.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        For each prediction a line through its bins, with the 95 % interval of each share (Wilson 1927), and the
+        diagonal of perfect calibration.
+
+    Raises
+    ------
+    ValueError
+        When ``n_bins`` is below 2, or as :func:`simplechrome_tk.evaluation.evaluate`.
+    """
+    if n_bins < 2:
+        msg = f"n_bins is {n_bins}; expected 2 or more."
+        raise ValueError(msg)
+    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(pairs))
+    color = colors(list(pairs))
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated (ECE 0.000)")
+    for name, (truth, predicted, _) in pairs.items():
+        number, high, expected = (
+            values[0] for values in calibration_bins(truth, predicted, once(truth), n_bins=n_bins)
+        )
+        number, high, expected = (values[number > 0] for values in (number, high, expected))
+        share, low, above = _wilson(high, number)
+        error = expected_calibration_error(truth, predicted, once(truth), n_bins=n_bins)[0]
+        ax.errorbar(
+            expected / number,
+            share,
+            yerr=[share - low, above - share],
+            color=color[name],
+            marker="o",
+            markersize=4,
+            linewidth=1.5,
+            elinewidth=1,
+            label=curve_name(name, "ECE", error),
+        )
+    ax.set(xlabel="predicted probability of high (mean of bin)", ylabel="high genes (fraction of bin)")
+    return finish_square(ax, pairs, split)
+
+
+def _wilson(high: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Share, and the ends of its 95 % interval by Wilson's score."""
+    share = high / number
+    middle = (share + _Z**2 / (2 * number)) / (1 + _Z**2 / number)
+    half = _Z / (1 + _Z**2 / number) * np.sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))
+    return share, np.minimum(middle - half, share), np.maximum(middle + half, share)

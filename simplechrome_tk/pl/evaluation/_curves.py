@@ -1,0 +1,154 @@
+"""Curves of a classifier over all thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import seaborn as sns
+from matplotlib.transforms import ScaledTranslation
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import label_truth, split_of
+from simplechrome_tk.evaluation._evaluate import Pairs, pair
+from simplechrome_tk.evaluation._metrics import auprc, auroc
+from simplechrome_tk.pl._figure import subplots
+from simplechrome_tk.pl._style import GREY, colors, literal
+
+if TYPE_CHECKING:
+    import anndata as ad
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def roc(
+    adata: ad.AnnData,
+    predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
+    *,
+    split: str = "test",
+    label_key: str = k.LABEL,
+    split_key: str = k.SPLIT,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw true against false positive rates of each prediction, with its AUROC.
+
+    Parameters
+    ----------
+    adata
+        Genes with labels and a split.
+    predictions
+        A prediction as for :func:`simplechrome_tk.evaluation.evaluate`, or several by name.
+    split
+        Genes to draw.
+    label_key, split_key
+        Columns of ``obs`` with labels and splits.
+    ax
+        Axes to draw on; ``None`` makes new ones.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One line per prediction, and the diagonal of guessing.
+
+    Raises
+    ------
+    ValueError
+        As :func:`simplechrome_tk.evaluation.evaluate`.
+    """
+    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(pairs))
+    color = colors(list(pairs))
+    for name, (truth, predicted, _) in pairs.items():
+        false, true, _ = roc_curve(truth, predicted, drop_intermediate=False)
+        ax.plot(
+            false, true, color=color[name], label=curve_name(name, "AUROC", auroc(truth, predicted, once(truth))[0])
+        )
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="guessing (0.500)")
+    ax.set(xlabel="low genes called high (fraction)", ylabel="high genes called high (fraction)")
+    return finish_square(ax, pairs, split)
+
+
+def precision_recall(
+    adata: ad.AnnData,
+    predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
+    *,
+    split: str = "test",
+    label_key: str = k.LABEL,
+    split_key: str = k.SPLIT,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw precision against recall of each prediction, with its average precision (AUPRC).
+
+    Parameters
+    ----------
+    adata, predictions, split, label_key, split_key, ax
+        As for :func:`roc`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One stepped line per prediction, and the level of guessing: the fraction of high genes.
+
+    Raises
+    ------
+    ValueError
+        As :func:`simplechrome_tk.evaluation.evaluate`.
+    """
+    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(pairs))
+    color = colors(list(pairs))
+    for name, (truth, predicted, _) in pairs.items():
+        precision, recall, _ = precision_recall_curve(truth, predicted)
+        label = curve_name(name, "AUPRC", auprc(truth, predicted, once(truth))[0])
+        ax.step(recall, precision, where="post", color=color[name], label=label)
+    share = next(iter(pairs.values())).truth.mean()
+    ax.axhline(share, color=GREY, linestyle="--", linewidth=1, label=f"guessing ({share:.3f})")
+    ax.set(xlabel="recall: high genes found (fraction)", ylabel="precision: correct calls (fraction)")
+    return finish_square(ax, pairs, split)
+
+
+def labelled_pairs(
+    adata: ad.AnnData,
+    predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
+    split: str,
+    label_key: str,
+    split_key: str,
+) -> dict[str, Pairs]:
+    """Labels and probabilities of each prediction on the split."""
+    named = predictions if isinstance(predictions, Mapping) else {"": predictions}
+    if not named:
+        msg = "predictions is empty; expected a prediction, or several by name."
+        raise ValueError(msg)
+    inside = split_of(adata, split_key) == split
+    truth = label_truth(adata, label_key)
+    for name, prediction in named.items():
+        if k.PROBABILITY not in prediction:
+            what = f"prediction {name!r}" if name else "prediction"
+            msg = f"{what} has columns {', '.join(map(str, prediction)) or 'none'}; expected {k.PROBABILITY!r}."
+            raise ValueError(msg)
+    return {name: pair(adata, table[k.PROBABILITY], truth, inside, name=split) for name, table in named.items()}
+
+
+def once(truth: np.ndarray) -> np.ndarray:
+    return np.ones((1, len(truth)))
+
+
+def curve_name(name: str, metric: str, value: float) -> str:
+    return literal(f"{name} ({metric} {value:.3f})") if name else f"{metric} {value:.3f}"
+
+
+def square_axes(ax: Axes | None, n_lines: int) -> Axes:
+    return subplots(figsize=(4.2, 4.7 + 0.22 * n_lines), layout="constrained")[1] if ax is None else ax
+
+
+def finish_square(ax: Axes, pairs: dict[str, Pairs], split: str) -> Axes:
+    truth = next(iter(pairs.values())).truth
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    title = literal(f"{split} split: {len(truth):,} genes, {100 * truth.mean():.0f} % high")
+    ax.set_title(title, loc="left", fontsize="medium")
+    sns.despine(ax=ax)
+    below = ax.transAxes + ScaledTranslation(0, -0.5, ax.figure.dpi_scale_trans)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0, frameon=False)
+    return ax

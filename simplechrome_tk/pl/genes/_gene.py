@@ -1,0 +1,97 @@
+"""The marks of one gene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import region as get_region
+from simplechrome_tk.core.require import gene_row, symbols
+from simplechrome_tk.pl._figure import subplots
+from simplechrome_tk.pl._style import along, bounds, literal, measure, unit
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+
+def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarray:
+    """Draw the marks of one gene as heat maps, one per region, on one colour scale.
+
+    Values that are all positive run from pale to dark; where some are negative, white is 0, red above and blue below.
+
+    Parameters
+    ----------
+    adata
+        Genes by bins.
+    gene
+        Name in ``obs_names``, or a symbol that names one row.
+    layer
+        As for :func:`simplechrome_tk.get.region`: ``None`` draws ``X``, ``"signal"`` the signal before normalisation.
+
+    Returns
+    -------
+    numpy.ndarray
+        Axes, shape ``(n_regions,)``.
+
+    Raises
+    ------
+    ValueError
+        When no gene has this name, or several do.
+    """
+    row = gene_row(adata, gene)
+    table = blocks(adata)
+    regions, marks = list(table["region"].unique()), list(table["mark"].unique())
+    panels = {name: get_region(adata, name, layer=layer)[row] for name in regions}
+    lowest = min(float(panel.min()) for panel in panels.values())
+    highest = max(float(panel.max()) for panel in panels.values())
+    cmap = "YlGnBu"
+    if lowest < 0:
+        cmap, highest = "RdBu_r", max(highest, -lowest)
+        lowest = -highest
+    figure, axes = subplots(
+        1,
+        len(regions),
+        figsize=(4.0 * len(regions) + 1.5, 0.34 * len(marks) + 1.4),
+        sharey=True,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(wspace=0.05),
+    )
+    for ax, (name, panel) in zip(axes[0], panels.items(), strict=True):
+        axis = along(adata, name)
+        mesh = ax.pcolormesh(
+            bounds(adata, name), np.arange(len(marks) + 1), panel, cmap=cmap, vmin=lowest, vmax=highest
+        )
+        ax.set_xlabel(literal(axis.label))
+        if axis.marker is not None:
+            ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
+        ax.hlines(np.arange(1, len(marks)), *ax.get_xlim(), color="white", linewidth=2)
+        ax.locator_params(axis="x", nbins=5)
+        ax.tick_params(axis="y", length=0)
+        ax.spines[:].set_visible(False)
+    axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
+    axes[0, 0].invert_yaxis()
+    figure.colorbar(mesh, ax=axes[0], label=literal(measure(adata, layer)), pad=0.02)
+    figure.suptitle(literal(title(adata, row)), fontsize="medium")
+    return axes[0]
+
+
+def title(adata: ad.AnnData, gene: int) -> str:
+    """Symbol, cell type, position, expression and label of the gene in a row, as far as they are known."""
+    row = adata.obs.iloc[gene]
+    parts = [str(symbols(adata)[gene])]
+    if k.CELL_TYPE in row:
+        parts.append(f"{row[k.CELL_TYPE]}")
+    if {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) and pd.notna(row[k.START]):
+        parts.append(f"{row[k.CHROM]}:{row[k.START]:,.0f}-{row[k.END]:,.0f} ({row[k.STRAND]})")
+    if k.EXPRESSION in row:
+        measured = pd.notna(row[k.EXPRESSION])
+        value = f"{row[k.EXPRESSION]:,.3g}" if row[k.EXPRESSION] < 100 else f"{row[k.EXPRESSION]:,.0f}"
+        parts.append(f"expression {value} {unit(adata, k.EXPRESSION)}".rstrip() if measured else "expression unknown")
+    if k.LABEL in row and pd.notna(row[k.LABEL]):
+        parts.append(f"{row[k.LABEL]}")
+    return "  ·  ".join(parts)

@@ -1,0 +1,150 @@
+"""How good latents and map are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import seaborn as sns
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.pl._figure import subplots
+from simplechrome_tk.pl._style import GREY, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_COLORS = {"SimpleChrome": "#0072B2", "PCA": "#E69F00", "latent": "#0072B2", "map": "#009E73"}
+_WHERE = {"marks": "marks' neighbours", "latent": "latent's neighbours"}
+
+
+def reconstruction(table: pd.DataFrame) -> np.ndarray:
+    """Draw how much of each mark is decoded from the latent, beside principal components of equal number.
+
+    Parameters
+    ----------
+    table
+        What :func:`simplechrome_tk.tl.reconstruction` returns.
+
+    Returns
+    -------
+    numpy.ndarray
+        Axes, one per cell type; share of the variance explained, 1 is all of it.
+
+    Raises
+    ------
+    ValueError
+        When the table lacks a column.
+    """
+    _check(table, (k.CELL_TYPE, k.REGION, k.MARK, "model", "r2", "n"), "reconstruction")
+    cells = list(table[k.CELL_TYPE].unique())
+    names = list(dict.fromkeys(zip(table[k.REGION], table[k.MARK], strict=True)))
+    figure, axes = subplots(
+        1,
+        len(cells),
+        figsize=(2.9 * len(cells) + 2.2, 0.28 * len(names) + 1.5),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, cell in zip(axes[0], cells, strict=True):
+        part = table[table[k.CELL_TYPE] == cell]
+        wide = part.pivot(index=[k.REGION, k.MARK], columns="model", values="r2").loc[names]
+        for place, row in enumerate(wide.itertuples(index=False)):
+            ax.plot([min(row), max(row)], [place, place], color="0.8", linewidth=2, zorder=1)
+        for name, values in wide.items():
+            ax.plot(values, range(len(names)), "o", color=_COLORS[str(name)], markersize=6, label=name)
+        ax.set_title(literal(f"{cell}, {int(part['n'].iloc[0]):,} genes"), fontsize="medium")
+        ax.grid(axis="x", color="0.92")
+        ax.set_axisbelow(True)
+        ax.tick_params(axis="y", length=0)
+    axes[0, 0].set_yticks(range(len(names)), [literal(f"{mark}, {region}") for region, mark in names])
+    axes[0, 0].invert_yaxis()
+    sns.despine(figure, left=True)
+    figure.supxlabel("share of the variance explained", fontsize="medium")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    return axes[0]
+
+
+def latent_quality(table: pd.DataFrame) -> np.ndarray:
+    """Draw how well neighbours are kept and groups lie apart in latent, principal components and map.
+
+    Parameters
+    ----------
+    table
+        What :func:`simplechrome_tk.tl.latent_quality` returns.
+
+    Returns
+    -------
+    numpy.ndarray
+        Axes, one per metric.
+
+    Raises
+    ------
+    ValueError
+        When the table lacks a column.
+    """
+    _check(table, ("space", "against", "metric", "value"), "latent_quality")
+    metrics = list(dict.fromkeys(table["metric"]))
+    figure, axes = subplots(1, len(metrics), figsize=(2.7 * len(metrics) + 0.8, 2.3), layout="constrained")
+    for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
+        part = table[table["metric"] == metric]
+        bars = ax.barh(range(len(part)), part["value"], color=[_COLORS[name] for name in part["space"]], height=0.6)
+        ax.axvline(0, color=GREY, linewidth=0.8)
+        ax.bar_label(bars, fmt="%.3f", padding=3, fontsize="small")
+        labels = [literal(f"{row.space}\n({_WHERE.get(row.against, row.against)})") for row in part.itertuples()]
+        ax.set_yticks(range(len(part)), labels, fontsize="small")
+        ax.set_ylim(len(part) - 0.5, -0.5)
+        low, high = min(0.0, part["value"].min()), max(0.0, part["value"].max())
+        ax.set_xlim(1.3 * low, 1.3 * high or 1.0)
+        ax.set_title(metric, fontsize="medium")
+        ax.tick_params(axis="y", length=0)
+    sns.despine(figure, left=True)
+    return np.atleast_1d(axes)
+
+
+def mixing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how well each cell type, or batch, mixes with the others.
+
+    Parameters
+    ----------
+    table
+        What :func:`simplechrome_tk.tl.mixing` returns.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars; the dotted line is where groups would be mixed at random.
+
+    Raises
+    ------
+    ValueError
+        When the table lacks a column.
+    """
+    _check(table, ("group", "n", "mixing"), "mixing")
+    if ax is None:
+        _, ax = subplots(figsize=(4.2, 0.34 * len(table) + 1.1), layout="constrained")
+    bars = ax.barh(range(len(table)), table["mixing"], color=_COLORS["latent"], height=0.6)
+    ax.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")
+    ax.axvline(1, color="0.3", linewidth=1, linestyle=":")
+    ax.set_yticks(range(len(table)), [literal(f"{row.group} ({row.n:,} genes)") for row in table.itertuples()])
+    ax.set_ylim(len(table) - 0.5, -0.5)
+    ax.set_xlim(0, max(1.15, 1.15 * table["mixing"].max()))
+    ax.set_xlabel("mixing (0: apart, 1: as if drawn at random)")
+    ax.tick_params(axis="y", length=0)
+    sns.despine(ax=ax, left=True)
+    return ax
+
+
+def _check(table: pd.DataFrame, columns: Sequence[str], source: str) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        msg = f"table has no column {', '.join(missing)}; expected what sct.tl.{source} returns."
+        raise ValueError(msg)

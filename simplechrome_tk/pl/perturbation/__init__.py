@@ -1,0 +1,11 @@
+"""Plots of perturbations."""
+
+from simplechrome_tk.pl.perturbation._dose_response import dose_response
+from simplechrome_tk.pl.perturbation._perturb import perturb
+from simplechrome_tk.pl.perturbation._saturation import saturation
+
+__all__ = [
+    "dose_response",
+    "perturb",
+    "saturation",
+]

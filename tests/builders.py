@@ -1,0 +1,53 @@
+"""Simulated data and trained models that tests share, each made once in a run."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import simplechrome_tk as sct
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+BRIEF = {"latent_epochs": 1, "expression_epochs": 1, "progress": False}
+"""The shortest training: enough to predict, not to predict well."""
+
+
+@functools.cache
+def _prepared(n_genes: int, n_neighbors: int, method: str | None, rng: int) -> ad.AnnData:
+    adata = sct.datasets.simulate(n_genes, rng=rng)
+    sct.pp.split_by_chromosome(adata)
+    if method is not None:
+        sct.pp.normalize(adata, method=method)
+    if n_neighbors:
+        sct.pp.tss_neighbors(adata, n_neighbors)
+    return adata
+
+
+def prepared(n_genes: int = 300, *, n_neighbors: int = 0, method: str | None = "log1p", rng: int = 0) -> ad.AnnData:
+    """Return a copy of simulated genes that are split by chromosome, normalised unless ``method`` is ``None``.
+
+    With ``n_neighbors`` they have the graph ``"tss"``.
+    """
+    return _prepared(n_genes, n_neighbors, method, rng).copy()
+
+
+@functools.cache
+def _trained(n_genes: int, n_neighbors: int, rng: int, settings: tuple[tuple[str, Any], ...]) -> sct.SimpleChrome:
+    neighbors_key = "tss" if n_neighbors else None
+    data = prepared(n_genes, n_neighbors=n_neighbors, rng=rng)
+    model = sct.SimpleChrome(data, neighbors_key=neighbors_key, device="cpu", **dict(settings))
+    model.train(neighbor_epochs=1, **BRIEF)
+    return model
+
+
+def trained(
+    n_genes: int = 300, *, n_neighbors: int = 0, rng: int = 0, **settings: Any
+) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    """Return a copy of :func:`prepared` genes, and a model that was briefly trained on them.
+
+    The model is shared by all tests of a run: a test that changes it copies it first (``copy.deepcopy``).
+    """
+    model = _trained(n_genes, n_neighbors, rng, tuple(sorted({"n_latent": 4, **settings}.items())))
+    return prepared(n_genes, n_neighbors=n_neighbors, rng=rng), model

@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
+from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
+
+from simplechrome_tk import evaluation, pp
+from simplechrome_tk.evaluation import _metrics, _resample
+
+
+def make(n=300, *, ties=True, seed=0):
+    """Genes with a third in each split, and a prediction that is right more often than not."""
+    rng = np.random.default_rng(seed)
+    expression = rng.gamma(0.5, 20, n)
+    score = np.log10(expression + 0.1) + rng.normal(0, 1, n)
+    if ties:
+        score = score.round(0)
+        expression[rng.random(n) < 0.3] = 0
+    obs = pd.DataFrame(
+        {
+            "expression": expression,
+            "label": pd.Categorical(
+                np.where(expression > np.median(expression), "high", "low"), categories=["low", "high"], ordered=True
+            ),
+            "split": np.array(["train", "valid", "test"])[np.arange(n) % 3],
+        },
+        index=[f"g{i}" for i in range(n)],
+    )
+    adata = ad.AnnData(rng.normal(size=(n, 4)).astype(np.float32) + score[:, None].astype(np.float32), obs=obs)
+    prediction = pd.DataFrame(
+        {"probability": 1 / (1 + np.exp(-(score - 0.5))), "log_expression": score}, index=adata.obs_names
+    )
+    return adata, prediction
+
+
+def ece(truth, probability, n_bins=15):
+    """Gene by gene: its bin is where the mean rank of its probability falls among all."""
+    bins = ((stats.rankdata(probability) - 0.5) / len(truth) * n_bins).astype(int)
+    groups = [(np.asarray(truth, float)[bins == b], probability[bins == b]) for b in np.unique(bins)]
+    return sum(len(high) / len(truth) * abs(high.mean() - chance.mean()) for high, chance in groups)
+
+
+def oracle(truth, probability, expression, predicted):
+    truth, probability = np.asarray(truth), np.asarray(probability)
+    return {
+        "AUROC": roc_auc_score(truth, probability),
+        "AUPRC": average_precision_score(truth, probability),
+        "accuracy": accuracy_score(truth, probability > 0.5),
+        "ECE": ece(truth, probability),
+        "Pearson": stats.pearsonr(expression, predicted)[0],
+        "Spearman": stats.spearmanr(expression, predicted)[0],
+    }
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_values_equal_sklearn_and_scipy(ties):
+    adata, prediction = make(ties=ties)
+    assert (prediction["probability"].nunique() < 20) == ties
+    table = evaluation.evaluate(adata, prediction, n_bootstrap=0)
+    assert list(table.columns) == ["split", "metric", "value", "low", "high", "n"]
+    assert list(table["split"].unique()) == ["train", "valid", "test"]
+    for split, part in table.groupby("split"):
+        inside = (adata.obs["split"] == split).to_numpy()
+        expected = oracle(
+            (adata.obs["label"] == "high")[inside],
+            prediction["probability"][inside],
+            pp.log_expression(adata.obs["expression"])[inside],
+            prediction["log_expression"][inside],
+        )
+        assert list(part["metric"]) == list(expected)
+        np.testing.assert_allclose(part["value"], list(expected.values()), rtol=1e-12)
+        assert (part["n"] == 100).all()
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_weight_counts_like_a_repeated_gene():
+    adata, prediction = make(90)
+    rng = np.random.default_rng(1)
+    weights = rng.integers(0, 4, (5, 90)).astype(float)
+    label = (adata.obs["label"] == "high").to_numpy(float)
+    expression = pp.log_expression(adata.obs["expression"])
+    probability, predicted = prediction["probability"].to_numpy(), prediction["log_expression"].to_numpy()
+    got = {
+        "AUROC": _metrics.auroc(label, probability, weights),
+        "AUPRC": _metrics.auprc(label, probability, weights),
+        "accuracy": _metrics.accuracy(label, probability, weights),
+        "ECE": _metrics.expected_calibration_error(label, probability, weights),
+        "Pearson": _metrics.pearson(expression, predicted, weights),
+        "Spearman": _metrics.spearman(expression, predicted, weights),
+    }
+    for i, times in enumerate(weights.astype(int)):
+        rows = np.repeat(np.arange(90), times)
+        expected = oracle(label[rows], probability[rows], expression[rows], predicted[rows])
+        for metric, value in expected.items():
+            assert got[metric][i] == pytest.approx(value, rel=1e-12), metric
+
+
+def test_interval_equals_that_of_a_plain_bootstrap():
+    adata, prediction = make(600, ties=False)
+    row = evaluation.evaluate(adata, prediction, splits=["test"], n_bootstrap=2_000).set_index("metric").loc["AUROC"]
+    inside = np.flatnonzero(adata.obs["split"] == "test")
+    label, probability = (adata.obs["label"] == "high").to_numpy()[inside], prediction["probability"].to_numpy()[inside]
+    rng = np.random.default_rng(5)
+    draws = [rng.integers(len(inside), size=len(inside)) for _ in range(2_000)]
+    low, high = np.quantile([rank_auroc(label[d], probability[d]) for d in draws], [0.025, 0.975])
+    assert row["low"] == pytest.approx(low, abs=0.006)
+    assert row["high"] == pytest.approx(high, abs=0.006)
+
+
+def rank_auroc(label, score):
+    ranks = stats.rankdata(score)[label]
+    return (ranks.mean() - (label.sum() + 1) / 2) / (~label).sum()
+
+
+def test_interval_covers_the_true_auroc():
+    shift, n, covered = 1.0, 120, 0
+    truth = stats.norm.cdf(shift / np.sqrt(2))
+    rng = np.random.default_rng(0)
+    label = np.arange(n) % 2 == 0
+    obs = pd.DataFrame({"label": np.where(label, "high", "low"), "split": "test"}, index=[f"g{i}" for i in range(n)])
+    adata = ad.AnnData(obs=obs)
+    for i in range(150):
+        probability = stats.norm.cdf(rng.normal(size=n) + shift * label)
+        table = evaluation.evaluate(
+            adata, pd.DataFrame({"probability": probability}, index=obs.index), n_bootstrap=300, rng=i
+        )
+        row = table.set_index("metric").loc["AUROC"]
+        covered += row["low"] <= truth <= row["high"]
+    assert 0.88 <= covered / 150 <= 0.99
+
+
+def test_rng_decides_the_interval_whatever_else_is_scored():
+    adata, prediction = make(ties=False)
+    first = evaluation.evaluate(adata, prediction, n_bootstrap=50)
+    pd.testing.assert_frame_equal(first, evaluation.evaluate(adata, prediction, n_bootstrap=50, rng=0))
+    assert not first["low"].equals(evaluation.evaluate(adata, prediction, n_bootstrap=50, rng=1)["low"])
+    test = first[(first["split"] == "test") & first["metric"].isin(["Pearson", "Spearman"])].reset_index(drop=True)
+    alone = evaluation.evaluate(adata, prediction[["log_expression"]], splits="test", n_bootstrap=50)
+    pd.testing.assert_frame_equal(test, alone)
+    assert ((first["low"] <= first["value"]) & (first["value"] <= first["high"])).all()
+
+
+def test_many_resamples_are_drawn_in_pieces(monkeypatch):
+    adata, prediction = make(ties=False)
+    monkeypatch.setattr(_resample, "_WEIGHTS_AT_ONCE", 1_000)
+    pieces = evaluation.evaluate(adata, prediction, n_bootstrap=205)
+    monkeypatch.setattr(_resample, "_WEIGHTS_AT_ONCE", 10**9)
+    pd.testing.assert_frame_equal(pieces, evaluation.evaluate(adata, prediction, n_bootstrap=205))
+
+
+def test_prediction_is_aligned_by_name():
+    adata, prediction = make()
+    expected = evaluation.evaluate(adata, prediction, n_bootstrap=20)
+    shuffled = pd.concat([prediction.sample(frac=1, random_state=0), prediction.iloc[[0]].set_axis(["other"])])
+    pd.testing.assert_frame_equal(evaluation.evaluate(adata, shuffled, n_bootstrap=20), expected)
+    test_only = prediction[adata.obs["split"] == "test"]
+    assert len(evaluation.evaluate(adata, test_only, splits=["test"], n_bootstrap=0)) == 6
+
+
+def test_genes_without_truth_are_left_out_and_counted(caplog):
+    adata, prediction = make()
+    test = np.flatnonzero(adata.obs["split"] == "test")
+    adata.obs.iloc[test[:7], adata.obs.columns.get_loc("label")] = np.nan
+    adata.obs.iloc[test[:9], adata.obs.columns.get_loc("expression")] = np.nan
+    prediction.iloc[test[:7]] = np.nan
+    prediction.iloc[test[:9], 1] = np.nan
+    with caplog.at_level(logging.INFO):
+        table = evaluation.evaluate(adata, prediction, splits=["test"], n_bootstrap=0).set_index("metric")
+    assert table["n"].to_dict() == dict.fromkeys(["AUROC", "AUPRC", "accuracy", "ECE"], 93) | {
+        "Pearson": 91,
+        "Spearman": 91,
+    }
+    assert "test: 7 of 100 genes have no label" in caplog.text
+    assert "test: 9 of 100 genes have no expression" in caplog.text
+    kept = adata[test[9:]].copy()
+    same = evaluation.evaluate(kept, prediction, n_bootstrap=0).set_index("metric")
+    assert same.loc["Pearson", "value"] == table.loc["Pearson", "value"]
+
+
+def test_a_gene_stacked_for_several_cells_is_resampled_as_one():
+    adata, prediction = make(ties=False)
+    alone = evaluation.evaluate(adata, prediction, n_bootstrap=100)
+    obs = pd.concat([adata.obs.set_axis(adata.obs_names + f":{cell}").assign(cell_type=cell) for cell in ("a", "b")])
+    both = pd.concat([prediction.set_axis(prediction.index + f":{cell}") for cell in ("a", "b")])
+    stacked = evaluation.evaluate(ad.AnnData(obs=obs), both, n_bootstrap=100)
+    pd.testing.assert_frame_equal(stacked.drop(columns="n"), alone.drop(columns="n"))
+    assert (stacked["n"] == 2 * alone["n"]).all()
+
+
+def test_columns_of_obs_can_be_named():
+    adata, prediction = make()
+    expected = evaluation.evaluate(adata, prediction, n_bootstrap=10)
+    adata.obs = adata.obs.rename(columns={"label": "L", "expression": "E", "split": "S"})
+    got = evaluation.evaluate(adata, prediction, label_key="L", expression_key="E", split_key="S", n_bootstrap=10)
+    pd.testing.assert_frame_equal(got, expected)
+
+
+def test_constant_predictions_have_no_correlation(caplog):
+    adata, prediction = make()
+    table = evaluation.evaluate(
+        adata, prediction.assign(expression=0.1, probability=0.3), splits=["test"], n_bootstrap=20
+    )
+    table = table.set_index("metric")
+    assert table.loc[["Pearson", "Spearman"], ["value", "low", "high"]].isna().all(axis=None)
+    assert table.loc["AUROC", "value"] == 0.5
+    assert "undefined in 20 of 20 resamples" in caplog.text
+
+
+def test_resamples_of_one_class_are_left_out(caplog):
+    obs = pd.DataFrame({"label": ["low", "high", "low"], "split": "test"}, index=list("abc"))
+    prediction = pd.DataFrame({"probability": [0.1, 0.9, 0.2]}, index=list("abc"))
+    table = evaluation.evaluate(ad.AnnData(obs=obs), prediction, n_bootstrap=200).set_index("metric")
+    assert table.loc["AUROC", ["value", "low", "high"]].tolist() == [1, 1, 1]
+    assert "AUROC of test: undefined in" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, p: (a, p.drop(index=["g2", "g5"])), "lacks 2 of the 100 genes in split 'test', such as g2, g5"),
+        (lambda a, p: (a, p.rename(columns=str.upper)), "columns PROBABILITY, EXPRESSION; expected 'probability'"),
+        (
+            lambda a, p: (a, p.drop(index="g2").reindex(p.index)),
+            "1 of 100 predictions of 'probability' in split 'test' are missing",
+        ),
+        (lambda a, p: (a, p.assign(probability=p["probability"] * 3)), "expected 0 to 1"),
+        (lambda a, p: (a, pd.concat([p, p.iloc[:1]])), "names 1 genes more than once, such as 'g0'"),
+        (lambda a, p: (a[a.obs["label"] == "low"].copy(), p), "in split 'test' are low; AUROC needs both classes"),
+        (lambda a, p: (a[a.obs["split"] != "test"].copy(), p), "no gene is in split 'test'"),
+        (lambda a, p: (drop(a, "split"), p), "run sct.pp.split_by_chromosome"),
+        (lambda a, p: (drop(a, "label"), p), "run sct.pp.label_expression"),
+        (lambda a, p: (drop(a, "expression"), p), "leave expression out"),
+        (lambda a, p: (assign(a, label=np.nan), p), "no label is known for any of the 100 genes in split 'test'"),
+        (lambda a, p: (assign(a, label="up"), p), "holds up; expected low and high"),
+        (lambda a, p: (assign(a, expression=-1.0), p), "300 negative values; expected linear units"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    adata, prediction = change(*make())
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate(adata, prediction, splits=["test"], n_bootstrap=0)
+
+
+@pytest.mark.parametrize("splits", [["exam"], [], ["test", "test"]])
+def test_bad_splits_are_named(splits):
+    with pytest.raises(ValueError, match="choose from train, valid, test, each once"):
+        evaluation.evaluate(*make(), splits=splits)
+
+
+def test_bad_number_of_resamples():
+    with pytest.raises(ValueError, match="n_bootstrap is -1"):
+        evaluation.evaluate(*make(), n_bootstrap=-1)
+
+
+def drop(adata, column):
+    del adata.obs[column]
+    return adata
+
+
+def assign(adata, **columns):
+    adata.obs = adata.obs.assign(**columns)
+    return adata
+
+
+PLAIN = evaluation.Baseline(LogisticRegression(), LinearRegression())
+
+
+def test_baseline_learns_from_training_genes_alone():
+    adata, _ = make()
+    adata.obs.iloc[0, adata.obs.columns.get_loc("label")] = np.nan
+    adata.obs.iloc[3, adata.obs.columns.get_loc("expression")] = np.nan
+    prediction = evaluation.fit_baseline(adata, PLAIN)
+    train = (adata.obs["split"] == "train").to_numpy()
+    labelled, measured = train.copy(), train.copy()
+    labelled[0] = measured[3] = False
+    high = (adata.obs["label"] == "high").to_numpy()
+    classifier = LogisticRegression().fit(adata.X[labelled], high[labelled])
+    regressor = LinearRegression().fit(adata.X[measured], pp.log_expression(adata.obs["expression"])[measured])
+    np.testing.assert_allclose(prediction["probability"], classifier.predict_proba(adata.X)[:, 1])
+    np.testing.assert_allclose(prediction["log_expression"], regressor.predict(adata.X), rtol=1e-5)
+    assert list(prediction.index) == list(adata.obs_names)
+    table = evaluation.evaluate(adata, prediction, splits="test", n_bootstrap=0).set_index("metric")
+    assert table["value"].drop("ECE").min() > 0.2
+    held_out = adata.copy()
+    held_out.obs.loc[~train, "label"] = "low"
+    held_out.obs.loc[~train, "expression"] = 0.0
+    pd.testing.assert_frame_equal(evaluation.fit_baseline(held_out, PLAIN), prediction)
+
+
+def test_baseline_leaves_estimators_and_data_as_they_are():
+    adata, _ = make()
+    before = adata.copy()
+    evaluation.fit_baseline(adata, PLAIN)
+    assert not hasattr(PLAIN.classifier, "coef_")
+    assert not hasattr(PLAIN.regressor, "coef_")
+    np.testing.assert_array_equal(adata.X, before.X)
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+
+
+def test_baseline_without_regressor_needs_no_expression():
+    adata, _ = make()
+    prediction = evaluation.fit_baseline(drop(adata, "expression"), evaluation.Baseline(LogisticRegression()))
+    assert list(prediction) == ["probability"]
+
+
+def test_baseline_from_a_representation():
+    adata, _ = make()
+    adata.obsm["X_small"] = adata.X[:, :2].copy()
+    expected = evaluation.fit_baseline(adata[:, :2].copy(), PLAIN)
+    pd.testing.assert_frame_equal(evaluation.fit_baseline(adata, PLAIN, use_rep="X_small"), expected)
+    with pytest.raises(ValueError, match="obsm has no 'X_pca' \\(found: X_small\\)"):
+        evaluation.fit_baseline(adata, PLAIN, use_rep="X_pca")
+
+
+@pytest.fixture
+def one_thread():
+    """Threads that wait for each other are slow on so few genes."""
+    with threadpool_limits(1):
+        yield
+
+
+def boosting(rng):
+    return evaluation.gradient_boosting(classifier_rounds=20, regressor_rounds=20, n_seeds=2, rng=rng)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("baseline", [evaluation.logistic_regression(), boosting(0)], ids=["linear", "boosting"])
+def test_ready_made_baselines_beat_guessing(baseline):
+    adata, _ = make(ties=False)
+    table = evaluation.evaluate(
+        adata, evaluation.fit_baseline(adata, baseline), splits=["test"], n_bootstrap=0
+    ).set_index("metric")
+    assert table.loc["AUROC", "value"] > 0.6
+    assert table.loc["Pearson", "value"] > 0.25
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_rng_decides_which_columns_boosting_sees():
+    adata, _ = make(ties=False)
+    first = evaluation.fit_baseline(adata, boosting(0))
+    pd.testing.assert_frame_equal(evaluation.fit_baseline(adata, boosting(np.random.default_rng(0))), first)
+    assert not np.allclose(evaluation.fit_baseline(adata, boosting(1)), first)
+
+
+def test_baseline_bad_input_is_named():
+    adata, _ = make()
+    with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
+        evaluation.fit_baseline(adata, evaluation.Baseline(LinearSVC()))
+    with pytest.raises(ValueError, match="all 100 labelled training genes are low"):
+        evaluation.fit_baseline(assign(adata.copy(), label="low"), PLAIN)
+    with pytest.raises(ValueError, match="no label is known for any of the 100 training genes"):
+        evaluation.fit_baseline(assign(adata.copy(), label=np.nan), PLAIN)
+    with pytest.raises(ValueError, match="no label is known for any of the 0 training genes"):
+        evaluation.fit_baseline(adata[adata.obs["split"] == "test"].copy(), PLAIN)
+    with pytest.raises(ValueError, match="no expression is known for any of the 100 training genes"):
+        evaluation.fit_baseline(assign(adata.copy(), expression=np.nan), PLAIN)
+    with pytest.raises(ValueError, match=r"run sct\.pp\.split_by_chromosome"):
+        evaluation.fit_baseline(drop(adata, "split"), PLAIN)
