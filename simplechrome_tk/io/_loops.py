@@ -90,9 +90,9 @@ def check_loops(table: pd.DataFrame, *, source: str, lines: Sequence[int] | None
     places = np.stack([numbers[name] for name in numbers if name != "count"])
     for problem, wrong in {
         "an anchor without chromosome": ~(named[0] & named[1]).to_numpy(),
-        "a start or end that is no position in bp": ~((places >= 0) & (places < _LARGEST) & (places % 1 == 0)).all(
-            axis=0
-        ),
+        "a start or end that is no position in bp": ~(
+            (places >= 0) & (places < _LARGEST) & (np.floor(places) == places)
+        ).all(axis=0),
         "an end that is not after its start": ~((places[1] > places[0]) & (places[3] > places[2])),
         "a count or score that is no number above 0": ~((numbers["count"] > 0) & np.isfinite(numbers["count"])),
     }.items():

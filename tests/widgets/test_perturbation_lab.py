@@ -372,7 +372,7 @@ def test_the_same_gene_of_two_cell_types(open_lab):
 
 def test_two_labs_on_one_adata_leave_it_and_each_other_alone(adata, model, open_lab):
     signal, x = adata.layers["signal"].copy(), adata.X.copy()
-    slots = [sorted(getattr(adata, slot)) for slot in ("obs", "var", "uns", "obsm", "obsp", "layers")]
+    slots = [sorted(map(str, getattr(adata, slot))) for slot in ("obs", "var", "uns", "obsm", "obsp", "layers")]
     weights = [parameter.detach().clone() for parameter in model.module.parameters()]
     plt.close("all")
     one, two = open_lab(adata, model, gene=A), open_lab(adata, model, gene=B)
@@ -389,7 +389,7 @@ def test_two_labs_on_one_adata_leave_it_and_each_other_alone(adata, model, open_
         pd.testing.assert_frame_equal(lab.result, sct.tl.perturb(adata, model, edit, genes=gene), atol=1e-6)
     np.testing.assert_array_equal(adata.layers["signal"], signal)
     np.testing.assert_array_equal(adata.X, x)
-    assert [sorted(getattr(adata, slot)) for slot in ("obs", "var", "uns", "obsm", "obsp", "layers")] == slots
+    assert [sorted(map(str, getattr(adata, slot))) for slot in ("obs", "var", "uns", "obsm", "obsp", "layers")] == slots
     assert all((old == new).all() for old, new in zip(weights, model.module.parameters(), strict=True))
     assert not plt.get_fignums()
 
