@@ -141,6 +141,20 @@ def test_links_of_pages_lead_to_files_and_headings_that_exist(page):
         assert not anchor or anchor in anchors(target), f"no heading {link}"
 
 
+def test_files_that_pages_name_exist():
+    folders = ("simplechrome_tk", "tests", "docs", "benchmarks", "tutorials", "notebooks", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
+    known = {f"/{path.relative_to(ROOT).as_posix()}" for path in files}
+    named = re.compile(r"`([\w./-]+\.(?:py|md|csv|yml|toml|ipynb))`")
+    missing = [
+        f"{page.name}: {name}"
+        for page in PAGES
+        for name in named.findall(page.read_text())
+        if not any(path.endswith(f"/{name}") for path in known)
+    ]
+    assert missing == []
+
+
 def test_source_distribution_holds_all_that_git_tracks():
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("a source distribution has no history to compare with")
