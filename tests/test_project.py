@@ -20,6 +20,9 @@ CONDA_NAMES = {"igraph": "python-igraph", "torch": "pytorch"}
 """Where conda's name differs from PyPI's."""
 ENVIRONMENT_ONLY = {"pip": "", "python": ">=3.11"}
 """What conda installs besides the dependencies; pyproject says it elsewhere, or not at all."""
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tutorials/*.md")])
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"`([\w./-]+\.(?:py|md|csv|yml|toml|ipynb))`")
 
 
 def versions(requirements: list[str]) -> dict[str, str]:
@@ -90,10 +93,10 @@ def installed_with(names: list[str]) -> set[str]:
         name = left.pop()
         if name not in found:
             found.add(name)
-            needed = (Requirement(line) for line in requires(name) or [])
-            left += [
-                canonicalize_name(one.name) for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})
-            ]
+            for line in requires(name) or []:
+                needed = Requirement(line)
+                if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                    left.append(canonicalize_name(needed.name))
     return found
 
 
@@ -120,10 +123,6 @@ def test_citation_file_cites_this_version(project):
     assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
 
 
-LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tutorials/*.md")])
-
-
 def anchors(page: Path) -> set[str]:
     """Return the anchors of the headings of a page, made as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
@@ -145,11 +144,10 @@ def test_files_that_pages_name_exist():
     folders = ("simplechrome_tk", "tests", "docs", "benchmarks", "tutorials", "notebooks", ".ci")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
     known = {f"/{path.relative_to(ROOT).as_posix()}" for path in files}
-    named = re.compile(r"`([\w./-]+\.(?:py|md|csv|yml|toml|ipynb))`")
     missing = [
         f"{page.name}: {name}"
         for page in PAGES
-        for name in named.findall(page.read_text())
+        for name in FILE.findall(page.read_text())
         if not any(path.endswith(f"/{name}") for path in known)
     ]
     assert missing == []
