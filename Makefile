@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MIN := .venv-min
 NEW := .venv-new
-# The largest first: they take the longest, and run side by side. The last to run should be a short one.
+# The largest first: they take longest and run side by side, so the last to run should be short.
 TUTORIALS := $(shell ls -S tutorials/*.ipynb)
 NOTEBOOKS := $(TUTORIALS) $(wildcard notebooks/*.ipynb)
 BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
@@ -13,13 +13,13 @@ BUILT := build/tutorials
 # How many CPUs this process may use, by its affinity and its cgroup
 CPUS = $(BIN)/python -c 'import joblib; print(joblib.cpu_count())'
 EXECUTED := $(TUTORIALS:tutorials/%=$(BUILT)/%)
-# The tests of test-min and test-new: less than all of them is chosen by make TESTS="tests/model tests/nn ..." test-min
+# The tests of test-min and test-new; to choose some of them: make TESTS="tests/model tests/nn ..." test-min
 TESTS ?= tests simplechrome_tk --ignore=tests/browser
 
-# A deprecation tells what a later version will do: on the lowest versions it is no fault.
+# A deprecation warns of what a later version will do, so on the lowest versions it is no error.
 EARLIER := $(foreach kind,DeprecationWarning FutureWarning PendingDeprecationWarning,-W ignore::$(kind))
 
-# What the user's shell and home hold must not change which packages, kernel, settings or plot backend are used.
+# Settings in the user's shell and home must not change the packages, kernel, settings or plot backend that are used.
 unexport JUPYTER_PATH MPLBACKEND PYTHONHOME PYTHONPATH
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1

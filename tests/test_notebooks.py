@@ -1,4 +1,4 @@
-"""Notebooks are fit to be read and to be run: small, in order, free of this machine and of widget state."""
+"""Notebooks can be read and run: they are small, in order, and free of widget state and paths of one machine."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def check_no_widget_state(notebook: Notebook) -> None:
 
 
 def check_no_absolute_path(notebook: Notebook) -> None:
-    told = json.dumps([[cell["source"], cell.get("outputs")] for cell in notebook["cells"]])
-    found = re.search(r"(?<![\w.])(/(home|root|Users|tmp|work|mnt)/|[A-Z]:\\\\)", told)
-    assert not found, f"path of one machine: {told[found.start() - 40 : found.end() + 40]}"
+    text = json.dumps([[cell["source"], cell.get("outputs")] for cell in notebook["cells"]])
+    found = re.search(r"(?<![\w.])(/(home|root|Users|tmp|work|mnt)/|[A-Z]:\\\\)", text)
+    assert not found, f"path of one machine: {text[found.start() - 40 : found.end() + 40]}"
 
 
 def check_one_parameters_cell(notebook: Notebook) -> None:
@@ -53,7 +53,7 @@ def check_one_parameters_cell(notebook: Notebook) -> None:
 
 def check_no_error(notebook: Notebook) -> None:
     kinds = [output["output_type"] for cell in code(notebook) for output in cell["outputs"]]
-    assert "error" not in kinds, "error in an output: mend the cell, run it again"
+    assert "error" not in kinds, "error in an output: fix the cell and run it again"
 
 
 def check_run_in_order(notebook: Notebook) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ CONDA_NAMES = {"igraph": "python-igraph", "torch": "pytorch"}
 """Where conda's name differs from PyPI's."""
 ENVIRONMENT_ONLY = {"pip": "", "python": ">=3.11"}
 """What conda installs besides the dependencies; pyproject says it elsewhere, or not at all."""
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tutorials/*.md")])
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"`([\w./-]+\.(?:py|md|csv|yml|toml|ipynb))`")
 
 
 def versions(requirements: list[str]) -> dict[str, str]:
@@ -75,8 +80,77 @@ def test_every_dependency_has_one_lower_bound_which_test_min_installs(required):
         assert [part.operator for part in bounds].count(">=") == 1, name
         if name in lowest and name != "torch":
             assert lowest.pop(name).replace("==", ">=") in map(str, bounds), name
-    # Left is torch, whose lowest build costs gigabytes of CUDA; the linters check no behaviour.
+    # Left is torch, whose lowest build costs gigabytes of CUDA. The linters and JupyterLab are not installed for these
+    # tests, which run without linters, notebooks and browser.
     assert lowest == {"torch": constraints()["torch"]}
+
+
+def installed_with(names: list[str]) -> set[str]:
+    """Return ``names`` and all packages that they need, directly or not, in the environment that runs the tests."""
+    found: set[str] = set()
+    left = [canonicalize_name(name) for name in names]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            for line in requires(name) or []:
+                needed = Requirement(line)
+                if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                    left.append(canonicalize_name(needed.name))
+    return found
+
+
+def test_library_brings_the_widgets_and_the_extra_lab_brings_jupyterlab(project):
+    hard = list(versions(project["dependencies"]))
+    assert {"ipywidgets", "jupyter-scatter"} <= set(hard)
+    assert "jupyterlab" not in installed_with(hard)
+    assert list(versions(project["optional-dependencies"]["lab"])) == ["jupyterlab"]
+    assert "lab" in Requirement(project["optional-dependencies"]["dev"][0]).extras
+
+
+def test_quick_tests_of_ci_exist():
+    quick = re.search(r'^quick="(.*?)"', (ROOT / ".ci" / "run").read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert quick is not None
+    paths = quick[1].split()
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_citation_file_cites_this_version(project):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_of_pages_lead_to_files_and_headings_that_exist(page):
+    for link in LINK.findall(page.read_text()):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"no file {link}"
+        assert not anchor or anchor in anchors(target), f"no heading {link}"
+
+
+def test_files_that_pages_name_exist():
+    folders = ("simplechrome_tk", "tests", "docs", "benchmarks", "tutorials", "notebooks", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
+    known = {f"/{path.relative_to(ROOT).as_posix()}" for path in files}
+    missing = [
+        f"{page.name}: {name}"
+        for page in PAGES
+        for name in FILE.findall(page.read_text())
+        if not any(path.endswith(f"/{name}") for path in known)
+    ]
+    assert missing == []
 
 
 def test_source_distribution_holds_all_that_git_tracks():

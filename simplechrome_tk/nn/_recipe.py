@@ -39,7 +39,7 @@ class Recipe:
     attention and head on fixed latents.
 
     Phase 1 is as fast as it can be: at 8e-3, gradients not cut, predictions turn wild where there are no genes, on the
-    way to the baseline of attributions (``docs/architecture.md``, "The latent space").
+    way to the baseline of attributions (``docs/experiments.md``, "The latent space").
     """
 
     latent: Phase = field(
