@@ -73,7 +73,7 @@ def predict_with_network(
     train, valid = (torch.as_tensor(rows[name], device=place) for name in ("train", "valid"))
     with nn.seeded(baseline.seed), nn.one_thread():
         net = baseline.build(regions).to(place)
-        for _ in nn.fit_network(
+        nn.fit_network(
             net,
             x,
             nn.Targets(label, expression),
@@ -81,8 +81,7 @@ def predict_with_network(
             valid=valid,
             phase=baseline.phase,
             regression_weight=baseline.regression_weight,
-        ):
-            pass
+        )
     output = nn.predict_network(net, x)
     predicted = {
         k.PROBABILITY: torch.sigmoid(output.logit).cpu().numpy(),

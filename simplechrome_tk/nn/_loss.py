@@ -1,4 +1,4 @@
-"""What training makes small: the loss of the latent model and that of the prediction."""
+"""Losses of the latent model and of the prediction."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 
 class Targets(NamedTuple):
-    """What is predicted: ``label`` 0 or 1 and ``expression`` in standard units, ``(n_genes,)``, NaN where unknown."""
+    """Targets of the prediction, ``(n_genes,)`` each, NaN where unknown: ``label``, 0 or 1, and ``log_expression``.
+
+    The logarithm of expression is in standard units.
+    """
 
     label: torch.Tensor
     log_expression: torch.Tensor
+
+    def select(self, genes: torch.Tensor) -> Targets:
+        """Return the targets of some genes, given by row number."""
+        return Targets(self.label[genes], self.log_expression[genes])
 
 
 class LatentLoss(NamedTuple):
