@@ -121,7 +121,7 @@ def train(
                 # Without phase 2 nothing is predicted, so that a stop in phase 1 goes on to it.
                 if recorder.stopped and phase != "latent":
                     break
-    # The networks are calibrated together, as they predict, on validation genes, to which no weight was fitted.
+    # The networks are calibrated together, as they predict, on validation genes, to whose labels no weight was fitted.
     ensemble = nn.Ensemble(networks).eval()
     output = nn.Output(*(values[valid] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
     return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), recorder.history)

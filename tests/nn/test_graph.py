@@ -9,7 +9,6 @@ from toy_networks import ring
 
 from simplechrome_tk.nn._graph import Graph
 
-
 LOG2 = float(np.log10(2))
 
 
