@@ -22,8 +22,19 @@ logger = logging.getLogger(__name__)
 
 Task = Literal["classification", "regression", "both"]
 
-_FEWEST_LABELS, _FEWEST_OF_A_CLASS = 10, 5  # five folds, with both classes in each
-_LOG_LENGTH, _LOG_LENGTH_SD = 4.33, 0.63  # of log10(bp), over the 18,483 genes of `datasets.roadmap`
+# Cross-validation has five folds, each with both classes.
+_FEWEST_LABELS, _FEWEST_OF_A_CLASS = 10, 5
+
+
+class LengthConstants(NamedTuple):
+    """Constants by which the length of a gene, ``log10`` of bp, is standardised: ``(length - center) / scale``."""
+
+    center: float
+    scale: float
+
+
+LENGTH_CONSTANTS = LengthConstants(4.33, 0.63)
+"""Mean and standard deviation of ``log10`` of the length in bp, over the 18,483 genes of ``datasets.roadmap``."""
 
 
 class Observed(NamedTuple):
@@ -118,8 +129,15 @@ def reads_body(adata: ad.AnnData) -> bool:
     return bool((anchors.fillna("tss") != "tss").any())
 
 
-def gene_length(adata: ad.AnnData) -> np.ndarray:
-    """Return ``log10`` of the length in bp around that of a typical gene, float32, shape ``(n_genes,)``.
+def gene_length(adata: ad.AnnData, constants: LengthConstants = LENGTH_CONSTANTS) -> np.ndarray:
+    """Return ``log10`` of the length of each gene in bp, standardised, float32, shape ``(n_genes,)``.
+
+    Parameters
+    ----------
+    adata
+        Genes with ``obs["start"]`` and ``obs["end"]``.
+    constants
+        Those of the model that reads the length.
 
     Raises
     ------
@@ -136,7 +154,7 @@ def gene_length(adata: ad.AnnData) -> np.ndarray:
             "gene_length=False."
         )
         raise ValueError(msg)
-    return ((np.log10(end - start) - _LOG_LENGTH) / _LOG_LENGTH_SD).astype(np.float32)
+    return ((np.log10(end - start) - constants.center) / constants.scale).astype(np.float32)
 
 
 def one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:

@@ -25,16 +25,17 @@ from safetensors.torch import load, save
 
 from simplechrome_tk.core.files import PART, locked, put
 from simplechrome_tk.core.values import fields
-from simplechrome_tk.model._saved import Saved
+from simplechrome_tk.model._state import ModelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from simplechrome_tk import nn
+    from simplechrome_tk.nn._ensemble import Ensemble
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+# Raised whenever a saved model needs other fields, or its weights mean something else.
+FORMAT = 4
 _CONFIG, _LOCK = "config.json", ".save.lock"
 _WEIGHTS_OF_FORMAT_2 = "model.safetensors"
 _LARGEST_CONFIG = 32 << 20
@@ -44,7 +45,7 @@ _OURS = re.compile(rf"{_NAME}|\.(config\.json|{_NAME}){PART}|{re.escape(_LOCK)}"
 
 
 def write_model(
-    path: str | os.PathLike[str], weights: Mapping[str, torch.Tensor], saved: Saved, *, overwrite: bool
+    path: str | os.PathLike[str], weights: Mapping[str, torch.Tensor], state: ModelState, *, overwrite: bool
 ) -> None:
     """Write a model to a folder, which holds a whole one at every moment: the old, then the new.
 
@@ -58,9 +59,9 @@ def write_model(
     folder = _folder(path)
     _replaced(folder, overwrite=overwrite)
     try:
-        _check_weights(weights, saved.weights_of_one(), saved.settings.n_models)
+        _check_weights(weights, state.weights_of_one(), state.settings.n_models)
         content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
-        config = _config(saved, hashlib.sha256(content).hexdigest())
+        config = _config(state, hashlib.sha256(content).hexdigest())
     except ValueError as error:
         msg = f"the model cannot be saved: {error}"
         raise ValueError(msg) from error
@@ -73,7 +74,7 @@ def write_model(
         _sweep(folder, keep=new, old=old, alone=alone)
 
 
-def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
+def read_model(path: str | os.PathLike[str]) -> tuple[ModelState, Ensemble]:
     """Return a model and its networks, on CPU.
 
     Raises
@@ -87,11 +88,11 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
     config = _read_config(folder)
     while True:
         with _blamed_on(folder / _CONFIG):
-            saved = Saved.from_config(config)
+            state = ModelState.from_config(config)
             file = folder / _weights_name(config["weights_sha256"])
         try:
             with _blamed_on(file):
-                return saved, saved.networks(_read_weights(file, config["weights_sha256"], saved))
+                return state, state.networks(_read_weights(file, config["weights_sha256"], state))
         except FileNotFoundError:
             # Between the two reads another process may have replaced the model, and removed the old weights.
             now = _read_config(folder)
@@ -156,12 +157,12 @@ def _weights_of(config: Path) -> str | None:
         return None
 
 
-def _config(saved: Saved, weights_sha256: str) -> bytes:
+def _config(state: ModelState, weights_sha256: str) -> bytes:
     """Return the content of ``config.json``, which has been read as a later call will read it."""
     versions = {name: version(name) for name in ("simplechrome-tk", "torch", "anndata", "numpy")}
-    config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **saved.config()}
+    config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **state.config()}
     content = json.dumps({"checksum": _checksum(config), **config}, indent=1).encode("ascii")
-    Saved.from_config(fields("the config", _decode(content), required=Saved._fields, optional=None))
+    ModelState.from_config(fields("the config", _decode(content), required=ModelState.field_names(), optional=None))
     return content
 
 
@@ -184,13 +185,17 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if config.get("format") != FORMAT:
         versions = config.get("versions")
         written = versions.get("simplechrome-tk", "unknown") if isinstance(versions, dict) else "unknown"
+        found = config.get("format")
+        is_newer = isinstance(found, int) and found > FORMAT
+        fix = "Upgrade simplechrome-tk" if is_newer else "Train the model again with this version, and save it"
         msg = (
-            f"{file} is in format {config.get('format')} (written by simplechrome-tk {written}); this version reads "
-            f"format {FORMAT}. Upgrade simplechrome-tk if that is newer, or train the model again."
+            f"{file} is in format {reprlib.repr(found)} (written by simplechrome-tk {written}); this version reads "
+            f"format {FORMAT}. {fix}."
         )
         raise ValueError(msg)
     with _blamed_on(file):
-        fields("the file", config, required=("format", "versions", "checksum", "weights_sha256", *Saved._fields))
+        own = ("format", "versions", "checksum", "weights_sha256")
+        fields("the file", config, required=(*own, *ModelState.field_names()))
         if config["checksum"] != _checksum(config):
             msg = "it was changed after it was written (its checksum differs)."
             raise ValueError(msg)
@@ -219,12 +224,12 @@ def _decode(content: bytes) -> object:
     return json.loads(content.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
 
 
-def _read_weights(file: Path, sha256: str, saved: Saved) -> dict[str, torch.Tensor]:
+def _read_weights(file: Path, sha256: str, state: ModelState) -> dict[str, torch.Tensor]:
     """Read weights whose size is known before any memory is taken for them."""
     if not file.is_file():
         msg = f"{file} is missing: config.json beside it speaks of it. Restore it from a copy, or save the model again."
         raise FileNotFoundError(msg)
-    one, n_models = saved.weights_of_one(), saved.settings.n_models
+    one, n_models = state.weights_of_one(), state.settings.n_models
     needed = n_models * sum(tensor.nbytes for tensor in one.values())
     with file.open("rb") as handle:
         size = os.fstat(handle.fileno()).st_size

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-from simplechrome_tk import nn
+from simplechrome_tk.core.features import observe
+from simplechrome_tk.core.require import split_of
 from simplechrome_tk.model._calibration import Readout
+from simplechrome_tk.nn._adapt import adapt as adapt_network
+from simplechrome_tk.nn._compute import one_thread, seeded
+from simplechrome_tk.nn._ensemble import Ensemble, mean_output
+from simplechrome_tk.nn._fit import fit_expression, fit_latent, fit_neighbors
+from simplechrome_tk.nn._loss import Targets
+from simplechrome_tk.nn._network import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +25,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from simplechrome_tk.core.features import Observed
+    from simplechrome_tk.model._inputs import ModelData
+    from simplechrome_tk.model._settings import Settings
+    from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._network import SimpleChromeNet
+    from simplechrome_tk.nn._recipe import Recipe
 
     OnEpoch: TypeAlias = Callable[[Mapping[str, Any]], object]
 
@@ -30,17 +42,28 @@ class Genes(NamedTuple):
     """
 
     x: torch.Tensor
-    graph: nn.Graph | None
+    graph: Graph | None
     observed: Observed
     split: np.ndarray
 
-    def targets(self, center: float, scale: float) -> nn.Targets:
+    @classmethod
+    def of(cls, data: ModelData, settings: Settings) -> Genes:
+        """Read labels, expression and split of genes whose inputs were read already."""
+        observed = observe(
+            data.adata,
+            task=settings.task,
+            label_key=settings.label_key,
+            expression_key=settings.expression_key,
+        )
+        return cls(data.x, data.graph, observed, split_of(data.adata, settings.split_key))
+
+    def targets(self, center: float, scale: float) -> Targets:
         """Return labels, and log expression in units of ``scale`` around ``center``, on the device."""
         log_expression = (self.observed.log_expression - center) / scale
-        return nn.Targets(*(self.x.new_tensor(values) for values in (self.observed.label, log_expression)))
+        return Targets(*(self.x.new_tensor(values) for values in (self.observed.label, log_expression)))
 
     def readout(
-        self, output: nn.Output, rows: np.ndarray, center: float, scale: float, *, before: Readout | None = None
+        self, output: Output, rows: np.ndarray, center: float, scale: float, *, before: Readout | None = None
     ) -> Readout:
         """Calibrate the output for ``rows``, starting from an earlier calibration where there is one."""
         label, log_expression = self.observed.label[rows], self.observed.log_expression[rows]
@@ -48,9 +71,9 @@ class Genes(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Networks, the readout of their output, and one row of history for each epoch."""
+    """Networks, the readout of their output, and one row of history for each epoch that was trained."""
 
-    ensemble: nn.Ensemble
+    ensemble: Ensemble
     readout: Readout
     history: list[dict[str, Any]]
 
@@ -78,9 +101,9 @@ class _Recorder:
 
 
 def train(
-    networks: Sequence[nn.SimpleChromeNet],
+    networks: Sequence[SimpleChromeNet],
     genes: Genes,
-    recipe: nn.Recipe,
+    recipe: Recipe,
     *,
     seeds: Sequence[int],
     phases: Sequence[str],
@@ -106,13 +129,13 @@ def train(
         "graph": genes.graph,
     }
     fits: dict[str, Callable[..., Any]] = {
-        "latent": partial(nn.fit_latent, x=genes.x, held_out=valid, recipe=recipe),
-        "expression": partial(nn.fit_expression, recipe=recipe, **labelled),
-        "neighbors": partial(nn.fit_neighbors, recipe=recipe, **labelled),
+        "latent": partial(fit_latent, x=genes.x, held_out=valid, recipe=recipe),
+        "expression": partial(fit_expression, recipe=recipe, **labelled),
+        "neighbors": partial(fit_neighbors, recipe=recipe, **labelled),
     }
     plan = {phase: int(getattr(recipe, phase).epochs) for phase in phases}
     n_epochs = sum(plan.values()) * len(networks)
-    with nn.seeded(seeds[0]), nn.one_thread(), tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
+    with seeded(seeds[0]), one_thread(), tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
         recorder = _Recorder(bar, plan, len(networks), on_epoch)
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
             torch.manual_seed(seed)
@@ -122,21 +145,21 @@ def train(
                 if recorder.stopped and phase != "latent":
                     break
     # The networks are calibrated together, as they predict, on validation genes, to whose labels no weight was fitted.
-    ensemble = nn.Ensemble(networks).eval()
-    output = nn.Output(*(values[valid] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
+    ensemble = Ensemble(networks).eval()
+    output = Output(*(values[valid] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
     return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), recorder.history)
 
 
-def adapt(networks: Sequence[nn.SimpleChromeNet], genes: Genes, readout: Readout, *, seeds: Sequence[int]) -> Trained:
+def adapt(networks: Sequence[SimpleChromeNet], genes: Genes, readout: Readout, *, seeds: Sequence[int]) -> Trained:
     """Add to a copy of each network a correction learnt from the labelled genes outside the test split."""
     rows = genes.observed.known(genes.split)
     center, scale = readout.center, readout.scale
     labelled = torch.as_tensor(rows, device=genes.x.device)
     adapted = [
-        nn.adapt(net, genes.x, genes.targets(center, scale), genes=labelled, graph=genes.graph, seed=seed)
+        adapt_network(net, genes.x, genes.targets(center, scale), genes=labelled, graph=genes.graph, seed=seed)
         for net, seed in zip(networks, seeds, strict=True)
     ]
     # Each gene is calibrated by what folds without it predict, since the corrections were fitted to it.
-    held_out = nn.mean_output([member.held_out for member in adapted])
-    ensemble = nn.Ensemble(member.net for member in adapted).eval()
+    held_out = mean_output([member.held_out for member in adapted])
+    ensemble = Ensemble(member.net for member in adapted).eval()
     return Trained(ensemble, genes.readout(held_out, rows, center, scale, before=readout), [])

@@ -13,6 +13,7 @@ import torch
 from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.model._simplechrome import SimpleChrome
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def explained(model: SimpleChrome | torch.nn.Module, adata: ad.AnnData, target: 
     """
     if not isinstance(model, SimpleChrome):
         return _of_module(model, adata, target)
-    model.require_trained()
+    require_trained(model)
     networks: Sequence[torch.nn.Module] = model.module.networks
     data = model.read(adata)
     x, graph = data.x, data.graph
