@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.special import expit
 
-from simplechrome_tk import nn
 from simplechrome_tk.model._calibration import ExpressionCalibration, ProbabilityCalibration, Readout
+from simplechrome_tk.nn._network import Output
 
 
 def overconfident(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -81,12 +81,12 @@ def test_what_was_calibrated_before_yields_to_evidence():
 
 
 def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixture):
-    output = nn.Output(torch.randn(20), torch.randn(20))
+    output = Output(torch.randn(20), torch.randn(20))
     label, measured = (np.arange(20) % 2).astype(float), np.full(20, np.nan)
     with caplog.at_level(logging.WARNING):
         readout = Readout.fit(output, label, measured, center=1.0, scale=2.0)
-    assert "Too few genes to calibrate by have a label (20); at least 50" in caplog.text
-    columns = readout.read(output)
+    assert "label (20); at least 50" in caplog.text
+    columns = readout.probabilities(output) | readout.log_expressions(output)
     np.testing.assert_allclose(columns["probability"], torch.sigmoid(output.logit), rtol=1e-6)
     np.testing.assert_allclose(columns["log_expression"], output.log_expression * 2 + 1, rtol=1e-6)
     assert np.isnan(columns["probability_low"]).all()
@@ -95,10 +95,10 @@ def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixtu
 
 def test_few_genes_leave_what_was_calibrated_before(caplog: pytest.LogCaptureFixture):
     rng = np.random.default_rng(4)
-    many = nn.Output(torch.randn(500), torch.randn(500))
+    many = Output(torch.randn(500), torch.randn(500))
     before = Readout.fit(many, (rng.random(500) < 0.5).astype(float), rng.normal(size=500), center=1.0, scale=2.0)
-    few = nn.Output(torch.randn(20), torch.randn(20))
+    few = Output(torch.randn(20), torch.randn(20))
     with caplog.at_level(logging.WARNING):
         after = Readout.fit(few, (np.arange(20) % 2.0), rng.normal(size=20), center=1.0, scale=2.0, before=before)
-    assert "The calibration from before stays" in caplog.text
+    assert "The earlier calibration is kept" in caplog.text
     assert after == before

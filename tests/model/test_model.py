@@ -75,7 +75,7 @@ def test_interrupted_training_leaves_the_model_as_it_was(simulated: ad.AnnData, 
 
     def interrupt_training() -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(sct.nn, "fit_expression", interrupted)
+            patched.setattr("simplechrome_tk.model._training.fit_expression", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 model.train(**QUICK)
 
@@ -311,7 +311,7 @@ def test_an_ensemble_is_the_mean_of_its_members(simulated: ad.AnnData, tmp_path:
         member = sct.SimpleChrome(simulated, n_latent=4, rng=seed, device="cpu")
         member.train(**QUICK)
         alone.append(member)
-    x = together._tensor(simulated)
+    x = together.read(simulated).x
     with torch.no_grad():
         outputs = [torch.stack(member.module(x)) for member in alone]
         torch.testing.assert_close(torch.stack(together.module(x)), torch.stack(outputs).mean(dim=0))

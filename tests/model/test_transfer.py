@@ -13,6 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 import simplechrome_tk as sct
 from simplechrome_tk.nn import _adapt
+from simplechrome_tk.nn._adapt import adapt
+from simplechrome_tk.nn._loss import Targets
+from simplechrome_tk.nn._predict import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,9 +77,9 @@ def test_few_labels_keep_what_was_known(trained: sct.SimpleChrome, other: ad.Ann
 
 def test_what_agrees_with_the_network_changes_nothing(trained: sct.SimpleChrome, other: ad.AnnData):
     net, x = trained.module.first, signal(other)
-    output = sct.nn.predict(net, x)
-    targets = sct.nn.Targets(torch.full((len(x),), torch.nan), output.log_expression)
-    adapted = sct.nn.adapt(net, x, targets, genes=torch.arange(30), graph=None, seed=0)
+    output = predict(net, x)
+    targets = Targets(torch.full((len(x),), torch.nan), output.log_expression)
+    adapted = adapt(net, x, targets, genes=torch.arange(30), graph=None, seed=0)
     correction = adapted.net.correction
     torch.testing.assert_close(correction.scale, torch.ones(2))
     torch.testing.assert_close(correction.latent.weight, torch.zeros(2, 8))
@@ -85,29 +88,29 @@ def test_what_agrees_with_the_network_changes_nothing(trained: sct.SimpleChrome,
 
 def test_adapting_again_starts_from_what_was_adapted(trained: sct.SimpleChrome, other: ad.AnnData):
     net, x = trained.module.first, signal(other)
-    output = sct.nn.predict(net, x)
-    opposite = sct.nn.Targets((output.logit < 0).float(), -output.log_expression)
-    first = sct.nn.adapt(net, x, opposite, genes=torch.arange(200), graph=None, seed=0).net
-    changed = sct.nn.predict(first, x)
+    output = predict(net, x)
+    opposite = Targets((output.logit < 0).float(), -output.log_expression)
+    first = adapt(net, x, opposite, genes=torch.arange(200), graph=None, seed=0).net
+    changed = predict(first, x)
     assert torch.corrcoef(torch.stack([changed.log_expression, output.log_expression]))[0, 1] < -0.9
-    same = sct.nn.Targets(torch.full((len(x),), torch.nan), changed.log_expression)
-    second = sct.nn.predict(sct.nn.adapt(first, x, same, genes=torch.arange(200), graph=None, seed=0).net, x)
+    same = Targets(torch.full((len(x),), torch.nan), changed.log_expression)
+    second = predict(adapt(first, x, same, genes=torch.arange(200), graph=None, seed=0).net, x)
     torch.testing.assert_close(second.expression, changed.log_expression, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(second.logit, changed.logit)
-    torch.testing.assert_close(sct.nn.predict(first, x).log_expression, changed.log_expression)
+    torch.testing.assert_close(predict(first, x).log_expression, changed.log_expression)
 
 
 def test_chance_teaches_nothing(trained: sct.SimpleChrome, other: ad.AnnData):
     net, x = trained.module.first, signal(other)
-    output = sct.nn.predict(net, x)
+    output = predict(net, x)
     learnt = []
     for draw in range(20):
         rng = np.random.default_rng(draw)
         label = rng.uniform(size=len(x)) < output.logit.sigmoid().numpy()
         expression = output.log_expression + torch.as_tensor(rng.normal(size=len(x)))
-        targets = sct.nn.Targets(torch.as_tensor(label).float(), expression.float())
+        targets = Targets(torch.as_tensor(label).float(), expression.float())
         genes = torch.as_tensor(rng.choice(len(x), 40, replace=False))
-        adapted = sct.nn.adapt(net, x, targets, genes=genes, graph=None, seed=draw)
+        adapted = adapt(net, x, targets, genes=genes, graph=None, seed=draw)
         learnt.append((adapted.net.correction.latent.weight != 0).any(dim=1).numpy())
     assert (np.mean(learnt, axis=0) <= 0.2).all(), "draws in which latents are given a weight, of label and expression"
 
