@@ -110,13 +110,13 @@ def test_the_condition_is_saved(batches: ad.AnnData, conditioned: sct.SimpleChro
 
 
 def test_the_condition_needs_a_column(batches: ad.AnnData):
-    with pytest.raises(ValueError, match="no column 'batch'.*condition_key"):
+    with pytest.raises(ValueError, match=r"no column 'batch'.*condition_key"):
         sct.SimpleChrome(batches, condition_key="batch")
 
 
 def test_the_condition_needs_two_values(batches: ad.AnnData):
     one = batches[batches.obs["cell_type"] == "weak"].copy()
-    with pytest.raises(ValueError, match="condition_key='cell_type'.*1 different"):
+    with pytest.raises(ValueError, match=r"condition_key='cell_type'.*1 different"):
         sct.SimpleChrome(one, condition_key="cell_type")
 
 
