@@ -19,7 +19,8 @@ from simplechrome_tk.nn._adapt import logistic_regression
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simplechrome_tk.nn import Output
+    from simplechrome_tk.core.features import Task
+    from simplechrome_tk.nn._network import Output
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +205,15 @@ class Readout:
         """Size of one unit of each output: of ``logit`` in log-odds, of ``log_expression`` in log10."""
         slope = 1.0 if self.probability is None else self.probability.slope
         return {"logit": slope, "log_expression": self.scale}
+
+    def columns(self, output: Output, task: Task) -> dict[str, np.ndarray]:
+        """Return the columns of a prediction that a task covers, ``(n_genes,)`` each."""
+        columns: dict[str, np.ndarray] = {}
+        if task != "regression":
+            columns |= {LOG_ODDS: self.log_odds(output), **self.probabilities(output)}
+        if task != "classification":
+            columns |= self.log_expressions(output)
+        return columns
 
     def log_odds(self, output: Output) -> np.ndarray:
         """Return the calibrated log-odds, shape ``(n_genes,)``.

@@ -87,6 +87,20 @@ def read_inputs(adata: ad.AnnData, state: ModelState, device: torch.device) -> t
     return torch.as_tensor(np.concatenate(columns, axis=1), dtype=torch.float32, device=device)
 
 
+def read_points(
+    latents: np.ndarray, conditions: Sequence[str] | None, settings: Settings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the inputs of a decoder: latents, and the weight of each condition, one row for each point."""
+    if latents.ndim != 2 or latents.shape[1] != settings.n_latent:
+        msg = f"latents have shape {latents.shape}; expected (n_points, {settings.n_latent}), as this model's are."
+        raise ValueError(msg)
+    names = [""] * len(latents) if conditions is None else list(conditions)
+    if len(names) != len(latents):
+        msg = f"{len(names)} conditions for {len(latents)} points; expected one for each."
+        raise ValueError(msg)
+    return torch.as_tensor(latents, dtype=torch.float32), torch.as_tensor(one_hot(names, settings.conditions))
+
+
 def condition_names(adata: ad.AnnData, key: str) -> tuple[str, ...]:
     """Return the values of ``obs[key]`` in order of appearance.
 

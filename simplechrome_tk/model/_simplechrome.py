@@ -11,7 +11,7 @@ import torch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
-from simplechrome_tk.core.features import one_hot, reads_body
+from simplechrome_tk.core.features import reads_body
 from simplechrome_tk.core.require import check_data
 from simplechrome_tk.evaluation._evaluate import evaluate
 from simplechrome_tk.model._calibration import LOG_ODDS
@@ -23,6 +23,7 @@ from simplechrome_tk.model._inputs import (
     condition_names,
     read_data,
     read_inputs,
+    read_points,
     require_trained,
 )
 from simplechrome_tk.model._settings import Settings
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from simplechrome_tk.core.features import Task
     from simplechrome_tk.model._settings import Likelihood, Preset
     from simplechrome_tk.model._training import OnEpoch
-    from simplechrome_tk.nn._network import SimpleChromeNet
 
 
 class SimpleChrome:
@@ -152,7 +152,7 @@ class SimpleChrome:
         state = ModelState.of(adata, settings)
         device = resolve_device(device)
         check_new(adata, settings)
-        self._set(state, Ensemble(_new_networks(state, device)), adata, device)
+        self._set(state, Ensemble(state.new_networks(device)), adata, device)
 
     @classmethod
     def _from_state(
@@ -230,7 +230,7 @@ class SimpleChrome:
         genes = Genes.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)
         trained = train(
-            _new_networks(self._state, self.device),
+            self._state.new_networks(self.device),
             genes,
             recipe,
             seeds=self.settings.seeds,
@@ -406,17 +406,8 @@ class SimpleChrome:
         ValueError
             When the latents have another number of dimensions than the model's, or there is not one condition for each.
         """
-        n_latent = self.settings.n_latent
-        if latents.ndim != 2 or latents.shape[1] != n_latent:
-            msg = f"latents have shape {latents.shape}; expected (n_points, {n_latent}), as this model's are."
-            raise ValueError(msg)
-        names = [""] * len(latents) if conditions is None else list(conditions)
-        if len(names) != len(latents):
-            msg = f"{len(names)} conditions for {len(latents)} points; expected one for each."
-            raise ValueError(msg)
-        known = torch.as_tensor(one_hot(names, self.settings.conditions), device=self.device)
-        points = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
-        return decode(self._net.first, points, known).cpu().numpy()
+        points, weights = read_points(latents, conditions, self.settings)
+        return decode(self._net.first, points.to(self.device), weights.to(self.device)).cpu().numpy()
 
     def read(self, adata: ad.AnnData | None = None) -> ModelData:
         """Read the inputs of :attr:`module` from an AnnData, after checking that it fits the model.
@@ -476,14 +467,7 @@ class SimpleChrome:
         dict
             Name of a column to its values, ``(n_genes,)``.
         """
-        output = self._net.predict_all(data.x, graph=data.graph)
-        readout, task = self._state.readout, self.settings.task
-        columns: dict[str, np.ndarray] = {}
-        if task != "regression":
-            columns |= {LOG_ODDS: readout.log_odds(output), **readout.probabilities(output)}
-        if task != "classification":
-            columns |= readout.log_expressions(output)
-        return columns
+        return self._state.readout.columns(self._net.predict_all(data.x, graph=data.graph), self.settings.task)
 
     def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
         """Score the predictions on each split with :func:`simplechrome_tk.evaluation.evaluate`.
@@ -591,7 +575,3 @@ class SimpleChrome:
         columns = self.predict_columns(data)
         columns.pop(LOG_ODDS, None)
         return pd.DataFrame(columns, index=data.adata.obs_names)
-
-
-def _new_networks(state: ModelState, device: torch.device) -> list[SimpleChromeNet]:
-    return [net.to(device) for net in state.new_networks()]

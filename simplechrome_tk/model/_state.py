@@ -126,12 +126,15 @@ class ModelState:
             _history(config["history"], settings),
         )
 
-    def new_networks(self) -> list[SimpleChromeNet]:
-        """Build the networks with new weights, on CPU, each from a seed of its own."""
-        return [self.settings.network(self.regions, self.normalization, seed=seed) for seed in self.settings.seeds]
+    def new_networks(self, device: torch.device) -> list[SimpleChromeNet]:
+        """Build the networks with new weights, each from a seed of its own."""
+        return [
+            self.settings.network(self.regions, self.normalization, seed=seed).to(device)
+            for seed in self.settings.seeds
+        ]
 
     def weights_of_one(self) -> dict[str, torch.Tensor]:
-        """Return names, shapes and types of the weights of one network, without the memory for them."""
+        """Return names, shapes and types of the weights of one network, on the device "meta", without memory."""
 
         def build() -> dict[str, torch.Tensor]:
             with torch.device("meta"):
@@ -150,24 +153,24 @@ class ModelState:
         ValueError
             When constants of the normalisation among the weights are not those of the config.
         """
-        ensemble = Ensemble(self.new_networks()).eval()
+        ensemble = Ensemble(self.new_networks(torch.device("cpu"))).eval()
         # Buffers are made from the config; the weights hold them as well, so that the two can be compared.
         for name, constants in ensemble.named_buffers():
             if not torch.equal(constants, weights[name]):
-                msg = f"{name} is not what the normalisation in config.json says: these are weights of another model."
+                msg = f"{name} is not that of the normalisation in config.json: these are weights of another model."
                 raise ValueError(msg)
         ensemble.load_state_dict(weights)
         return ensemble
 
 
 def read_columns(names: object, regions: Sequence[RegionShape]) -> list[str]:
-    """Return names of columns, or raise ``ValueError`` where they are not as many as regions have, each once."""
+    """Return names of columns, or raise ``ValueError`` unless each column of the regions has a name of its own."""
     columns = texts("columns", names)
     n_columns = sum(shape.n_marks * shape.n_bins for shape in regions)
     if len(columns) != n_columns or len(set(columns)) < n_columns:
         msg = (
             f"there are {len(columns):,} columns with {len(set(columns)):,} different names; expected {n_columns:,} "
-            f"of each, as marks x bins of the regions have: {', '.join(f'{m} x {n}' for m, n in regions[:5])}."
+            f"of each, the sum of marks x bins of the regions: {', '.join(f'{m} x {n}' for m, n in regions[:5])}."
         )
         raise ValueError(msg)
     return columns
@@ -179,9 +182,9 @@ def read_normalization(name: str, record: object, regions: Sequence[RegionShape]
     Parameters
     ----------
     name
-        What to call the record in an error.
+        Name of the record in errors.
     record
-        The record, or what was saved of it; what else it holds is left out.
+        The record, or the part of it that was saved. Other values in it are left out.
     regions
         Shapes of the regions that the constants have to fit.
 
@@ -204,7 +207,7 @@ def read_normalization(name: str, record: object, regions: Sequence[RegionShape]
     for key in ("region", "mark"):
         constants[key] = np.asarray(texts(f"{name}[{key!r}]", found[key]), dtype=str)
         if len(constants[key]) != n_blocks:
-            msg = f"{name}[{key!r}] holds {len(constants[key]):,} names; expected {n_blocks:,}, as regions have marks."
+            msg = f"{name}[{key!r}] holds {len(constants[key]):,} names; expected {n_blocks:,}, by marks of regions."
             raise ValueError(msg)
     shapes = {"center": (n_blocks,), "scale": (n_blocks,), "quantiles": (n_blocks, None), "coverage": (n_blocks,)}
     for key, shape in shapes.items():
@@ -223,7 +226,7 @@ def _regions(found: object) -> list[RegionShape]:
     regions = []
     for pair in found:
         if not isinstance(pair, list) or len(pair) != 2:
-            msg = f"regions holds {reprlib.repr(pair)}; expected pairs: the number of marks, the number of bins."
+            msg = f"regions holds {reprlib.repr(pair)}; expected pairs of a number of marks and a number of bins."
             raise ValueError(msg)
         regions.append(RegionShape(*(whole("the size of a region", size) for size in pair)))
     return regions

@@ -27,7 +27,10 @@ class Targets(NamedTuple):
 
 
 class LatentLoss(NamedTuple):
-    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (the likelihood's), ``kl`` (nats)."""
+    """Losses of the latent model, means over genes.
+
+    ``reconstruction`` is the loss of the likelihood, ``kl`` the divergence in nats, ``total`` their weighted sum.
+    """
 
     total: torch.Tensor
     reconstruction: torch.Tensor
@@ -37,10 +40,10 @@ class LatentLoss(NamedTuple):
 def latent_loss(
     net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None, noise: float = 1.0
 ) -> LatentLoss:
-    """Reconstruct the marks in ``x`` from a sample of ``latent`` and weigh the loss against the divergence.
+    """Return the loss of the marks in ``x``, reconstructed from a sample of ``latent``, and of the divergence.
 
-    ``kl_weight=None`` is the evidence lower bound of the network's likelihood, times ``noise``. Columns of ``x`` behind
-    those that the decoder gives are covariates, which are not reconstructed.
+    ``kl_weight=None`` is ``noise`` times the weight at which both are the evidence lower bound of the network's
+    likelihood. Columns of ``x`` behind those that are decoded are covariates, which are not reconstructed.
     """
     decoded = net.decode(latent.sample(), net.conditions(x))
     n_columns = decoded.shape[1]
@@ -51,7 +54,10 @@ def latent_loss(
 
 
 def expression_loss(output: Output, targets: Targets, *, regression_weight: float) -> torch.Tensor:
-    """Cross-entropy of labels plus weighted squared error of expression, each over the genes that have it."""
+    """Return the cross-entropy of labels plus the weighted squared error of expression.
+
+    Each is a mean over the genes for which it is known.
+    """
     entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
     error = (output.log_expression - targets.log_expression.nan_to_num()).square()
     return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(

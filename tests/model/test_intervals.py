@@ -86,7 +86,7 @@ def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING):
         readout = Readout.fit(output, label, measured, center=1.0, scale=2.0)
     assert "label (20); at least 50" in caplog.text
-    columns = readout.probabilities(output) | readout.log_expressions(output)
+    columns = readout.columns(output, "both")
     np.testing.assert_allclose(columns["probability"], torch.sigmoid(output.logit), rtol=1e-6)
     np.testing.assert_allclose(columns["log_expression"], output.log_expression * 2 + 1, rtol=1e-6)
     assert np.isnan(columns["probability_low"]).all()

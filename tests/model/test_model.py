@@ -451,7 +451,7 @@ def test_other_genes_need_a_graph_of_their_own(model: sct.SimpleChrome, simulate
 
 def test_a_training_that_diverges_says_so_and_leaves_the_model(simulated: ad.AnnData):
     model = sct.SimpleChrome(simulated, n_latent=4, device="cpu")
-    with pytest.raises(ValueError, match=r"training has diverged: its loss is .* Take a lower learning_rate, found 1e"):
+    with pytest.raises(ValueError, match=r"learning_rate, found 1e\+30"):
         model.train(learning_rate=1e30, latent_epochs=2, expression_epochs=1, progress=False)
     assert not model.is_trained
 

@@ -186,7 +186,7 @@ def test_a_config_that_is_no_config_is_named(folder: Path, content: bytes):
 def test_a_field_that_is_there_twice_is_refused(folder: Path):
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"n_latent": 3,', '"n_latent": 4,\n"n_latent": 3,'))
-    with pytest.raises(ValueError, match=r"config\.json: a field is there twice among .*n_latent"):
+    with pytest.raises(ValueError, match=r"config\.json: a field is repeated among .*n_latent"):
         sct.SimpleChrome.load(folder)
 
 
@@ -229,7 +229,7 @@ def test_only_what_was_saved_is_replaced(models, folder: Path, tmp_path: Path, c
         assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
     (tmp_path / "file").write_text("mine")
-    refused(tmp_path / "file", "is a file, which no model replaces")
+    refused(tmp_path / "file", "is a file")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
     refused(tmp_path / "thesis", r"holds no model, but other files \(chapter\.txt\)")
