@@ -124,9 +124,9 @@ def reads_body(adata: ad.AnnData) -> bool:
     anchors = window_anchors(adata).reindex(regions)
     if anchors.isna().any():
         logger.warning(
-            "uns['windows'] does not describe the windows of %s (ad.concat leaves uns out by default): they are taken as "
-            "windows around the TSS. Concatenate with ad.concat(..., merge='same', uns_merge='same'), or copy it from "
-            "the AnnData as it was read: adata.uns['windows'] = other.uns['windows'].",
+            "uns['windows'] does not describe the windows of %s (ad.concat leaves uns out by default): they are taken "
+            "as windows around the TSS. Concatenate with ad.concat(..., merge='same', uns_merge='same'), or copy it "
+            "from the AnnData as it was read: adata.uns['windows'] = other.uns['windows'].",
             ", ".join(map(repr, regions[anchors.isna()])),
         )
     return bool((anchors.fillna("tss") != "tss").any())

@@ -7,7 +7,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
     import numpy as np
+    import torch
 
     from simplechrome_tk.core.features import Task
     from simplechrome_tk.model._settings import Likelihood, Preset
