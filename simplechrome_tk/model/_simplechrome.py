@@ -352,12 +352,12 @@ class SimpleChrome:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per epoch of each model.
+        """One row for each epoch of each network.
 
-        ``model`` (0 for the first), ``epoch``, ``phase`` (``latent``, ``expression``, ``neighbors``), ``train_loss``,
-        ``valid_loss``; in the latent phase ``reconstruction`` (mean squared error, or nats of the negative binomial)
-        and ``kl`` (nats) on validation genes; in the others ``valid_auroc`` and ``valid_pearson``; ``best`` marks the
-        epoch whose weights were kept.
+        The columns are ``model``, the number of the network from 0; ``epoch``; ``phase`` (``latent``, ``expression`` or
+        ``neighbors``); ``train_loss`` and ``valid_loss``; in the latent phase ``reconstruction`` (mean squared error,
+        or nats of the negative binomial) and ``kl`` (nats) of the validation genes; in the other phases
+        ``valid_auroc`` and ``valid_pearson``; and ``best``, true for the epoch whose weights were kept.
         """
         losses = ["train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
         table = pd.DataFrame(self._state.history, columns=["model", "epoch", "phase", *losses])
@@ -380,7 +380,7 @@ class SimpleChrome:
             ``obsm["X_simplechrome"]``. With several networks, the latents of the first.
         """
         require_trained(self)
-        adata = self._own_unless(adata)
+        adata = self._given_or_own(adata)
         check_fit(adata, self._state)
         return encode(self._net.first, read_inputs(adata, self._state, self.device)).mean.cpu().numpy()
 
@@ -420,9 +420,9 @@ class SimpleChrome:
         Returns
         -------
         ModelData
-            ``adata``; ``layout``, its columns; ``x`` ``(n_genes, n_columns + n_covariates)`` on :attr:`device`, the
-            normalised signal and, with ``gene_length``, the gene's length; ``graph``, a
-            :class:`simplechrome_tk.nn.Graph`, or ``None`` without neighbours.
+            ``adata``; ``layout``, the layout of its columns; ``x`` ``(n_genes, n_columns + n_covariates)`` on
+            :attr:`device`, which holds the normalised signal and, where the model reads them, the gene's length and
+            condition; and ``graph``, a :class:`simplechrome_tk.nn.Graph`, or ``None`` without neighbours.
 
         Raises
         ------
@@ -430,7 +430,7 @@ class SimpleChrome:
             When ``adata`` has other columns than the training data, was normalised with other constants, holds missing
             values, or lacks the graph of neighbours.
         """
-        return read_data(self._own_unless(adata), self._state, self.device)
+        return read_data(self._given_or_own(adata), self._state, self.device)
 
     def predict(self, adata: ad.AnnData | None = None) -> pd.DataFrame:
         """Predict every gene.
@@ -438,34 +438,35 @@ class SimpleChrome:
         Parameters
         ----------
         adata
-            Genes by the same columns, normalised with the model's constants, with the same kind of neighbour graph;
+            Genes by the same columns, normalised with the model's constants, with the same kind of graph of neighbours;
             the training data by default.
 
         Returns
         -------
         pandas.DataFrame
-            Indexed by gene: ``probability`` of being high and ``log_expression``, ``log10(expression + 0.1)`` in the
-            unit of the data, those that the model's task covers. Each has an interval: ``probability_low`` and
-            ``probability_high`` bound the share of high genes among genes predicted like this one (Venn-Abers);
-            ``log_expression_low`` and ``log_expression_high`` hold the measured value of 90 % of genes (conformal).
-            Both are learnt from the validation genes that the model was trained with, and NaN where those are fewer
-            than 50. They hold for genes like those: not for another cell type or pipeline.
+            One row for each gene: the ``probability`` that the gene is high, and ``log_expression``, which is
+            ``log10(expression + 0.1)`` in the unit of the training data; one of them if the model's task covers only
+            one. Each has an interval. ``probability_low`` and ``probability_high`` bound the share of high genes among
+            genes with the same prediction (Venn-Abers). Between ``log_expression_low`` and ``log_expression_high`` lies
+            the measured value of 90 % of genes (conformal prediction). The intervals are fitted to the validation genes
+            of the training, and are NaN if there were fewer than 50. They hold for genes of the same kind, and are not
+            guaranteed for another cell type or pipeline.
         """
         require_trained(self)
         return self._table(self.read(adata))
 
     def predict_columns(self, data: ModelData) -> dict[str, np.ndarray]:
-        """Predict genes that were read: the columns of :meth:`predict`, and ``log_odds`` beside the probability.
+        """Predict genes that were read already.
 
         Parameters
         ----------
         data
-            What :meth:`read` returned.
+            The result of :meth:`read`.
 
         Returns
         -------
         dict
-            Name of a column to its values, ``(n_genes,)``.
+            The columns of :meth:`predict`, and ``log_odds`` of the probability, ``(n_genes,)`` each.
         """
         return self._state.readout.columns(self._net.predict_all(data.x, graph=data.graph), self.settings.task)
 
@@ -477,7 +478,12 @@ class SimpleChrome:
         adata
             As for :meth:`predict`, with labels or expression and splits.
         **kwargs
-            Passed on.
+            Further arguments of that function.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each metric and split.
         """
         require_trained(self)
         data = self.read(adata)
@@ -487,29 +493,29 @@ class SimpleChrome:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write ``config.json`` and the weights, ``model-<hash>.safetensors``, to a folder.
 
-        Whatever interrupts or kills it, a folder that held a model holds a whole one, the old or the new; what is left
-        of an interrupted call is removed by the next. Processes may save to one folder and load from it at the same
-        time. The files carry checksums: neither is to be edited.
+        If the call is interrupted or killed, a folder that held a model still holds a whole one, the old or the new.
+        Files that an interrupted call has left are removed by the next call. Several processes may save to a folder and
+        load from it at the same time. Do not edit the files: checksums protect them.
 
         Parameters
         ----------
         path
             The folder; ``~`` is the user's home.
         overwrite
-            Replace the model that is there. Only files that this method has written are replaced or removed; others,
-            such as a card beside the model, stay.
+            Whether to replace a model in the folder. Only files that this method has written are replaced or removed;
+            others, such as a card beside the model, stay.
 
         Raises
         ------
         FileExistsError
-            When ``path`` holds a model and ``overwrite`` is false. With either, when it is a file, or holds a
-            ``config.json`` that this method has not written, or other files and no model.
+            When ``path`` holds a model and ``overwrite`` is false. In any case when ``path`` is a file, when it holds a
+            ``config.json`` that this method has not written, or when it holds other files and no model.
         ValueError
             When the weights are not finite.
 
         Notes
         -----
-        No AnnData is saved. A pickle of a model carries :attr:`adata` along, and code is run when a pickle is read.
+        The AnnData is not saved. A pickle of a model would contain it, and reading a pickle can execute code.
         """
         require_trained(self)
         write_model(path, self._net.state_dict(), self._state, overwrite=overwrite)
@@ -529,9 +535,15 @@ class SimpleChrome:
         path
             The folder.
         adata
-            Data to predict when none are given; checked against the model's columns and normalisation.
+            The model's data, which it predicts when no other data are given. They are checked against the model's
+            columns and normalisation.
         device
-            Where to compute; ``None`` takes what is there.
+            Where to compute; ``None`` uses CUDA, MPS or CPU, the first that is available.
+
+        Returns
+        -------
+        SimpleChrome
+            The trained model.
 
         Raises
         ------
@@ -562,7 +574,7 @@ class SimpleChrome:
             f"{models}{n_weights:,} weights on {self.device}, {state}"
         )
 
-    def _own_unless(self, adata: ad.AnnData | None) -> ad.AnnData:
+    def _given_or_own(self, adata: ad.AnnData | None) -> ad.AnnData:
         """Return the AnnData that was given, or else the model's own."""
         adata = self.adata if adata is None else adata
         if adata is None:
