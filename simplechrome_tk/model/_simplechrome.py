@@ -83,9 +83,9 @@ class SimpleChrome:
         ``n_hidden`` and ``dropout`` have no effect. That preset needs one region and ``normalize(method="paper")``.
     condition_key
         Column of ``obs``, such as ``"cell_type"`` or a batch, whose value is an input of the decoder beside the latent.
-        The latent is then free of differences in signal that all genes of two cell types, or batches, share. Encoder
-        and prediction do not read this column. Values that the model was not trained with are decoded as the mean of
-        those it was trained with. ``None`` decodes from the latent alone.
+        The latent then need not describe differences in signal that all genes of two cell types, or batches, share.
+        Encoder and prediction do not read this column. Values that the model was not trained with are decoded as the
+        mean of those it was trained with. ``None`` decodes from the latent alone.
     label_key, expression_key, split_key
         Columns of ``obs``.
     rng
@@ -96,10 +96,6 @@ class SimpleChrome:
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
-    >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.split_by_chromosome(adata)
-    >>> sct.pp.normalize(adata)
     >>> model = sct.SimpleChrome(adata, n_latent=4)
     >>> model.train(latent_epochs=1, expression_epochs=1, progress=False)
     >>> model.predict().columns.tolist()

@@ -1,4 +1,4 @@
-"""Models on disk: never lost, never mixed, never believed where they are damaged; nothing else is ever removed."""
+"""Models on disk: never lost, never mixed, refused when they are damaged; other files are never removed."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path, int
 
 
 def test_an_interrupt_leaves_torch_as_it_was(models, folder: Path, interrupted):
-    """The shapes of the weights are found on the device "meta", where nothing has memory; nobody is left there."""
+    """Shapes of weights are found on the device "meta", which must not stay torch's default device."""
 
     def of_devices(code: CodeType) -> bool:
         return code.co_filename.endswith(("utils/_device.py", "torch/overrides.py", "simplechrome_tk/model/_state.py"))
@@ -158,7 +158,7 @@ def sealed(folder: Path, config: dict[str, Any]) -> None:
         (("weights_sha256",), "../../../../../etc/passwd", "expected 64 hexadecimal digits"),
     ],
 )
-def test_values_that_make_no_model_are_named(folder: Path, place: tuple, value: object, message: str):
+def test_invalid_values_are_named(folder: Path, place: tuple, value: object, message: str):
     config = json.loads((folder / "config.json").read_text())
     inner = config
     for key in place[:-1]:

@@ -1,4 +1,4 @@
-"""Threads and random state: what the user set is found again, and neither changes a result."""
+"""Threads and random state: the user's settings are restored, and the number of threads changes no result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from builders import prepared
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -32,10 +33,7 @@ def two_threads() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def genes() -> ad.AnnData:
     """Simulated genes, normalised and split."""
-    adata = sct.datasets.simulate(300, rng=0)
-    sct.pp.split_by_chromosome(adata)
-    sct.pp.normalize(adata)
-    return adata
+    return prepared()
 
 
 def trained(adata: ad.AnnData, *, seed: int = 0, on_epoch: Callable[..., object] | None = None) -> sct.SimpleChrome:
