@@ -20,6 +20,7 @@ import torch
 from _runs import RESULTS
 
 import simplechrome_tk as sct
+from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 from simplechrome_tk.tl.latent._embed import neighbors_and_umap
 from simplechrome_tk.tl.latent._exact_neighbors import nearest
 
@@ -72,13 +73,13 @@ def step_seconds(model: sct.SimpleChrome, adata: ad.AnnData, runs: int, *, compi
     net = model.module.first.train()
     x = model.read(adata).x[:BATCH]
     label = torch.as_tensor((adata.obs["label"][:BATCH] == "high").to_numpy(), device=model.device).float()
-    targets = sct.nn.Targets(label, label)
+    targets = Targets(label, label)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
 
     def loss(batch: torch.Tensor) -> torch.Tensor:
         latent = net.encode(batch)
-        own = sct.nn.latent_loss(net, batch, latent, kl_weight=None).total
-        return sct.nn.expression_loss(net.express(latent.mean), targets, regression_weight=1.5) + 0.05 * own
+        own = latent_loss(net, batch, latent, kl_weight=None).total
+        return expression_loss(net.express(latent.mean), targets, regression_weight=1.5) + 0.05 * own
 
     compute = torch.compile(loss, mode="reduce-overhead") if compiled else loss
 

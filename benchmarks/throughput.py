@@ -15,6 +15,8 @@ from _cost import of_function
 from _runs import load
 
 import simplechrome_tk as sct
+from simplechrome_tk.nn._compute import one_thread
+from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
 
 N_GENES = 8_000
 EPOCHS = 2
@@ -27,8 +29,8 @@ def trained(model: sct.SimpleChrome) -> float:
     return time.perf_counter() - start
 
 
-@sct.nn.one_thread()
-def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, train: torch.Tensor) -> float:
+@one_thread()
+def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: Targets, train: torch.Tensor) -> float:
     net, recipe = model.module.first, sct.nn.Recipe()
     net.train()
     start = time.perf_counter()
@@ -38,10 +40,10 @@ def bare(model: sct.SimpleChrome, x: torch.Tensor, targets: sct.nn.Targets, trai
             order = genes_of_phase[torch.randperm(len(genes_of_phase))]
             for genes in order.split(recipe.latent.batch_size):
                 latent = net.encode(x[genes])
-                loss = sct.nn.latent_loss(net, x[genes], latent, kl_weight=None).total
+                loss = latent_loss(net, x[genes], latent, kl_weight=None).total
                 if supervised:
-                    known = sct.nn.Targets(targets.label[genes], targets.log_expression[genes])
-                    loss = loss + sct.nn.expression_loss(net.express(latent.mean), known, regression_weight=1.5)
+                    known = Targets(targets.label[genes], targets.log_expression[genes])
+                    loss = loss + expression_loss(net.express(latent.mean), known, regression_weight=1.5)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -63,7 +65,7 @@ def main() -> None:
     train = torch.from_numpy((adata.obs["split"] == "train").to_numpy().nonzero()[0])
     x = torch.from_numpy(adata.X)
     label = torch.from_numpy((adata.obs["label"] == "high").to_numpy()).float()
-    targets = sct.nn.Targets(label, label - label.mean())
+    targets = Targets(label, label - label.mean())
     model, published = sct.SimpleChrome(adata), sct.SimpleChrome(paper, preset="paper")
     seconds: dict[str, list[float]] = {"train": [], "bare loop": [], "published network": []}
     for _ in range(RUNS):

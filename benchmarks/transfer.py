@@ -98,8 +98,7 @@ def latents(cell: str) -> np.ndarray:
     (net,) = model.module.networks
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for _ in sct.nn.fit_latent(net, x, held_out=torch.arange(1_000), recipe=recipe):
-            pass
+        sct.nn.fit_latent(net, x, held_out=torch.arange(1_000), recipe=recipe)
     return sct.nn.encode(net, x).mean.numpy()
 
 

@@ -13,6 +13,10 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
 from simplechrome_tk.core.layout import blocks, region_shapes
 from simplechrome_tk.core.normalization import normalization
+from simplechrome_tk.nn._compute import one_thread, seeded
+from simplechrome_tk.nn._fit import fit_network
+from simplechrome_tk.nn._loss import Targets
+from simplechrome_tk.nn._predict import predict_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,19 +75,18 @@ def predict_with_network(
         for values in (features, observed.label, (observed.log_expression - center) / scale)
     )
     train, valid = (torch.as_tensor(rows[name], device=place) for name in ("train", "valid"))
-    with nn.seeded(baseline.seed), nn.one_thread():
+    with seeded(baseline.seed), one_thread():
         net = baseline.build(regions).to(place)
-        for _ in nn.fit_network(
+        fit_network(
             net,
             x,
-            nn.Targets(label, expression),
+            Targets(label, expression),
             train=train,
             valid=valid,
             phase=baseline.phase,
             regression_weight=baseline.regression_weight,
-        ):
-            pass
-    output = nn.predict_network(net, x)
+        )
+    output = predict_network(net, x)
     predicted = {
         k.PROBABILITY: torch.sigmoid(output.logit).cpu().numpy(),
         k.LOG_EXPRESSION: (output.log_expression * scale + center).cpu().numpy(),

@@ -1,4 +1,4 @@
-"""From a network's output to probabilities and expression with intervals, learnt from validation genes."""
+"""Calibration: probabilities, expression and their intervals from a network's output, fitted to validation genes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,35 @@ from simplechrome_tk.nn._adapt import logistic_regression
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simplechrome_tk.nn import Output
+    from simplechrome_tk.core.features import Task
+    from simplechrome_tk.nn._network import Output
 
 logger = logging.getLogger(__name__)
 
+# Name of the logit of the probability among the columns of a prediction.
+LOG_ODDS = "log_odds"
+
+# Share of genes whose measured expression lies in its interval.
 COVERAGE = 0.9
+# Strata of predicted expression, each with errors of its own; and logits at which the bounds of probabilities are kept.
 _N_STRATA = 10
 _N_LOGITS = 200
-_MIN_GENES = 50  # fewer say too little, and predictions stay as the network gives them, or as calibrated before
+# Fewer genes say too little: predictions then stay as the network gives them, or as they were calibrated before.
+_MIN_GENES = 50
+# Saved bounds may leave 0 to 1 by this much.
 _ROUNDING = 1e-6
-_FREEDOM = 0.1  # of slope and shift that were calibrated before: changing them costs 1 / freedom**2 as much
+# Prior standard deviation of the change of a slope and shift that were calibrated before.
+_FREEDOM = 0.1
 
 
 @dataclass(frozen=True)
 class ProbabilityCalibration:
-    """From the network's logit to a probability with an interval.
+    """Probabilities and their intervals from the network's logits.
 
     The probability is a logistic function of the logit with two constants (Platt 1999), so that the order of genes
     stays. The interval is that of inductive Venn-Abers prediction (Vovk and Petej 2014): isotonic regression on the
-    calibration genes and the gene itself, called low and called high. It widens where calibration genes are few. It is
-    kept for a grid of logits, each with the bounds of the nearest.
+    calibration genes and the gene itself, once with the label low and once with the label high. The interval is wide
+    where there are few calibration genes. Its bounds are kept for a grid of logits; a gene gets those of the nearest.
     """
 
     slope: float
@@ -51,9 +60,10 @@ class ProbabilityCalibration:
     def fit(
         cls, logit: np.ndarray, label: np.ndarray, *, before: ProbabilityCalibration | None = None
     ) -> ProbabilityCalibration | None:
-        """Learn from logits and labels (0, 1) of calibration genes, shape ``(n,)`` each.
+        """Calibrate by logits and labels (0, 1) of calibration genes, shape ``(n,)`` each.
 
-        What was learnt ``before`` stays if they are few; of more its line is where the new one starts from.
+        An earlier calibration, ``before``, is returned if there are few genes. Otherwise the new slope and shift are
+        penalised by their distance from the earlier ones.
         """
         if len(logit) < _MIN_GENES:
             return before
@@ -64,6 +74,7 @@ class ProbabilityCalibration:
             columns = _FREEDOM * np.column_stack([logit, np.ones(len(logit))]).astype(float)
             slope, shift = _FREEDOM * logistic_regression(columns, label, before.slope * logit + before.shift)
             slope, shift = before.slope + slope, before.shift + shift
+        # The bounds: each logit of the grid is added to the calibration genes, with the label low, then high.
         order = np.argsort(logit, kind="stable")
         logit, label = logit[order], label[order]
         grid = np.unique(np.quantile(logit, np.linspace(0, 1, _N_LOGITS)))
@@ -72,7 +83,7 @@ class ProbabilityCalibration:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ProbabilityCalibration:
-        """Rebuild what was saved; one bound of each kind for each logit, from 0 to 1, and logits that rise."""
+        """Rebuild a saved calibration after checking that logits rise, and that each has two bounds from 0 to 1."""
         name = "the readout of the probability"
         found = fields(name, config, required=[field.name for field in dataclasses.fields(cls)])
         logits = finite_array(f"logits in {name}", found["logits"], shape=(None,))
@@ -93,15 +104,16 @@ class ProbabilityCalibration:
         grid = np.asarray(self.logits)
         nearest = np.searchsorted((grid[1:] + grid[:-1]) / 2, logit)
         low, high = np.asarray(self.low)[nearest], np.asarray(self.high)[nearest]
+        # The two fits differ, so that the probability may lie outside the bounds; the interval is widened to hold it.
         return probability, np.minimum(low, probability), np.maximum(high, probability)
 
 
 @dataclass(frozen=True)
 class ExpressionCalibration:
-    """An interval around predicted expression that holds 90 % of calibration genes of like predictions.
+    """Intervals around predicted expression.
 
-    Split conformal prediction within strata of predicted expression (Mondrian; Vovk et al. 2005), each side on its
-    own.
+    Each holds 90 % of the calibration genes with a similar prediction: split conformal prediction within strata of
+    predicted expression (Mondrian; Vovk et al. 2005), for the lower and the upper bound separately.
     """
 
     edges: Sequence[float]
@@ -112,12 +124,14 @@ class ExpressionCalibration:
     def fit(
         cls, predicted: np.ndarray, measured: np.ndarray, *, before: ExpressionCalibration | None = None
     ) -> ExpressionCalibration | None:
-        """Learn from calibration genes, shape ``(n,)`` each; what was learnt ``before`` stays if they are few."""
+        """Calibrate by calibration genes, shape ``(n,)`` each; the calibration ``before`` stays if they are few."""
         if len(predicted) < _MIN_GENES:
             return before
+        # Each stratum holds about as many genes, at least 50.
         edges = np.quantile(predicted, np.linspace(0, 1, min(_N_STRATA, len(predicted) // _MIN_GENES) + 1))[1:-1]
         stratum = np.searchsorted(edges, predicted)
         strata = [np.sort((measured - predicted)[stratum == i]) for i in range(len(edges) + 1)]
+        # The conformal rank counts the new gene itself, hence one more than there are errors.
         tail = (1 - COVERAGE) / 2
         ranks = [int(tail * (len(error) + 1)) for error in strata]
         below = [float(-error[rank - 1]) for error, rank in zip(strata, ranks, strict=True)]
@@ -126,7 +140,7 @@ class ExpressionCalibration:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ExpressionCalibration:
-        """Rebuild what was saved; edges do not fall, and strata are one more than edges."""
+        """Rebuild a saved calibration after checking that edges rise, and that there is one stratum more than edges."""
         name = "the readout of expression"
         found = fields(name, config, required=[field.name for field in dataclasses.fields(cls)])
         edges = finite_array(f"edges in {name}", found["edges"], shape=(None,))
@@ -145,9 +159,14 @@ class ExpressionCalibration:
 
 @dataclass(frozen=True)
 class Readout:
-    """What a network's output means: units of expression, and the calibrations that could be had.
+    """The meaning of a network's output: its unit of expression, and its calibrations.
 
-    ``center`` and ``scale`` are mean and standard deviation of ``log10(expression + 0.1)`` over the training genes.
+    Attributes
+    ----------
+    center, scale
+        Mean and standard deviation of ``log10(expression + 0.1)`` over the training genes.
+    probability, expression
+        The calibrations; ``None`` where there were too few genes.
     """
 
     center: float = 0.0
@@ -166,25 +185,14 @@ class Readout:
         scale: float,
         before: Readout | None = None,
     ) -> Readout:
-        """Learn from calibration genes: what the network says of them, and label and expression, NaN where unknown.
+        """Calibrate by the network's output for calibration genes, and their labels and log expression.
 
-        What was learnt ``before`` of other genes stays where these are too few.
+        Both are NaN where unknown. A calibration ``before``, by other genes, stays where there are too few of these.
         """
         before = cls() if before is None else before
         logit, expression = output.logit.cpu().numpy(), output.log_expression.cpu().numpy() * scale + center
         labelled, known = ~np.isnan(label), ~np.isnan(measured)
-        few = [
-            f"{what} ({count})"
-            for what, count in (("label", labelled.sum()), ("expression", known.sum()))
-            if 0 < count < _MIN_GENES
-        ]
-        if few:
-            logger.warning(
-                "Too few genes to calibrate by have a %s; at least %d are needed. %s",
-                " or ".join(few),
-                _MIN_GENES,
-                "There will be no intervals." if before.probability is None else "The calibration from before stays.",
-            )
+        _warn_of_few(labelled.sum(), known.sum(), is_calibrated=before.probability is not None)
         return cls(
             center,
             scale,
@@ -192,32 +200,49 @@ class Readout:
             ExpressionCalibration.fit(expression[known], measured[known], before=before.expression),
         )
 
+    @property
+    def units(self) -> dict[str, float]:
+        """Size of one unit of each output: of ``logit`` in log-odds, of ``log_expression`` in log10."""
+        slope = 1.0 if self.probability is None else self.probability.slope
+        return {"logit": slope, "log_expression": self.scale}
+
+    def columns(self, output: Output, task: Task) -> dict[str, np.ndarray]:
+        """Return the columns of a prediction that a task covers, ``(n_genes,)`` each."""
+        columns: dict[str, np.ndarray] = {}
+        if task != "regression":
+            columns |= {LOG_ODDS: self.log_odds(output), **self.probabilities(output)}
+        if task != "classification":
+            columns |= self.log_expressions(output)
+        return columns
+
     def log_odds(self, output: Output) -> np.ndarray:
-        """Return the logit of the probability that :meth:`read` gives, where that is 1 to float precision as well."""
+        """Return the calibrated log-odds, shape ``(n_genes,)``.
+
+        They are the logit of the probability, and still differ between genes whose probability is rounded to 1.
+        """
         logit = output.logit.cpu().numpy()
         return logit if self.probability is None else self.probability.slope * logit + self.probability.shift
 
-    def read(self, output: Output) -> dict[str, np.ndarray]:
-        """Return the columns of a prediction, shape ``(n_genes,)`` each; intervals are NaN without a calibration."""
-        logit, expression = output.logit.cpu().numpy(), output.log_expression.cpu().numpy() * self.scale + self.center
-        unknown = np.full(len(logit), np.nan)
+    def probabilities(self, output: Output) -> dict[str, np.ndarray]:
+        """Return probabilities and the bounds of their intervals, ``(n_genes,)`` each; NaN without a calibration."""
+        logit = output.logit.cpu().numpy()
         if self.probability is None:
+            unknown = np.full(len(logit), np.nan)
             probability, low, high = expit(logit), unknown, unknown
         else:
             probability, low, high = self.probability.apply(logit)
-        bounds = (unknown, unknown) if self.expression is None else self.expression.apply(expression)
-        return {
-            "probability": probability,
-            "probability_low": low,
-            "probability_high": high,
-            "log_expression": expression,
-            "log_expression_low": bounds[0],
-            "log_expression_high": bounds[1],
-        }
+        return {"probability": probability, "probability_low": low, "probability_high": high}
+
+    def log_expressions(self, output: Output) -> dict[str, np.ndarray]:
+        """Return log expression and the bounds of its intervals, ``(n_genes,)`` each; NaN without a calibration."""
+        log_expression = output.log_expression.cpu().numpy() * self.scale + self.center
+        unknown = np.full(len(log_expression), np.nan)
+        low, high = (unknown, unknown) if self.expression is None else self.expression.apply(log_expression)
+        return {"log_expression": log_expression, "log_expression_low": low, "log_expression_high": high}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Readout:
-        """Rebuild what :func:`dataclasses.asdict` took apart.
+        """Rebuild a saved readout.
 
         Raises
         ------
@@ -234,7 +259,23 @@ class Readout:
         )
 
 
+def _warn_of_few(n_labelled: int, n_measured: int, *, is_calibrated: bool) -> None:
+    """Warn when there are calibration genes, but too few of them."""
+    few = [
+        f"{what} ({count})"
+        for what, count in (("label", n_labelled), ("expression", n_measured))
+        if 0 < count < _MIN_GENES
+    ]
+    if few:
+        logger.warning(
+            "Too few calibration genes have a known %s; at least %d are needed. %s",
+            " or ".join(few),
+            _MIN_GENES,
+            "The earlier calibration is kept." if is_calibrated else "There will be no intervals.",
+        )
+
+
 def _isotonic_at(logit: np.ndarray, label: np.ndarray, at: float, assumed: float) -> float:
-    """Isotonic regression of sorted calibration genes and one more at ``at`` with an assumed label, read there."""
+    """Return isotonic regression at the logit ``at``, fitted to sorted genes and one more there with this label."""
     place = np.searchsorted(logit, at, side="left" if assumed else "right")
     return float(isotonic_regression(np.insert(label, place, assumed))[place])

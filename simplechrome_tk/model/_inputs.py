@@ -1,4 +1,4 @@
-"""From an AnnData to what a network reads, with every mismatch named."""
+"""Inputs of the networks, read from an AnnData and checked against a model."""
 
 from __future__ import annotations
 
@@ -6,37 +6,33 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
-from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.features import Observed, one_hot
+from simplechrome_tk.core.features import Observed, gene_length, one_hot, read_features
 from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.normalization import normalization
-from simplechrome_tk.core.require import (
-    cell_types,
-    obs_column,
-    obs_numbers,
-)
+from simplechrome_tk.core.require import cell_types, check_data, check_unique, obs_column, obs_numbers
+from simplechrome_tk.nn._graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import anndata as ad
-    import torch
     from scipy import sparse
 
-    from simplechrome_tk.core.layout import Layout
+    from simplechrome_tk.model._settings import Settings
+    from simplechrome_tk.model._simplechrome import SimpleChrome
+    from simplechrome_tk.model._state import ModelState
 
 
 logger = logging.getLogger(__name__)
 
-_FEWEST_LABELS, _FEWEST_OF_A_CLASS = 10, 5  # five folds, with both classes in each
-_LOG_LENGTH, _LOG_LENGTH_SD = 4.33, 0.63  # of log10(bp), over the 18,483 genes of `datasets.roadmap`
-
 
 class ModelData(NamedTuple):
-    """An AnnData that was read and checked against a model, made by :meth:`simplechrome_tk.SimpleChrome.read`.
+    """An AnnData that was read and checked against a model by :meth:`simplechrome_tk.SimpleChrome.read`.
 
     Attributes
     ----------
@@ -53,7 +49,56 @@ class ModelData(NamedTuple):
     adata: ad.AnnData
     layout: Layout
     x: torch.Tensor
-    graph: nn.Graph | None
+    graph: Graph | None
+
+
+def read_data(adata: ad.AnnData, state: ModelState, device: torch.device) -> ModelData:
+    """Read everything that the networks of a model need, after checking that the data fit the model."""
+    check_fit(adata, state)
+    key = state.settings.neighbors_key
+    graph = None if key is None else neighbor_graph(adata, key).to(device)
+    return ModelData(adata, Layout.of(adata), read_inputs(adata, state, device), graph)
+
+
+def check_fit(adata: ad.AnnData, state: ModelState) -> None:
+    """Raise ``ValueError`` unless the data have the columns and the normalisation of a model."""
+    check_data(adata)
+    check_columns(list(adata.var_names), state.columns)
+    check_normalization(adata, state.normalization)
+
+
+def check_new(adata: ad.AnnData, settings: Settings) -> None:
+    """Raise ``ValueError`` unless a new model with these settings can be trained on the data."""
+    check_unique(adata)
+    if settings.likelihood == "negative_binomial":
+        check_counts(adata)
+    if settings.neighbors_key is not None:
+        neighbor_graph(adata, settings.neighbors_key)
+
+
+def read_inputs(adata: ad.AnnData, state: ModelState, device: torch.device) -> torch.Tensor:
+    """Return marks, then the gene's length and its condition where the model reads them, one row for each gene."""
+    settings = state.settings
+    columns = [read_features(adata)]
+    if settings.gene_length:
+        columns.append(gene_length(adata, state.length_constants)[:, None])
+    if settings.condition_key is not None:
+        columns.append(conditions_of(adata, settings.condition_key, settings.conditions))
+    return torch.as_tensor(np.concatenate(columns, axis=1), dtype=torch.float32, device=device)
+
+
+def read_points(
+    latents: np.ndarray, conditions: Sequence[str] | None, settings: Settings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the inputs of a decoder: latents, and the weight of each condition, one row for each point."""
+    if latents.ndim != 2 or latents.shape[1] != settings.n_latent:
+        msg = f"latents have shape {latents.shape}; expected (n_points, {settings.n_latent}), as this model's are."
+        raise ValueError(msg)
+    names = [""] * len(latents) if conditions is None else list(conditions)
+    if len(names) != len(latents):
+        msg = f"{len(names)} conditions for {len(latents)} points; expected one for each."
+        raise ValueError(msg)
+    return torch.as_tensor(latents, dtype=torch.float32), torch.as_tensor(one_hot(names, settings.conditions))
 
 
 def condition_names(adata: ad.AnnData, key: str) -> tuple[str, ...]:
@@ -68,21 +113,22 @@ def condition_names(adata: ad.AnnData, key: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(column.dropna().astype(str)))
     if column.isna().any() or len(names) < 2:
         msg = (
-            f"condition_key={key!r}: {int(column.isna().sum())} genes have no value, and the others {len(names)}; "
-            "expected two values at least, and one for each gene. Leave condition_key out for one cell type."
+            f"condition_key={key!r}: {int(column.isna().sum())} genes have no value, and the others have {len(names)} "
+            "different ones; expected a value for each gene, and two different ones at least. Leave condition_key out "
+            "for one cell type."
         )
         raise ValueError(msg)
     return names
 
 
 def conditions_of(adata: ad.AnnData, key: str, names: Sequence[str]) -> np.ndarray:
-    """Return :func:`one_hot` of ``obs[key]``; values that are none of ``names`` are counted in the log."""
-    fix = "the model's decoder reads it: store the cell type, or batch, of each gene there"
+    """Return :func:`one_hot` of ``obs[key]``; values that are not among ``names`` are counted in the log."""
+    fix = "it is an input of the model's decoder: store the cell type, or batch, of each gene there"
     values = obs_column(adata, key, fix=fix).astype(str)
     unknown = ~values.isin(names)
     if unknown.any():
         logger.info(
-            "%d genes are of a %s that the decoder has not seen, such as %s: decoded as the mean of %s.",
+            "%d genes have a %s that the model was not trained with, such as %s: they are decoded as the mean of %s.",
             unknown.sum(),
             key,
             values[unknown].iloc[0],
@@ -91,11 +137,11 @@ def conditions_of(adata: ad.AnnData, key: str, names: Sequence[str]) -> np.ndarr
     return one_hot(values.tolist(), names)
 
 
-def neighbor_graph(adata: ad.AnnData, key: str) -> nn.Graph:
+def neighbor_graph(adata: ad.AnnData, key: str) -> Graph:
     """Read the graph ``key`` from ``obsp``."""
     connectivities, distances = neighbor_matrices(adata, key)
     _check_distances(adata, distances, key)
-    return nn.Graph(connectivities, distances)
+    return Graph(connectivities, distances)
 
 
 def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) -> None:
@@ -105,6 +151,8 @@ def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) ->
     pairs = distances.tocoo()
     tss = obs_numbers(adata, k.TSS, fix="store each gene's position there")
     between = tss[pairs.col] - tss[pairs.row]
+    # The sign depends on the strand, and genes on different chromosomes have a distance of 0, so that only the lengths
+    # of the other distances are compared, to within one bp of rounding.
     wrong = (pairs.data != 0) & (np.abs(np.abs(between) - np.abs(pairs.data)) > 1)
     if wrong.any():
         gene, neighbor = pairs.row[wrong][0], pairs.col[wrong][0]
@@ -117,10 +165,21 @@ def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) ->
         raise ValueError(msg)
 
 
-def report_unlabelled(adata: ad.AnnData, observed: Observed, split: np.ndarray) -> None:
-    """Of several cell types log those of which nothing is known; raise where all labels of one are of one class."""
-    members = cell_types(adata).groupby(cell_types(adata)).indices
-    for cell, genes in members.items() if len(members) > 1 else ():
+def check_cell_types(adata: ad.AnnData, observed: Observed, split: np.ndarray) -> None:
+    """Check the labels of each cell type, where there are several.
+
+    A cell type without a label or expression among its training genes is named in the log.
+
+    Raises
+    ------
+    ValueError
+        When the labelled training genes of a cell type are all of one class.
+    """
+    cells = cell_types(adata)
+    members = cells.groupby(cells).indices
+    if len(members) < 2:
+        return
+    for cell, genes in members.items():
         train = genes[split[genes] == "train"]
         label = observed.label[train]
         found = np.unique(label[~np.isnan(label)])
@@ -133,12 +192,12 @@ def report_unlabelled(adata: ad.AnnData, observed: Observed, split: np.ndarray) 
             raise ValueError(msg)
         if not len(found) and np.isnan(observed.log_expression[train]).all():
             logger.warning(
-                "Cell type %r has no label or expression to train on: its marks train the latent only.", cell
+                "Cell type %r has no label or expression to train on: only the latent is trained on its marks.", cell
             )
 
 
 def check_counts(adata: ad.AnnData) -> None:
-    """Raise ``ValueError`` unless the signal was counts before its logarithm was normalised."""
+    """Raise ``ValueError`` unless ``X`` was normalised from the logarithm of read counts."""
     signal = dense(adata, k.SIGNAL) if k.SIGNAL in adata.layers else None
     method = normalization(adata)["method"]
     if signal is None or method != "log1p":
@@ -147,6 +206,7 @@ def check_counts(adata: ad.AnnData) -> None:
             f"method='log1p'; found {'no such layer' if signal is None else f'method={method!r}'}."
         )
         raise ValueError(msg)
+    # Every whole number leaves no remainder; missing and infinite values leave NaN, which differs from 0.
     broken = signal % 1 != 0
     if broken.any():
         row, column = np.argwhere(broken)[0]
@@ -159,7 +219,7 @@ def check_counts(adata: ad.AnnData) -> None:
 
 
 def check_columns(found: Sequence[str], expected: Sequence[str]) -> None:
-    """Raise ``ValueError`` that names the columns in which the data differ from what the model was trained on."""
+    """Raise ``ValueError`` that names the columns in which the data differ from those the model was trained on."""
     if list(found) == list(expected):
         return
     present, known = set(found), set(expected)
@@ -183,3 +243,10 @@ def check_normalization(adata: ad.AnnData, expected: dict[str, np.ndarray]) -> N
     if not all(key in found and np.array_equal(np.asarray(found[key]), value) for key, value in expected.items()):
         msg = f"X was normalised with other constants than the model's: run {fix} (adata.layers['signal'])."
         raise ValueError(msg)
+
+
+def require_trained(model: SimpleChrome) -> None:
+    """Raise ``RuntimeError`` unless the model has been trained."""
+    if not model.is_trained:
+        msg = "the model is not trained: run model.train() first."
+        raise RuntimeError(msg)

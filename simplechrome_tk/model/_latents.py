@@ -1,4 +1,4 @@
-"""Latents in ``obsm``, checked before anything is computed from them."""
+"""Checks of latents in ``obsm``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.model._simplechrome import SimpleChrome
 
-_PROBED = 64
-_TOLERANCE = 1e-3  # of the latents' spread: another device rounds otherwise, another model is far off
+# Genes that are encoded again, to find out whether latents are those of a model.
+_N_CHECKED = 64
+# Difference that is allowed, relative to the largest latent. Another device rounds differently, by less than this; the
+# latents of another model differ by far more.
+_TOLERANCE = 1e-3
 
 
 def latents(adata: ad.AnnData, key: str = k.LATENT) -> np.ndarray:
@@ -25,7 +28,7 @@ def latents(adata: ad.AnnData, key: str = k.LATENT) -> np.ndarray:
     Raises
     ------
     ValueError
-        When it is not there, or not fit for use.
+        When there are none, or some are missing, infinite or the same for all genes.
     """
     check_data(adata)
     if key not in adata.obsm:
@@ -49,14 +52,14 @@ def check_latents(adata: ad.AnnData, values: np.ndarray, what: str) -> None:
         raise ValueError(msg)
     if len(values) > 1 and np.ptp(values, axis=0).max() == 0:
         msg = (
-            f"{what} is the same for all {len(values)} genes: there is no space to explore. Train longer "
-            "(model.train(latent_epochs=...)), and see that X differs between genes."
+            f"{what} is the same for all {len(values)} genes; expected latents that differ. Train longer "
+            "(model.train(latent_epochs=...)), and check that X differs between genes."
         )
         raise ValueError(msg)
 
 
 def encoder_digest(model: SimpleChrome) -> str:
-    """Return a digest of what makes latents of marks: the encoder's weights, and the constants of normalisation."""
+    """Return a digest of the encoder's weights and the constants of normalisation, which together define latents."""
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(model.module.first.encoder.state_dict().items()):
         digest.update(name.encode())
@@ -67,18 +70,19 @@ def encoder_digest(model: SimpleChrome) -> str:
 
 
 def model_latents(adata: ad.AnnData, model: SimpleChrome, key: str = k.LATENT) -> np.ndarray:
-    """Return ``obsm[key]`` after a look whether it is what ``model`` gives for these genes.
+    """Return ``obsm[key]`` after checking that these are the latents of ``model``.
 
-    Some rows are encoded again, so that latents of another model, or of before a training, are found out.
+    The model encodes some of the genes again. Latents of another model, or from before a training, are therefore
+    recognised.
 
     Raises
     ------
     ValueError
-        When the latents are not there, not fit for use, or not of this model.
+        When there are no latents, some are invalid, or they are not those of this model.
     """
     check_selectable(adata)
     values = latents(adata, key)
-    rows = np.unique(np.linspace(0, adata.n_obs - 1, _PROBED).astype(int))
+    rows = np.unique(np.linspace(0, adata.n_obs - 1, _N_CHECKED).astype(int))
     expected = model.get_latent_representation(adata[rows])
     if values.shape[1] != expected.shape[1]:
         found = f"{values.shape[1]} dimensions, and the model {expected.shape[1]}"
@@ -86,9 +90,9 @@ def model_latents(adata: ad.AnnData, model: SimpleChrome, key: str = k.LATENT) -
         off = np.abs(values[rows] - expected).max()
         if off <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
             return values
-        found = f"values up to {off:.3g} off what the model gives"
+        found = f"values that differ by up to {off:.3g} from the model's"
     msg = (
-        f"obsm[{key!r}] is not of this model: it has {found}. Run sct.tl.embed(adata, model) again, or bring the model "
+        f"obsm[{key!r}] is not of this model: it has {found}. Run sct.tl.embed(adata, model) again, or use the model "
         "that made it."
     )
     raise ValueError(msg)

@@ -16,16 +16,16 @@ PRETRAINED = ("roadmap-peaks",)
 
 
 def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device | None = None) -> SimpleChrome:
-    """Load a model that was trained on public cell types, to predict others with no label.
+    """Load a model that was trained on public cell types, to predict other cell types without labels.
 
     Parameters
     ----------
     name
         ``"roadmap-peaks"``: five core marks as ENCODE peaks of GM12878, HeLa-S3 and K562 over
-        :data:`simplechrome_tk.pp.DEFAULT_WINDOWS`, normalised with ``method="quantile"``. What it was trained on, what
-        it reaches and what it cannot do is in ``CARD.md`` beside its weights, which :func:`pretrained_card` returns.
+        :data:`simplechrome_tk.pp.DEFAULT_WINDOWS`, normalised with ``method="quantile"``. Its training data, its
+        accuracy and its limits are described in ``CARD.md`` beside its weights, which :func:`pretrained_card` returns.
     device
-        Where to compute; ``None`` takes what is there.
+        Where to compute; ``None`` uses CUDA, MPS or CPU, the first that is available.
 
     Returns
     -------
@@ -35,8 +35,8 @@ def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device |
     Raises
     ------
     ValueError
-        When there is no such model. What the model cannot serve, such as other marks or windows, or signal normalised
-        otherwise, is refused by its methods, by name.
+        When there is no such model. Data that the model cannot read, such as other marks or windows, or signal that is
+        normalised with other constants, are refused by its methods.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a model is: its arguments, checked, and the network and recipe that they stand for."""
+"""Settings of a model, checked, and the network and recipe that follow from them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
-from simplechrome_tk import nn
 from simplechrome_tk.core.features import Task
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, truth, whole
+from simplechrome_tk.nn._build import build_network, build_paper_network
+from simplechrome_tk.nn._compute import seeded
+from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
+from simplechrome_tk.nn._network import Correction
+from simplechrome_tk.nn._recipe import PAPER_RECIPE, Phase, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
+
+    from simplechrome_tk.nn._network import SimpleChromeNet
+    from simplechrome_tk.nn._vae import RegionShape
 
 Preset = Literal["default", "paper"]
 Likelihood = Literal["gaussian", "negative_binomial"]
@@ -50,7 +57,8 @@ class Settings:
         names = [name for name in ("neighbors_key", "condition_key") if getattr(self, name) is not None]
         checked: dict[str, Any] = {
             "n_latent": whole("n_latent", self.n_latent),
-            "n_hidden": whole("n_hidden", self.n_hidden, least=2),  # the head takes half of them
+            # The head has half as many units.
+            "n_hidden": whole("n_hidden", self.n_hidden, least=2),
             "n_models": whole("n_models", self.n_models),
             "dropout": number("dropout", self.dropout),
             **{name: truth(name, getattr(self, name)) for name in ("gene_length", "adapted")},
@@ -65,7 +73,10 @@ class Settings:
             msg = f"dropout is {self.dropout}; expected a fraction from 0 to below 1."
             raise ValueError(msg)
         if bool(self.conditions) != bool(self.condition_key) or len(set(self.conditions)) < len(self.conditions):
-            msg = f"condition_key is {self.condition_key!r} and conditions {self.conditions!r}: they do not fit."
+            msg = (
+                f"condition_key is {self.condition_key!r} and conditions {self.conditions!r}; expected different "
+                "values with a condition_key, and none without one."
+            )
             raise ValueError(msg)
         if self.preset == "paper" and (self.gene_length or self.likelihood != "gaussian" or self.condition_key):
             msg = (
@@ -77,10 +88,8 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Read what a model was saved with; older ones lack what was added later and keep its default."""
-        known = dataclasses.fields(cls)
-        required = [field.name for field in known if field.default is dataclasses.MISSING]
-        return cls(**fields("settings", config, required=required, optional=[field.name for field in known]))
+        """Read the settings that a model was saved with."""
+        return cls(**fields("settings", config, required=[field.name for field in dataclasses.fields(cls)]))
 
     def check_normalization(self, method: str) -> None:
         """Raise ``ValueError`` when the preset does not read what this method of normalisation gives."""
@@ -93,15 +102,16 @@ class Settings:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What :class:`simplechrome_tk.SimpleChrome` was given; the rest follows from data and training."""
+        """Arguments of :class:`simplechrome_tk.SimpleChrome`; other settings follow from data and training."""
         found = dataclasses.asdict(self)
         return {name: value for name, value in found.items() if name not in ("adapted", "conditions")}
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """Phases of training."""
-        hears = self.neighbors_key is not None and self.preset != "paper"
-        return ("latent", "expression", "neighbors") if hears else ("latent", "expression")
+        """Names of the phases of training."""
+        if self.neighbors_key is not None and self.preset != "paper":
+            return ("latent", "expression", "neighbors")
+        return ("latent", "expression")
 
     @property
     def seeds(self) -> range:
@@ -109,8 +119,8 @@ class Settings:
         return range(self.rng, self.rng + self.n_models)
 
     def network(
-        self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray], *, seed: int
-    ) -> nn.SimpleChromeNet:
+        self, regions: Sequence[RegionShape], constants: Mapping[str, np.ndarray], *, seed: int
+    ) -> SimpleChromeNet:
         """Build one network; the caller's random state is left as it was.
 
         Parameters
@@ -120,19 +130,19 @@ class Settings:
         constants
             ``center`` and ``scale`` of each mark in each region, from the normalisation.
         seed
-            Of the weights.
+            Seed of the weights.
         """
-        with nn.seeded(seed):
+        with seeded(seed):
             return self.build(regions, constants)
 
-    def build(self, regions: Sequence[nn.RegionShape], constants: Mapping[str, np.ndarray]) -> nn.SimpleChromeNet:
-        """Build one network as :meth:`network` does, with weights from the random state as it is."""
+    def build(self, regions: Sequence[RegionShape], constants: Mapping[str, np.ndarray]) -> SimpleChromeNet:
+        """Build one network as :meth:`network` does, with weights drawn from the present random state."""
         neighbors = self.neighbors_key is not None
         center, scale = (torch.as_tensor(constants[name], dtype=torch.float32) for name in ("center", "scale"))
         if self.preset == "paper":
-            net = nn.build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
+            net = build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
         else:
-            net = nn.build_network(
+            net = build_network(
                 regions,
                 n_latent=self.n_latent,
                 n_hidden=self.n_hidden,
@@ -144,37 +154,47 @@ class Settings:
                 likelihood=self._noise(regions, center, scale),
                 n_conditions=len(self.conditions),
             )
-        net.correction = nn.Correction(self.n_latent) if self.adapted else None
+        net.correction = Correction(self.n_latent) if self.adapted else None
         return net
 
     def _noise(
-        self, regions: Sequence[nn.RegionShape], center: torch.Tensor, scale: torch.Tensor
-    ) -> nn.NegativeBinomialLikelihood | None:
+        self, regions: Sequence[RegionShape], center: torch.Tensor, scale: torch.Tensor
+    ) -> NegativeBinomialLikelihood | None:
         if self.likelihood == "gaussian":
             return None
         sizes = [shape.n_bins for shape in regions for _ in range(shape.n_marks)]
-        widths, n_columns = torch.tensor(sizes), sum(sizes)  # given, since the meta device cannot sum
-        return nn.NegativeBinomialLikelihood(
+        # The size of the result is given, since sums cannot be computed on the meta device (`weights_of_one`).
+        widths, n_columns = torch.tensor(sizes), sum(sizes)
+        return NegativeBinomialLikelihood(
             *(values.repeat_interleave(widths, output_size=n_columns) for values in (center, scale))
         )
 
     def recipe(
         self, *, latent: dict[str, Any], expression: dict[str, Any], neighbors: dict[str, Any] | None = None
-    ) -> nn.Recipe:
+    ) -> Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""
-        preset = nn.PAPER_RECIPE if self.preset == "paper" else nn.Recipe()
+        preset = PAPER_RECIPE if self.preset == "paper" else Recipe()
         return dataclasses.replace(
             preset,
-            latent=_slowed(preset.latent, _changed(preset.latent, latent)),
-            expression=_changed(preset.expression, expression),
-            neighbors=_changed(preset.neighbors, neighbors or {}),
+            latent=_slow_down(preset.latent, _replace(preset.latent, latent)),
+            expression=_replace(preset.expression, expression),
+            neighbors=_replace(preset.neighbors, neighbors or {}),
         )
 
+    def fine_tuning_recipe(self, *, learning_rate: float | None, **expression: Any) -> Recipe:
+        """Return the recipe of :meth:`recipe` for phase 2 alone, at a quarter of its learning rate by default."""
+        recipe = self.recipe(latent={}, expression={"learning_rate": learning_rate, **expression})
+        if learning_rate is not None:
+            return recipe
+        slower = dataclasses.replace(recipe.expression, learning_rate=recipe.expression.learning_rate / 4)
+        return dataclasses.replace(recipe, expression=slower)
 
-def _slowed(usual: nn.Phase, phase: nn.Phase) -> nn.Phase:
-    """Lower the usual learning rate with the root of smaller batches, whose gradients are noisier.
 
-    The rule for Adam of Malladi et al. 2022 (arXiv 2205.10287). At the usual rate batches of 16 genes diverge.
+def _slow_down(usual: Phase, phase: Phase) -> Phase:
+    """Lower the usual learning rate with the square root of the batch size, where batches are smaller than usual.
+
+    The gradients of small batches are noisier: at the usual rate training in batches of 16 genes diverges. The square
+    root is the rule for Adam of Malladi et al. 2022 (arXiv 2205.10287).
     """
     if phase.learning_rate != usual.learning_rate or phase.batch_size >= usual.batch_size:
         return phase
@@ -182,7 +202,7 @@ def _slowed(usual: nn.Phase, phase: nn.Phase) -> nn.Phase:
     return dataclasses.replace(phase, learning_rate=rate)
 
 
-def _changed(phase: nn.Phase, given: dict[str, Any]) -> nn.Phase:
+def _replace(phase: Phase, given: dict[str, Any]) -> Phase:
     checked: dict[str, Any] = {
         name: above_zero(name, value) if name == "learning_rate" else whole(name, value)
         for name, value in given.items()

@@ -2,7 +2,7 @@
 
 A folder holds one model: ``config.json``, and ``model-<hash>.safetensors``, named by the first digits of the SHA-256 of
 its content, which the config states in full. A model is replaced by replacing ``config.json``, one step of the file
-system: before it the folder holds the old model, after it the new one. Weights of which no config speaks are removed
+system: before it the folder holds the old model, after it the new one. Weights that no config names are removed
 afterwards, or by the next call.
 """
 
@@ -25,45 +25,49 @@ from safetensors.torch import load, save
 
 from simplechrome_tk.core.files import PART, locked, put
 from simplechrome_tk.core.values import fields
-from simplechrome_tk.model._saved import Saved
+from simplechrome_tk.model._state import ModelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from simplechrome_tk import nn
+    from simplechrome_tk.nn._ensemble import Ensemble
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+# Raised whenever a saved model needs other fields, or its weights mean something else.
+FORMAT = 4
 _CONFIG, _LOCK = "config.json", ".save.lock"
 _WEIGHTS_OF_FORMAT_2 = "model.safetensors"
+# Sizes in bytes above which files are refused unread: of a config, and of the header of a safetensors file.
 _LARGEST_CONFIG = 32 << 20
-_LARGEST_HEADER = 100 << 20  # of a safetensors file
+_LARGEST_HEADER = 100 << 20
 _NAME = r"model-[0-9a-f]{16}\.safetensors"
 _OURS = re.compile(rf"{_NAME}|\.(config\.json|{_NAME}){PART}|{re.escape(_LOCK)}")
 
 
 def write_model(
-    path: str | os.PathLike[str], weights: Mapping[str, torch.Tensor], saved: Saved, *, overwrite: bool
+    path: str | os.PathLike[str], weights: Mapping[str, torch.Tensor], state: ModelState, *, overwrite: bool
 ) -> None:
-    """Write a model to a folder, which holds a whole one at every moment: the old, then the new.
+    """Write a model to a folder, which holds a whole model at every moment: the old one, then the new one.
 
     Raises
     ------
     FileExistsError
         When a model is there and ``overwrite`` is false, or something that this function has not written.
     ValueError
-        When :func:`read_model` would not take the model, such as one with weights that are not finite.
+        When :func:`read_model` would refuse the model, such as one with weights that are not finite.
     """
     folder = _folder(path)
     _replaced(folder, overwrite=overwrite)
     try:
-        _check_weights(weights, saved.weights_of_one(), saved.settings.n_models)
+        _check_weights(weights, state.weights_of_one(), state.settings.n_models)
         content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
-        config = _config(saved, hashlib.sha256(content).hexdigest())
+        config = _config(state, hashlib.sha256(content).hexdigest())
     except ValueError as error:
         msg = f"the model cannot be saved: {error}"
         raise ValueError(msg) from error
+    # Everything was checked before the first change of the folder. Inside the lock the folder is looked at again, since
+    # another process may have written to it. Weights come first: until the config names them nothing has changed.
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / _LOCK) as alone:
         old = _replaced(folder, overwrite=overwrite)
@@ -73,7 +77,7 @@ def write_model(
         _sweep(folder, keep=new, old=old, alone=alone)
 
 
-def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
+def read_model(path: str | os.PathLike[str]) -> tuple[ModelState, Ensemble]:
     """Return a model and its networks, on CPU.
 
     Raises
@@ -86,12 +90,12 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
     folder = _folder(path)
     config = _read_config(folder)
     while True:
-        with _blamed_on(folder / _CONFIG):
-            saved = Saved.from_config(config)
+        with _name_file(folder / _CONFIG):
+            state = ModelState.from_config(config)
             file = folder / _weights_name(config["weights_sha256"])
         try:
-            with _blamed_on(file):
-                return saved, saved.networks(_read_weights(file, config["weights_sha256"], saved))
+            with _name_file(file):
+                return state, state.networks(_read_weights(file, config["weights_sha256"], state))
         except FileNotFoundError:
             # Between the two reads another process may have replaced the model, and removed the old weights.
             now = _read_config(folder)
@@ -101,7 +105,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Saved, nn.Ensemble]:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
-    """Return the folder itself, whatever links lead to it and wherever the process goes meanwhile."""
+    """Return the absolute path of a folder, with links followed; it stays right if the process changes directory."""
     return Path(os.path.expanduser(path)).resolve()
 
 
@@ -117,7 +121,7 @@ def _replaced(folder: Path, *, overwrite: bool) -> str | None:
     if not folder.exists():
         return None
     if not folder.is_dir():
-        msg = f"{folder} is a file, which no model replaces: choose another folder."
+        msg = f"{folder} is a file, which is never replaced by a model: choose another folder."
         raise FileExistsError(msg)
     names = sorted(entry.name for entry in folder.iterdir())
     others = [name for name in names if name != _CONFIG and not _OURS.fullmatch(name)]
@@ -143,7 +147,7 @@ def _replaced(folder: Path, *, overwrite: bool) -> str | None:
 
 
 def _weights_of(config: Path) -> str | None:
-    """Return the name of the weights that a config of this or an older format speaks of; ``None`` of other files."""
+    """Return the name of the weights that a config of this or an older format names; ``None`` for other files."""
     if config.is_symlink() or not config.is_file():
         return None
     try:
@@ -156,17 +160,17 @@ def _weights_of(config: Path) -> str | None:
         return None
 
 
-def _config(saved: Saved, weights_sha256: str) -> bytes:
-    """Return the content of ``config.json``, which has been read as a later call will read it."""
+def _config(state: ModelState, weights_sha256: str) -> bytes:
+    """Return the content of ``config.json``, after reading it as :func:`read_model` will read it."""
     versions = {name: version(name) for name in ("simplechrome-tk", "torch", "anndata", "numpy")}
-    config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **saved.config()}
+    config = {"format": FORMAT, "versions": versions, "weights_sha256": weights_sha256, **state.config()}
     content = json.dumps({"checksum": _checksum(config), **config}, indent=1).encode("ascii")
-    Saved.from_config(fields("the config", _decode(content), required=Saved._fields, optional=None))
+    ModelState.from_config(fields("the config", _decode(content), required=ModelState.field_names(), optional=None))
     return content
 
 
 def _checksum(config: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of all values but the checksum itself, however they are laid out."""
+    """Return the SHA-256 of all values but the checksum itself, independent of the layout of the file."""
     values = {name: value for name, value in config.items() if name != "checksum"}
     return hashlib.sha256(
         json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
@@ -174,23 +178,27 @@ def _checksum(config: Mapping[str, Any]) -> str:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    """Return the config of this format that a folder holds, just as it was written."""
+    """Return the config in a folder after checking that it is of this format and was not changed."""
     file = folder / _CONFIG
     if not file.is_file():
         msg = f"{folder} holds no {_CONFIG}; expected a folder written by SimpleChrome.save()."
         raise FileNotFoundError(msg)
-    with _blamed_on(file):
+    with _name_file(file):
         config = fields("the file", _parse(file), required=(), optional=None)
     if config.get("format") != FORMAT:
         versions = config.get("versions")
         written = versions.get("simplechrome-tk", "unknown") if isinstance(versions, dict) else "unknown"
+        found = config.get("format")
+        is_newer = isinstance(found, int) and found > FORMAT
+        fix = "Upgrade simplechrome-tk" if is_newer else "Train the model again with this version, and save it"
         msg = (
-            f"{file} is in format {config.get('format')} (written by simplechrome-tk {written}); this version reads "
-            f"format {FORMAT}. Upgrade simplechrome-tk if that is newer, or train the model again."
+            f"{file} is in format {reprlib.repr(found)} (written by simplechrome-tk {written}); this version reads "
+            f"format {FORMAT}. {fix}."
         )
         raise ValueError(msg)
-    with _blamed_on(file):
-        fields("the file", config, required=("format", "versions", "checksum", "weights_sha256", *Saved._fields))
+    with _name_file(file):
+        own = ("format", "versions", "checksum", "weights_sha256")
+        fields("the file", config, required=(*own, *ModelState.field_names()))
         if config["checksum"] != _checksum(config):
             msg = "it was changed after it was written (its checksum differs)."
             raise ValueError(msg)
@@ -198,7 +206,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _parse(file: Path) -> object:
-    """Read JSON that is strict: UTF-8, no key twice, no NaN."""
+    """Read strict JSON: UTF-8, without repeated keys, and without NaN or infinity."""
     if file.stat().st_size > _LARGEST_CONFIG:
         msg = f"it holds {file.stat().st_size:,} bytes; expected {_LARGEST_CONFIG:,} at most."
         raise ValueError(msg)
@@ -208,23 +216,23 @@ def _parse(file: Path) -> object:
 def _decode(content: bytes) -> object:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
-            msg = f"a field is there twice among {', '.join(sorted(name for name, _ in pairs)[:10])}."
+            msg = f"a field is repeated among {', '.join(sorted(name for name, _ in pairs)[:10])}."
             raise ValueError(msg)
         return dict(pairs)
 
     def refuse(constant: str) -> None:
-        msg = f"it holds {constant}, which is no number."
+        msg = f"it holds {constant}, which is not a number."
         raise ValueError(msg)
 
     return json.loads(content.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
 
 
-def _read_weights(file: Path, sha256: str, saved: Saved) -> dict[str, torch.Tensor]:
-    """Read weights whose size is known before any memory is taken for them."""
+def _read_weights(file: Path, sha256: str, state: ModelState) -> dict[str, torch.Tensor]:
+    """Read weights after checking the size of the file, before memory is allocated for them."""
     if not file.is_file():
-        msg = f"{file} is missing: config.json beside it speaks of it. Restore it from a copy, or save the model again."
+        msg = f"{file} is missing, which config.json names. Restore it from a copy, or save the model again."
         raise FileNotFoundError(msg)
-    one, n_models = saved.weights_of_one(), saved.settings.n_models
+    one, n_models = state.weights_of_one(), state.settings.n_models
     needed = n_models * sum(tensor.nbytes for tensor in one.values())
     with file.open("rb") as handle:
         size = os.fstat(handle.fileno()).st_size
@@ -257,7 +265,10 @@ def _check_weights(weights: Mapping[str, torch.Tensor], one: Mapping[str, torch.
 
 
 def _sweep(folder: Path, *, keep: str, old: str | None, alone: bool) -> None:
-    """Remove the weights that were replaced, and what interrupted calls have left if no other call may be under way."""
+    """Remove the weights that were replaced, and the files of interrupted calls.
+
+    The latter are removed only if ``alone``: if it is certain that no other call is writing them now.
+    """
     for entry in folder.iterdir():
         leftover = alone and entry.name != _LOCK and _OURS.fullmatch(entry.name)
         if entry.name == keep or not (entry.name == old or leftover) or entry.is_symlink() or not entry.is_file():
@@ -265,11 +276,11 @@ def _sweep(folder: Path, *, keep: str, old: str | None, alone: bool) -> None:
         try:
             entry.unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("The model is saved, but %s of the one before cannot be removed: %s.", entry, error)
+            logger.warning("The model is saved, but %s of the replaced model cannot be removed: %s.", entry, error)
 
 
 @contextmanager
-def _blamed_on(file: Path) -> Iterator[None]:
+def _name_file(file: Path) -> Iterator[None]:
     """Turn every error about the content of a file into a ``ValueError`` that names it."""
     try:
         yield

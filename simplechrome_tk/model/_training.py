@@ -1,16 +1,22 @@
-"""Train networks on the genes of an AnnData, and learn what their output means."""
+"""Training of the networks on the genes of an AnnData, and calibration of their output."""
 
 from __future__ import annotations
 
-import itertools
-from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
-from simplechrome_tk import nn
+from simplechrome_tk.core.features import observe
+from simplechrome_tk.core.require import split_of
 from simplechrome_tk.model._calibration import Readout
+from simplechrome_tk.nn._adapt import adapt as adapt_network
+from simplechrome_tk.nn._compute import one_thread, seeded
+from simplechrome_tk.nn._ensemble import Ensemble, mean_output
+from simplechrome_tk.nn._fit import fit_expression, fit_latent, fit_neighbors
+from simplechrome_tk.nn._loss import Targets
+from simplechrome_tk.nn._network import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,47 +25,85 @@ if TYPE_CHECKING:
     import numpy as np
 
     from simplechrome_tk.core.features import Observed
+    from simplechrome_tk.model._inputs import ModelData
+    from simplechrome_tk.model._settings import Settings
+    from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._network import SimpleChromeNet
+    from simplechrome_tk.nn._recipe import Recipe
 
     OnEpoch: TypeAlias = Callable[[Mapping[str, Any]], object]
 
 
 class Genes(NamedTuple):
-    """What networks read of genes, and what is known of them.
+    """Inputs of the networks, and what is known of each gene.
 
-    ``x`` ``(n_genes, n_columns + n_covariates)`` and ``graph`` on the device; ``observed`` and ``split``,
+    ``x`` ``(n_genes, n_columns + n_covariates)`` and ``graph`` are on the device; ``observed`` and ``split``,
     ``(n_genes,)`` each, in memory.
     """
 
     x: torch.Tensor
-    graph: nn.Graph | None
+    graph: Graph | None
     observed: Observed
     split: np.ndarray
 
-    def targets(self, center: float, scale: float) -> nn.Targets:
-        """Labels, and expression in units of ``scale`` around ``center``, on the device."""
-        expression = (self.observed.log_expression - center) / scale
-        return nn.Targets(*(self.x.new_tensor(values) for values in (self.observed.label, expression)))
+    @classmethod
+    def of(cls, data: ModelData, settings: Settings) -> Genes:
+        """Read labels, expression and split of genes whose inputs were read already."""
+        observed = observe(
+            data.adata,
+            task=settings.task,
+            label_key=settings.label_key,
+            expression_key=settings.expression_key,
+        )
+        return cls(data.x, data.graph, observed, split_of(data.adata, settings.split_key))
+
+    def targets(self, center: float, scale: float) -> Targets:
+        """Return labels, and log expression in units of ``scale`` around ``center``, on the device."""
+        log_expression = (self.observed.log_expression - center) / scale
+        return Targets(*(self.x.new_tensor(values) for values in (self.observed.label, log_expression)))
 
     def readout(
-        self, output: nn.Output, rows: np.ndarray, center: float, scale: float, *, before: Readout | None = None
+        self, output: Output, rows: np.ndarray, center: float, scale: float, *, before: Readout | None = None
     ) -> Readout:
-        """Learn what the output for ``rows`` means, starting from what was known ``before``."""
-        label, expression = self.observed.label[rows], self.observed.log_expression[rows]
-        return Readout.fit(output, label, expression, center=center, scale=scale, before=before)
+        """Calibrate the output for ``rows``, starting from an earlier calibration where there is one."""
+        label, log_expression = self.observed.label[rows], self.observed.log_expression[rows]
+        return Readout.fit(output, label, log_expression, center=center, scale=scale, before=before)
 
 
 class Trained(NamedTuple):
-    """Networks, what their output means, and one row per epoch."""
+    """Networks, the readout of their output, and one row of history for each epoch that was trained."""
 
-    ensemble: nn.Ensemble
+    ensemble: Ensemble
     readout: Readout
     history: list[dict[str, Any]]
 
 
+class _Recorder:
+    """Writes the history of a training, draws its progress bar, and asks the caller whether to stop."""
+
+    def __init__(self, bar: tqdm[Any], plan: Mapping[str, int], n_models: int, on_epoch: OnEpoch | None) -> None:
+        self.bar, self.on_epoch = bar, on_epoch
+        self.plan, self.n_models = plan, n_models
+        self.history: list[dict[str, Any]] = []
+        self.stopped = False
+
+    def add(self, scores: Mapping[str, float], *, model: int, phase: str) -> bool:
+        """Add an epoch of a network; return whether the caller stops its phase."""
+        of_model = [row["phase"] for row in self.history if row["model"] == model]
+        row = {"model": model, "epoch": len(of_model) + 1, "phase": phase, **scores}
+        self.history.append(row)
+        self.bar.set_description(phase if self.n_models == 1 else f"{phase}, model {model + 1}")
+        self.bar.set_postfix({key: f"{value:.3f}" for key, value in scores.items() if key.startswith("valid")})
+        self.bar.update()
+        position = {"phase_epoch": of_model.count(phase) + 1, "plan": dict(self.plan), "n_models": self.n_models}
+        self.stopped = self.on_epoch is not None and bool(self.on_epoch({**row, **position}))
+        return self.stopped
+
+
 def train(
-    networks: Sequence[nn.SimpleChromeNet],
+    networks: Sequence[SimpleChromeNet],
     genes: Genes,
-    recipe: nn.Recipe,
+    recipe: Recipe,
     *,
     seeds: Sequence[int],
     phases: Sequence[str],
@@ -68,57 +112,54 @@ def train(
 ) -> Trained:
     """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"``, ``"neighbors"``.
 
-    ``on_epoch`` is given each row of history as it comes, with ``phase_epoch`` (from 1), ``plan`` (epochs of each
-    phase, at most) and ``n_models`` added. Where it answers with something true the phase ends as if it had stopped
-    early, and after any but the first phase the training of this network. The caller's random state and number of
-    threads are left as they were; a second training, in another thread of the process, waits for the first
-    (:func:`simplechrome_tk.nn.seeded`).
+    ``on_epoch`` is called with each row of the history, with ``phase_epoch`` (from 1), ``plan`` (epochs of each phase,
+    at most) and ``n_models`` added. When it returns something true the phase ends as if it had stopped early, and after
+    any but the first phase the training of this network. The caller's random state and number of threads are left as
+    they were; a second training, in another thread of the process, waits for the first
+    (:func:`simplechrome_tk.nn._compute.seeded`).
     """
     rows = genes.observed.rows(genes.split)
     center, scale = genes.observed.expression_units(rows["train"])
-    targets = genes.targets(center, scale)
-    learnt, held_out = (torch.as_tensor(rows[name], device=genes.x.device) for name in ("train", "valid"))
-    history: list[dict[str, Any]] = []
+    valid = torch.as_tensor(rows["valid"], device=genes.x.device)
+    labelled: dict[str, Any] = {
+        "x": genes.x,
+        "targets": genes.targets(center, scale),
+        "train": torch.as_tensor(rows["train"], device=genes.x.device),
+        "valid": valid,
+        "graph": genes.graph,
+    }
+    fits: dict[str, Callable[..., Any]] = {
+        "latent": partial(fit_latent, x=genes.x, held_out=valid, recipe=recipe),
+        "expression": partial(fit_expression, recipe=recipe, **labelled),
+        "neighbors": partial(fit_neighbors, recipe=recipe, **labelled),
+    }
     plan = {phase: int(getattr(recipe, phase).epochs) for phase in phases}
-    total = sum(plan.values()) * len(networks)
-    with nn.seeded(seeds[0]), nn.one_thread(), tqdm(total=total, disable=not progress, unit="epoch") as bar:
+    n_epochs = sum(plan.values()) * len(networks)
+    with seeded(seeds[0]), one_thread(), tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
+        recorder = _Recorder(bar, plan, len(networks), on_epoch)
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
             torch.manual_seed(seed)
-            rest: dict[str, Any] = {"train": learnt, "valid": held_out, "graph": genes.graph, "recipe": recipe}
-            fits = {
-                "latent": nn.fit_latent(net, genes.x, held_out=held_out, recipe=recipe),
-                "expression": nn.fit_expression(net, genes.x, targets, **rest),
-                "neighbors": nn.fit_neighbors(net, genes.x, targets, **rest),
-            }
-            epoch = itertools.count(1)
             for phase in phases:
-                stopped = False
-                with closing(fits[phase]) as rows_of_phase:  # closed, it leaves the best weights in the network
-                    for phase_epoch, row in enumerate(rows_of_phase, start=1):
-                        history.append({"model": number, "epoch": next(epoch), "phase": phase, **row})
-                        bar.set_description(phase if len(networks) == 1 else f"{phase}, model {number + 1}")
-                        bar.set_postfix({key: f"{value:.3f}" for key, value in row.items() if key.startswith("valid")})
-                        bar.update()
-                        asked = {"phase_epoch": phase_epoch, "plan": plan, "n_models": len(networks)}
-                        stopped = on_epoch is not None and bool(on_epoch({**history[-1], **asked}))
-                        if stopped:
-                            break
-                if stopped and phase != "latent":
+                fits[phase](net, on_epoch=partial(recorder.add, model=number, phase=phase))
+                # Without phase 2 nothing is predicted, so that a stop in phase 1 goes on to it.
+                if recorder.stopped and phase != "latent":
                     break
-    ensemble = nn.Ensemble(networks).eval()
-    output = nn.Output(*(values[held_out] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
-    return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), history)
+    # The networks are calibrated together, as they predict, on validation genes, to whose labels no weight was fitted.
+    ensemble = Ensemble(networks).eval()
+    output = Output(*(values[valid] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
+    return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), recorder.history)
 
 
-def adapt(networks: Sequence[nn.SimpleChromeNet], genes: Genes, readout: Readout, *, seeds: Sequence[int]) -> Trained:
-    """Add to a copy of each network what the labelled genes outside the test split say."""
+def adapt(networks: Sequence[SimpleChromeNet], genes: Genes, readout: Readout, *, seeds: Sequence[int]) -> Trained:
+    """Add to a copy of each network a correction learnt from the labelled genes outside the test split."""
     rows = genes.observed.known(genes.split)
     center, scale = readout.center, readout.scale
     labelled = torch.as_tensor(rows, device=genes.x.device)
     adapted = [
-        nn.adapt(net, genes.x, genes.targets(center, scale), genes=labelled, graph=genes.graph, seed=seed)
+        adapt_network(net, genes.x, genes.targets(center, scale), genes=labelled, graph=genes.graph, seed=seed)
         for net, seed in zip(networks, seeds, strict=True)
     ]
-    held_out = nn.mean_output([member.held_out for member in adapted])
-    ensemble = nn.Ensemble(member.net for member in adapted).eval()
+    # Each gene is calibrated by what folds without it predict, since the corrections were fitted to it.
+    held_out = mean_output([member.held_out for member in adapted])
+    ensemble = Ensemble(member.net for member in adapted).eval()
     return Trained(ensemble, genes.readout(held_out, rows, center, scale, before=readout), [])

@@ -1,4 +1,4 @@
-"""Learn from few labels on top of a trained network."""
+"""Corrections of a trained network, learnt from a few labels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     from simplechrome_tk.nn._loss import Targets
     from simplechrome_tk.nn._network import SimpleChromeNet
 
-_FREEDOM = 0.3  # of slope and shift of the head's output, which costs 1 / freedom**2 as much as a weight of freedom 1
-_LATENT_FREEDOMS = (0.0, 0.05, 0.1, 0.2, 0.4)  # of each latent's weight, the strongest penalty first
+# Prior standard deviation of the change of slope and shift of the head's output: a weight w is penalised by
+# (w / deviation)**2.
+_HEAD_DEVIATION = 0.3
+# The same for the weight of each latent, the strongest penalty first; 0 leaves the latents out.
+_LATENT_DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)
 _N_FOLDS = 5
+# Two genes in each fold.
 _MIN_GENES = 2 * _N_FOLDS
 
 
 class Adapted(NamedTuple):
-    """``net``: the network with its correction. ``held_out``: what each gene is predicted by folds without it."""
+    """A corrected network.
+
+    ``net`` is the network with its correction. ``held_out`` is the prediction of each gene by a correction that was
+    fitted without it.
+    """
 
     net: SimpleChromeNet
     held_out: Output
@@ -37,12 +45,13 @@ class Adapted(NamedTuple):
 def adapt(
     net: SimpleChromeNet, x: torch.Tensor, targets: Targets, *, genes: torch.Tensor, graph: Graph | None, seed: int
 ) -> Adapted:
-    """Fit a :class:`Correction` to a few genes, on top of the one there is; the network itself stays as it is.
+    """Fit a :class:`Correction` to a few genes, on top of an earlier one; all other weights stay as they are.
 
-    Logistic and ridge regression on what the head's output leaves to explain: its slope from 1, its shift from 0, and a
-    weight for each dimension of the latent. All are penalised, so that no labels mean no change. How much the latent
-    may say is chosen by cross-validation among the genes given: the strongest penalty whose loss is within one standard
-    error of the least (the rule of Breiman et al. 1984), since of few genes the least is chance.
+    Logistic regression (label) and ridge regression (expression) change the slope of the head's output from 1 and its
+    shift from 0, and give a weight to each dimension of the latent. All changes are penalised, so that no labels mean
+    no change. The penalty of the latent is chosen by cross-validation among the genes: the strongest whose loss is
+    within one standard error of the lowest (the rule of Breiman et al. 1984), since with few genes the penalty with the
+    lowest loss is often best by chance.
 
     Parameters
     ----------
@@ -51,13 +60,13 @@ def adapt(
     x
         ``(n_genes, n_columns)`` normalised signal.
     targets
-        What is known, ``(n_genes,)`` each.
+        Labels and expression, ``(n_genes,)`` each, NaN where unknown.
     genes
         Row numbers of the genes to learn from.
     graph
         Neighbours, for a network with attention.
     seed
-        Of the folds.
+        Seed of the folds.
     """
     net = copy.deepcopy(net)
     output = predict(net, x, graph=graph, genes=genes)
@@ -71,8 +80,10 @@ def adapt(
             truth = target[genes].cpu().numpy()
             known = np.flatnonzero(~np.isnan(truth))
             predicted = values.clone()
+            # Too few genes leave this output as it is.
             if len(known) >= _MIN_GENES:
                 line = learn(values.cpu().numpy()[known], latent[known], truth[known], seed)
+                # The line was fitted to the output of the earlier correction: the two are joined to one.
                 correction.scale[i] *= line.scale
                 for old, new in ((correction.latent.weight, line.latent), (correction.latent.bias, line.bias)):
                     old[i] = old[i] * line.scale + torch.as_tensor(new, dtype=old.dtype, device=old.device)
@@ -83,7 +94,7 @@ def adapt(
 
 
 class _Line(NamedTuple):
-    """``scale * head + latent @ weights + bias``, and what each gene is predicted by folds without it."""
+    """The line ``scale * head + latent @ weights + bias``, and the prediction of each gene by folds without it."""
 
     scale: float
     latent: np.ndarray
@@ -111,7 +122,7 @@ def _squared_error(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def logistic_regression(features: np.ndarray, label: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Fit weights of features beside an offset of the logit, each weight penalised by half its square."""
+    """Return the weights of features that are added to an offset of the logit, penalised by half their squares."""
     sign = np.where(label == 1, -1.0, 1.0)
 
     def penalised(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -123,7 +134,7 @@ def logistic_regression(features: np.ndarray, label: np.ndarray, offset: np.ndar
 
 
 def _ridge_regression(features: np.ndarray, truth: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Fit weights of features beside an offset, each weight penalised by its square."""
+    """Return the weights of features that are added to an offset, penalised by their squares."""
     return np.linalg.solve(features.T @ features + np.eye(features.shape[1]), features.T @ (truth - offset))
 
 
@@ -136,22 +147,27 @@ def _choose(
     fit: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     loss: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> _Line:
-    """Try each freedom of the latent and keep the least that does as well on held-out folds as the best."""
+    """Fit with each penalty of the latent; keep the strongest that does about as well on held-out folds as the best."""
     if not np.isfinite(head).all():
         msg = (
             "the network's predictions of the labelled genes are not finite; train it again with a lower learning rate."
         )
         raise ValueError(msg)
+    # Features are scaled by their deviations and fitted under a penalty of 1, which is the same as a penalty for each.
     held_out = []
     columns = np.column_stack([head, np.ones(len(head)), latent]).astype(float)
-    freedoms = [np.append([_FREEDOM, _FREEDOM], np.full(latent.shape[1], freedom)) for freedom in _LATENT_FREEDOMS]
-    for freedom in freedoms:
-        features, predicted = columns * freedom, head.astype(float)
-        for learnt, left_out in folds:
-            predicted[left_out] += features[left_out] @ fit(features[learnt], truth[learnt], head[learnt])
+    deviations = [
+        np.append([_HEAD_DEVIATION, _HEAD_DEVIATION], np.full(latent.shape[1], deviation))
+        for deviation in _LATENT_DEVIATIONS
+    ]
+    for deviation in deviations:
+        features, predicted = columns * deviation, head.astype(float)
+        for fitted, left_out in folds:
+            predicted[left_out] += features[left_out] @ fit(features[fitted], truth[fitted], head[fitted])
         held_out.append(predicted)
+    # The first penalty, from the strongest on, whose mean excess over the best is within its standard error.
     losses = np.stack([loss(truth, predicted) for predicted in held_out])
     excess = losses - losses[losses.mean(axis=1).argmin()]
     chosen = int((excess.mean(axis=1) <= excess.std(axis=1) / np.sqrt(len(head))).argmax())
-    slope, shift, *weights = freedoms[chosen] * fit(columns * freedoms[chosen], truth, head)
+    slope, shift, *weights = deviations[chosen] * fit(columns * deviations[chosen], truth, head)
     return _Line(1 + slope, np.asarray(weights), shift, held_out[chosen])

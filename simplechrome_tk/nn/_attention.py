@@ -1,4 +1,4 @@
-"""Cross-gene attention: what a gene hears from its neighbours."""
+"""Attention of a gene to its neighbours."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import nn
 
 
 class NeighborAttention(nn.Module):
-    """Multi-head attention of a gene's latent over the latents of its neighbours and how far away they are.
+    """Multi-head attention of a gene's latent to the latents of its neighbours and their distances.
 
-    Keys and values come from a small network over the neighbour's latent *and* the edge, so that the same neighbour may
-    act one way upstream and another downstream.
+    Keys and values come from a small network that reads the neighbour's latent *and* the edge, so that the same
+    neighbour may act in one way upstream and in another way downstream.
 
-    A learned null key stands beside the neighbours, so that a gene may listen to none and a gene without neighbours is
-    served.
+    A learnt key with the value 0 stands beside the neighbours. A gene can attend to it instead of to any neighbour, and
+    a gene without neighbours gets a context of 0.
 
     Parameters
     ----------
@@ -58,15 +58,16 @@ class NeighborAttention(nn.Module):
             ``(batch, n_context)``.
         """
         key, value = self.pair(torch.cat([neighbors, edges], dim=-1)).chunk(2, dim=-1)
+        # The first of the keys stands for no neighbour, and is never masked.
         null = self.null_key.expand(len(latent), 1, -1)
         key = torch.cat([null, key], dim=1)
         value = torch.cat([torch.zeros_like(null), value], dim=1)
-        listening = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
+        is_attended = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
         context = nn.functional.scaled_dot_product_attention(
             self._split(self.query(latent)[:, None, :]),
             self._split(key),
             self._split(value),
-            attn_mask=listening[:, None, None, :],
+            attn_mask=is_attended[:, None, None, :],
         )
         return context.transpose(1, 2).flatten(1)
 

@@ -1,4 +1,4 @@
-"""Put networks together."""
+"""Construction of networks from their parts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import RegionShape
 
+# Dimensions of the context that attention gives to the head.
 _N_CONTEXT = 32
 
 
@@ -36,7 +37,7 @@ def build_network(
     likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
     n_conditions: int = 0,
 ) -> SimpleChromeNet:
-    """Build the default network: strided convolutions per region, attention over neighbours, a small head.
+    """Build the default network: strided convolutions for each region, attention to neighbours, and a small head.
 
     Parameters
     ----------
@@ -45,19 +46,19 @@ def build_network(
     n_latent
         Dimensions of the latent.
     n_hidden
-        Width of the layer that joins the regions; half of it in the head, twice in the decoder.
+        Width of the layer that joins the regions. The head is half as wide, the decoder twice as wide.
     dropout
-        Fraction of units dropped in the encoder; half of it in the head.
+        Fraction of units dropped in the encoder; half that fraction is dropped in the head.
     neighbors
         Whether to attend to neighbouring genes.
     n_covariates
-        Columns behind those of the regions.
+        Number of columns behind those of the regions.
     center, scale
-        Constants of the normalisation, one for each mark of each region, in column order; 0 and 1 when not given.
+        Constants of the normalisation, one for each mark of each region, in column order; ``None`` is 0 and 1.
     likelihood
-        Of the signal; ``None`` is Gaussian.
+        Distribution of the signal around the decoded signal; ``None`` is Gaussian.
     n_conditions
-        Columns behind the covariates that the decoder reads beside the latent.
+        Number of columns behind the covariates, which the decoder reads beside the latent.
     """
     attention, n_context = _attention(n_latent, neighbors=neighbors)
     head = nn.Sequential(
@@ -91,13 +92,13 @@ def build_network(
 def build_paper_network(regions: Sequence[RegionShape], *, n_latent: int, neighbors: bool) -> SimpleChromeNet:
     """Build the published network: :class:`PaperEncoder`, :class:`PaperDecoder` and a 256-128 head.
 
-    Differences from the publication: the head reads the latent's mean, not a sample of it; it has a second output for
-    expression; neighbours, when there are any, come through attention instead of being appended.
+    It differs from the publication in three points: the head reads the mean of the latent, not a sample of it; it has a
+    second output, for expression; and neighbours, where there are any, are read by attention instead of being appended.
 
     Parameters
     ----------
     regions
-        Shape of the one region.
+        Shape of the only region.
     n_latent
         Dimensions of the latent.
     neighbors

@@ -1,4 +1,4 @@
-"""Settings of torch for the time of a block: its number of threads and its random state."""
+"""Settings of torch for a block of code: its number of threads and its random state."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Torch has one random state for all threads of a process, so that only one of them may draw from a seed at a time.
 _RANDOM = RLock()
-"""Torch has one random state for all threads of a process, so that only one of them may draw from a seed at a time."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch compute on one CPU thread in the block, and restore the caller's number of threads afterwards.
 
-    The networks are small: a step takes milliseconds, and OpenMP's threads wait for each other, spinning, many times
-    in each. On two idle cores a second thread makes training no faster; beside other work, or in a container that sees
-    more cores than it may use, training takes two to eight times as long (``docs/architecture.md``, "Threads").
+    The networks are small: a step takes milliseconds, in which the threads of OpenMP wait for each other many times,
+    and keep their cores busy while they wait. On two idle cores a second thread makes training no faster. Beside other
+    work, or in a container that sees more cores than it may use, several threads make training two to eight times
+    slower (``docs/architecture.md``, "Threads").
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -35,8 +36,8 @@ def one_thread() -> Iterator[None]:
 def seeded(seed: int) -> Iterator[None]:
     """Draw from ``seed`` in the block, and restore the caller's random state afterwards.
 
-    A second thread that wants to draw from a seed waits until the first has finished, since both would draw from the
-    same random state; the same thread may enter again.
+    Another thread that draws from a seed waits until this block has ended, since both would draw from the same random
+    state. Blocks of the same thread may be nested.
     """
     with _RANDOM, torch.random.fork_rng():
         torch.manual_seed(seed)

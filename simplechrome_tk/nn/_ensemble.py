@@ -1,4 +1,4 @@
-"""Several networks that answer as one."""
+"""An ensemble: several networks whose mean is the prediction."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 class Ensemble(nn.Module):
-    """Networks of one build trained from different seeds; the prediction is the mean of theirs.
+    """Networks of the same architecture, trained from different seeds; their mean output is the prediction.
 
-    Each has latents of its own, in coordinates of its own; those of the first speak for the ensemble.
+    Each network has its own latents, which cannot be averaged. The latents of an ensemble are those of its first
+    network.
 
     Parameters
     ----------
     members
-        The networks, one at least.
+        The networks, at least one.
     """
 
     def __init__(self, members: Iterable[SimpleChromeNet]) -> None:
@@ -40,7 +41,7 @@ class Ensemble(nn.Module):
 
     @property
     def first(self) -> SimpleChromeNet:
-        """The network whose latents are shown."""
+        """The network whose latents are those of the ensemble."""
         return self.networks[0]
 
     def encode(self, x: torch.Tensor) -> Latent:
@@ -52,10 +53,10 @@ class Ensemble(nn.Module):
         return mean_output([member(x, neighbors) for member in self.members])
 
     def predict_all(self, x: torch.Tensor, *, graph: Graph | None = None) -> Output:
-        """As :meth:`forward`, for all genes ``(n_genes, n_columns + n_covariates)``, each encoded once."""
+        """Predict all genes ``(n_genes, n_columns + n_covariates)``; each gene is encoded once by each network."""
         return mean_output([predict(net, x, graph=graph) for net in self.networks])
 
 
 def mean_output(outputs: list[Output]) -> Output:
-    """Mean of what several networks answer."""
+    """Return the mean of the outputs of several networks."""
     return Output(*(torch.stack(values).mean(dim=0) for values in zip(*outputs, strict=True)))

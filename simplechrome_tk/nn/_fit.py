@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from sklearn.metrics import roc_auc_score
-from torch import nn
-
-from simplechrome_tk.nn._dropout import without_dropout
-from simplechrome_tk.nn._loop import keep_best, run_epochs, validation_score
-from simplechrome_tk.nn._loss import Targets, expression_loss, latent_loss
-from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
-from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
+from simplechrome_tk.nn._objectives import ExpressionObjective, LatentObjective, NetworkObjective, warm_up
+from simplechrome_tk.nn._trainer import BestWeights, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    import torch
+    from torch import nn
 
     from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._loss import Targets
+    from simplechrome_tk.nn._network import SimpleChromeNet
     from simplechrome_tk.nn._recipe import Phase, Recipe
+    from simplechrome_tk.nn._trainer import OnEpoch, Row
 
 
 def fit_latent(
-    net: SimpleChromeNet, x: torch.Tensor, *, held_out: torch.Tensor, recipe: Recipe
-) -> Generator[dict[str, float]]:
-    """Phase 1: train encoder and decoder to reconstruct the marks of every gene, no label used.
+    net: SimpleChromeNet,
+    x: torch.Tensor,
+    *,
+    held_out: torch.Tensor,
+    recipe: Recipe,
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
+    """Phase 1: train encoder and decoder to reconstruct the marks of every gene, without labels.
 
     The weight of the divergence rises from 0 to its full value over the first half of the epochs.
 
@@ -39,40 +37,20 @@ def fit_latent(
     x
         ``(n_genes, n_columns)`` normalised signal.
     held_out
-        Row numbers of the genes whose loss is reported as ``valid_loss``.
+        Row numbers of the genes whose loss is reported. They are trained on as well.
     recipe
         How to train.
+    on_epoch
+        Called after each epoch with its row. Training stops when it returns something true.
 
-    Yields
-    ------
-    dict
-        After each epoch ``train_loss``, ``valid_loss``, ``reconstruction`` and ``kl``.
+    Returns
+    -------
+    list
+        The row of each epoch: ``train_loss``, ``valid_loss``, ``reconstruction`` and ``kl``.
     """
-    n_epochs = recipe.latent.epochs
-    warmth = 0.0
-
-    def loss(genes: torch.Tensor) -> torch.Tensor:
-        with without_dropout(net.encoder):
-            own = latent_loss(net, x[genes], net.encode(x[genes]), kl_weight=recipe.kl_weight, noise=recipe.noise)
-        return own.reconstruction + warmth * (own.total - own.reconstruction)
-
-    def batches() -> torch.Tensor:
-        nonlocal warmth
-        warmth = min(1.0, next(epochs) / max(1, n_epochs // 2))
-        return torch.randperm(len(x), device=x.device)
-
-    epochs = iter(range(n_epochs))
-    parameters = [*net.encoder.parameters(), *net.decoder.parameters(), *net.likelihood.parameters()]
-    for trained, train_loss in run_epochs(net, parameters, recipe.latent, n_genes=len(x), shuffle=batches, loss=loss):
-        with evaluating(trained):
-            latent = trained.encode(x[held_out])
-            reached = latent_loss(trained, x[held_out], latent, kl_weight=recipe.kl_weight, noise=recipe.noise)
-        yield {
-            "train_loss": train_loss,
-            "valid_loss": float(reached.total),
-            "reconstruction": float(reached.reconstruction),
-            "kl": float(reached.kl),
-        }
+    kl_schedule = warm_up(recipe.latent.epochs // 2)
+    objective = LatentObjective(net, x, held_out=held_out, recipe=recipe, kl_schedule=kl_schedule)
+    return Trainer(objective, recipe.latent).run(on_epoch)
 
 
 def fit_expression(
@@ -84,12 +62,12 @@ def fit_expression(
     valid: torch.Tensor,
     graph: Graph | None,
     recipe: Recipe,
-) -> Generator[dict[str, float]]:
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
     """Phase 2: train the prediction of expression, end to end unless the recipe freezes the latent.
 
-    Stops when the validation score (mean of AUROC and Pearson, whichever can be had) has not risen for
-    ``recipe.expression.patience`` epochs, and leaves the weights of the best epoch in ``net``, also when the caller
-    stops iterating.
+    Training stops when the validation score (mean of AUROC and Pearson, or the one that is known) has not risen for
+    ``recipe.expression.patience`` epochs. The network then holds the weights of its best epoch.
 
     Parameters
     ----------
@@ -105,53 +83,26 @@ def fit_expression(
         Neighbours, for a network with attention.
     recipe
         How to train.
+    on_epoch
+        Called after each epoch with its row. Training stops when it returns something true.
 
-    Yields
-    ------
-    dict
-        After each epoch ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
+    Returns
+    -------
+    list
+        The row of each epoch: ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
     """
-    frozen = encode(net, x).mean if recipe.freeze_latent else None
-
-    def loss(genes: torch.Tensor) -> torch.Tensor:
-        neighbors = None if graph is None else heard(graph, genes)
-        if frozen is not None:
-            return predicted(net.express(frozen[genes], neighbors), genes)
-        latent, own = net.encode_twice(x[genes])
-        reached = latent_loss(net, x[genes], own, kl_weight=recipe.kl_weight, noise=recipe.noise)
-        return predicted(net.express(latent.mean, neighbors), genes) + recipe.latent_weight * reached.total
-
-    def predicted(output: Output, genes: torch.Tensor) -> torch.Tensor:
-        return expression_loss(output, _at(targets, genes), regression_weight=recipe.regression_weight)
-
-    def heard(graph: Graph, genes: torch.Tensor) -> Neighbors:
-        needed, _, around = graph.closure(genes)
-        with evaluating(net):
-            latents = net.encode(x[needed]).mean if frozen is None else frozen[needed]
-        return Neighbors(latents[around], graph.edges[genes], graph.mask[genes])
-
-    def shuffle() -> torch.Tensor:
-        return train[torch.randperm(len(train), device=train.device)] if graph is None else graph.shuffle(train)
-
-    heads = [module for module in (net.attention, net.head) if module is not None]
-    parts = [net] if frozen is None else heads
-    parameters = [parameter for part in parts for parameter in part.parameters()]
-
-    def score(trained: SimpleChromeNet) -> dict[str, float]:
-        output = predict(trained, x, graph=graph, genes=valid)
-        return _scores(output, _at(targets, valid), regression_weight=recipe.regression_weight)
-
-    epochs = run_epochs(
+    objective = ExpressionObjective(
         net,
-        parameters,
-        recipe.expression,
-        n_genes=len(train),
-        shuffle=shuffle,
-        loss=loss,
-        fast=[] if net.attention is None else list(net.attention.parameters()),
-        speed=recipe.attention_speed,
+        x,
+        targets,
+        train=train,
+        valid=valid,
+        graph=graph,
+        recipe=recipe,
+        freeze_latent=recipe.freeze_latent,
+        attention_speed=recipe.attention_speed,
     )
-    yield from keep_best(net, epochs, score, patience=recipe.expression.patience)
+    return Trainer(objective, recipe.expression).run(on_epoch)
 
 
 def fit_neighbors(
@@ -163,27 +114,32 @@ def fit_neighbors(
     valid: torch.Tensor,
     graph: Graph,
     recipe: Recipe,
-) -> Generator[dict[str, float]]:
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
     """Phase 3: train attention and head alone, on the latents that phase 2 has left.
 
-    What neighbours do is small beside what a gene's own marks do, and is learnt late: in phase 2 the own marks have
-    been fitted before attention has found which neighbour to listen to. Weights that do no better on the validation
-    genes than those of phase 2 are thrown away. Parameters and rows are those of :func:`fit_expression`.
+    What neighbours add is small beside what a gene's own marks say, and is learnt late: in phase 2 the own marks are
+    fitted before attention has found the neighbours that matter. Weights that do no better on the validation genes than
+    those of phase 2 are discarded. Parameters and result are those of :func:`fit_expression`.
     """
-    before = copy.deepcopy(net.state_dict())
-    output = predict(net, x, graph=graph, genes=valid)
-    start = validation_score(_scores(output, _at(targets, valid), regression_weight=recipe.regression_weight))
-    best = start
-    alone = dataclasses.replace(recipe, expression=recipe.neighbors, freeze_latent=True, attention_speed=1.0)
-    try:
-        # Closed before the weights are judged, since closing writes them.
-        with closing(fit_expression(net, x, targets, train=train, valid=valid, graph=graph, recipe=alone)) as rows:
-            for row in rows:
-                best = max(best, validation_score(row))
-                yield row
-    finally:
-        if best <= start:
-            net.load_state_dict(before)
+    objective = ExpressionObjective(
+        net,
+        x,
+        targets,
+        train=train,
+        valid=valid,
+        graph=graph,
+        recipe=recipe,
+        freeze_latent=True,
+        attention_speed=1.0,
+    )
+    best = BestWeights()
+    best.see(objective.score(objective.validate(net)), net)
+    trainer = Trainer(objective, recipe.neighbors)
+    history = trainer.run(on_epoch)
+    best.see(trainer.best.score, net)
+    best.restore(net)
+    return history
 
 
 def fit_network(
@@ -195,7 +151,8 @@ def fit_network(
     valid: torch.Tensor,
     phase: Phase,
     regression_weight: float,
-) -> Iterator[dict[str, float]]:
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
     """Train any network from marks to :class:`Output`, such as those of ``nn.baselines``, on labels and expression.
 
     Batches, loss, early stopping and the weights that are kept are those of :func:`fit_expression`.
@@ -214,40 +171,13 @@ def fit_network(
         How to train.
     regression_weight
         Weight of the squared error of expression (in standard units) against the cross-entropy of the label.
+    on_epoch
+        Called after each epoch with its row. Training stops when it returns something true.
 
-    Yields
-    ------
-    dict
-        After each epoch ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
+    Returns
+    -------
+    list
+        The row of each epoch: ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
     """
-
-    def loss(genes: torch.Tensor) -> torch.Tensor:
-        return expression_loss(net(x[genes]), _at(targets, genes), regression_weight=regression_weight)
-
-    def shuffle() -> torch.Tensor:
-        return train[torch.randperm(len(train), device=train.device)]
-
-    def score(trained: nn.Module) -> dict[str, float]:
-        return _scores(predict_network(trained, x[valid]), _at(targets, valid), regression_weight=regression_weight)
-
-    epochs = run_epochs(net, list(net.parameters()), phase, n_genes=len(train), shuffle=shuffle, loss=loss)
-    yield from keep_best(net, epochs, score, patience=phase.patience)
-
-
-def _at(targets: Targets, genes: torch.Tensor) -> Targets:
-    return Targets(targets.label[genes], targets.log_expression[genes])
-
-
-def _scores(output: Output, targets: Targets, *, regression_weight: float) -> dict[str, float]:
-    row = {
-        "valid_loss": float(expression_loss(output, targets, regression_weight=regression_weight)),
-        "valid_auroc": np.nan,
-        "valid_pearson": np.nan,
-    }
-    labelled, measured = ~targets.label.isnan(), ~targets.log_expression.isnan()
-    if labelled.any():
-        row["valid_auroc"] = float(roc_auc_score(targets.label[labelled].cpu(), output.logit[labelled].cpu()))
-    if measured.any():
-        pair = torch.stack([output.log_expression[measured], targets.log_expression[measured]])
-        row["valid_pearson"] = float(torch.corrcoef(pair)[0, 1])
-    return row
+    objective = NetworkObjective(net, x, targets, train=train, valid=valid, regression_weight=regression_weight)
+    return Trainer(objective, phase).run(on_epoch)

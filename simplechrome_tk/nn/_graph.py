@@ -13,8 +13,10 @@ from simplechrome_tk.nn._network import Neighbors
 if TYPE_CHECKING:
     from scipy import sparse
 
+# Weight, side and distance of a neighbour.
 N_EDGE_FEATURES = 3
-_BLOCK = 16  # genes that lie together and are drawn together
+# Genes that lie together and are put into the same batch together.
+_BLOCK = 16
 
 
 class Graph:
@@ -41,11 +43,13 @@ class Graph:
         pairs = connectivities.tocsr().tocoo()
         kept = pairs.data != 0
         gene, neighbor, weight = pairs.row[kept], pairs.col[kept], pairs.data[kept]
-        # indexing a sparse matrix by no places gives a sparse matrix back, by some an array
+        # With an empty index scipy returns a sparse matrix, with any other an array.
         bp = np.asarray(distances.tocsr()[gene, neighbor]).ravel() if len(gene) else np.empty(0)
         n_genes = connectivities.shape[0]
         degree = np.bincount(gene, minlength=n_genes)
+        # Pairs are sorted by gene: the slot of a pair is its number less that of the first pair of its gene.
         slot = np.arange(len(gene)) - np.repeat(np.cumsum(degree) - degree, degree)
+        # Unused slots point at the gene itself, which a batch needs anyway; the mask hides them.
         width = int(degree.max())
         index = np.repeat(np.arange(n_genes)[:, None], width, axis=1)
         edges = np.zeros((n_genes, width, N_EDGE_FEATURES), dtype=np.float32)
@@ -54,6 +58,7 @@ class Graph:
         edges[gene, slot] = np.stack([weight, np.sign(bp), np.log10(1 + np.abs(bp) / 1_000)], axis=1)
         mask[gene, slot] = True
         self.index, self.edges, self.mask = torch.from_numpy(index), torch.from_numpy(edges), torch.from_numpy(mask)
+        # An order of the genes in which neighbours lie close to each other, as rows of a band matrix.
         self.order = torch.from_numpy(reverse_cuthill_mckee(connectivities.tocsr()).astype(np.int64))
 
     def to(self, device: torch.device) -> Graph:
@@ -81,12 +86,13 @@ class Graph:
     def shuffle(self, genes: torch.Tensor) -> torch.Tensor:
         """Draw an order of ``genes`` in which small groups of neighbours stay together.
 
-        A batch then holds most of the neighbours it needs, so that training end to end encodes about 1.8 genes per
-        gene instead of one plus all its neighbours.
+        A batch then holds most of the neighbours of its genes: training end to end encodes about 1.8 genes for each
+        gene of a batch, instead of the gene and all its neighbours.
         """
-        wanted = torch.zeros(len(self.order), dtype=torch.bool)
-        wanted[genes.cpu()] = True
-        ordered = self.order[wanted[self.order]]
+        is_drawn = torch.zeros(len(self.order), dtype=torch.bool)
+        is_drawn[genes.cpu()] = True
+        ordered = self.order[is_drawn[self.order]]
+        # Groups begin at another gene each time, so that not always the same genes lie at the edge of a group.
         ordered = ordered.roll(int(torch.randint(_BLOCK, ())))
         groups = ordered.split(_BLOCK)
         return torch.cat([groups[i] for i in torch.randperm(len(groups))]).to(genes.device)

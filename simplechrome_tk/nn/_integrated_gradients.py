@@ -1,4 +1,4 @@
-"""Integrated gradients of a gene's own marks and its neighbours', with every gene encoded once a step."""
+"""Integrated gradients of a gene's own marks and of those of its neighbours."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
 
 
+# Torch keeps one stack of forward derivatives for all threads: two threads that use it at the same time corrupt it.
 _FORWARD = Lock()
-"""Torch keeps one stack of forward derivatives for all threads, which two at a time would tear down."""
 
 
 class Effects(NamedTuple):
-    """``own`` ``(batch, n_columns)``: of each column of the gene; ``neighbors`` ``(batch, n_neighbors)``: summed."""
+    """Effects on the prediction of each gene.
+
+    ``own`` ``(batch, n_columns)`` are those of the columns of the gene itself, ``neighbors`` ``(batch, n_neighbors)``
+    those of its neighbours, each summed over the columns of the neighbour.
+    """
 
     own: torch.Tensor
     neighbors: torch.Tensor
@@ -38,59 +42,71 @@ def integrated_gradients(
 ) -> Effects:
     r"""Attribute predictions to the genes' own columns and to each neighbour as a whole.
 
-    All inputs move from the baseline to their values together, so that own and neighbours' effects of a gene sum to its
-    prediction less that at the baseline (Sundararajan et al. 2017, Gauss-Legendre quadrature as in Captum).
+    All inputs move from the baseline to their values together, so that the effects of a gene's own marks and of its
+    neighbours sum to its prediction minus the prediction at the baseline (Sundararajan et al. 2017, with Gauss-Legendre
+    quadrature as in Captum).
 
-    A step encodes each needed gene once, however many genes it neighbours. With :math:`z_j(\alpha)` the latent of gene
-    ``j`` on its path, what neighbour ``j`` does to gene ``i`` is
+    Each step encodes each gene once, however many genes it is a neighbour of. With :math:`z_j(\alpha)` the latent of
+    gene ``j`` on its path, the effect of neighbour ``j`` on gene ``i`` is
     :math:`\int \partial f_i / \partial z_j \cdot \mathrm{d}z_j / \mathrm{d}\alpha \; \mathrm{d}\alpha`, the sum over
     the neighbour's columns of its integrated gradients; :math:`\mathrm{d}z_j / \mathrm{d}\alpha` is one
-    Jacobian-vector product for all whose neighbour ``j`` is.
+    Jacobian-vector product, which serves all genes with that neighbour.
 
     Parameters
     ----------
     net
         A network with attention, in evaluation mode.
     read
-        From the network's output to the value that is attributed, ``(batch,)``.
+        Function from the network's output to the value that is attributed, ``(batch,)``.
     x, baseline
-        ``(n_needed, n_columns)`` each, of the genes to explain and of their neighbours.
+        Inputs and their baseline, ``(n_needed, n_columns)`` each, of the genes to explain and of their neighbours.
     genes
-        Which of these to explain, ``(batch,)``.
+        Row numbers in ``x`` of the genes to explain, ``(batch,)``.
     neighbors
-        Of each; its ``x`` ``(batch, n_neighbors)`` says which of the needed genes they are.
+        Neighbours of these genes. Its ``x`` ``(batch, n_neighbors)`` holds row numbers in ``x``, not marks.
     n_steps
-        Points of the quadrature.
+        Number of points of the quadrature.
 
     Returns
     -------
     Effects
-        Of ``genes``, in their order; absent neighbours get 0.
+        Effects on ``genes``, in their order; absent neighbours have an effect of 0.
     """
     path = x - baseline
     own = torch.zeros_like(path[genes])
-    heard = torch.zeros(neighbors.mask.shape, device=x.device)
+    of_neighbors = torch.zeros(neighbors.mask.shape, device=x.device)
     for alpha, weight in zip(*_quadrature(n_steps), strict=True):
+        # All genes, explained or neighbours, stand at the same fraction of their paths. Their latents, and how fast
+        # these change along the path, are computed once for each gene.
         at = baseline + alpha * path
-        latent, velocity = _move(net, at, path)
-        own_at = at[genes].requires_grad_()
-        heard_latent = latent[neighbors.x].requires_grad_()
-        value = read(net.express(net.encode(own_at).mean, neighbors._replace(x=heard_latent)))
-        own_gradient, heard_gradient = torch.autograd.grad(value.sum(), (own_at, heard_latent))
+        latent, velocity = _latent_and_velocity(net, at, path)
+
+        # Two leaves of the graph of gradients: the marks of the explained genes, and the latents of their neighbours.
+        # A gene that is both is two separate inputs here, one in each place.
+        own_marks = at[genes].requires_grad_()
+        neighbor_latent = latent[neighbors.x].requires_grad_()
+        value = read(net.express(net.encode(own_marks).mean, neighbors._replace(x=neighbor_latent)))
+        own_gradient, neighbor_gradient = torch.autograd.grad(value.sum(), (own_marks, neighbor_latent))
+
+        # The path of own marks is a straight line and is multiplied at the end. Latents move along a curve, so that
+        # their gradient is multiplied by their velocity in each step.
         own += weight * own_gradient
-        heard += weight * (heard_gradient * velocity[neighbors.x]).sum(dim=-1)
-    return Effects(own * path[genes], heard * neighbors.mask)
+        of_neighbors += weight * (neighbor_gradient * velocity[neighbors.x]).sum(dim=-1)
+    return Effects(own * path[genes], of_neighbors * neighbors.mask)
 
 
-def _move(net: SimpleChromeNet, at: torch.Tensor, path: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latents at a point of the paths, and how fast they change there, ``(n_needed, n_latent)`` each."""
+def _latent_and_velocity(
+    net: SimpleChromeNet, at: torch.Tensor, path: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return latents at a point of the paths, and their derivatives along them, ``(n_needed, n_latent)`` each."""
     with _FORWARD, torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.script")  # a call of torch itself
+        # Torch itself calls what it warns of.
+        warnings.filterwarnings("ignore", message=".*torch.jit.script")
         latent, velocity, *_ = torch.func.jvp(lambda x: net.encode(x).mean, (at,), (path,))
     return latent, velocity
 
 
 def _quadrature(n_steps: int) -> tuple[list[float], list[float]]:
-    """Points and weights of Gauss-Legendre quadrature on 0 to 1."""
+    """Return points and weights of Gauss-Legendre quadrature on the interval from 0 to 1."""
     points, weights = np.polynomial.legendre.leggauss(n_steps)
     return ((points + 1) / 2).tolist(), (weights / 2).tolist()

@@ -1,18 +1,19 @@
-"""How the signal scatters around what the decoder expects."""
+"""Distributions of the signal around the decoded signal."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-_MAX_LOG1P = 15.0  # three million reads in a bin
+# Largest logarithm of one plus the expected count: three million reads in a bin.
+_MAX_LOG1P = 15.0
 
 
 class GaussianLikelihood(nn.Module):
     """Gaussian noise of unit variance on the normalised signal: the loss is the squared error."""
 
     kl_scale = 2.0
-    """Nats of divergence count this much against a sum over columns, so that loss and divergence bound the evidence."""
+    """Weight of a nat of divergence beside the loss summed over columns, at which both bound the evidence."""
 
     def forward(self, decoded: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the loss of each gene, mean over columns, shape ``(batch,)``."""
@@ -20,10 +21,10 @@ class GaussianLikelihood(nn.Module):
 
 
 class NegativeBinomialLikelihood(nn.Module):
-    """Read counts that scatter more than Poisson's, with a dispersion of each column's own.
+    """Negative binomial read counts, with a dispersion for each column.
 
-    The decoder's output, brought back by ``center`` and ``scale`` and kept above zero by softplus, is the logarithm of
-    one plus the expected count, as the normalised signal is that of the count.
+    The normalised signal is the standardised logarithm of one plus the count. Likewise the decoder's output, multiplied
+    by ``scale``, shifted by ``center`` and made positive by softplus, is the logarithm of one plus the expected count.
 
     Parameters
     ----------
@@ -48,8 +49,10 @@ class NegativeBinomialLikelihood(nn.Module):
 
     def forward(self, decoded: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the negative log-likelihood of each gene in nats, mean over columns, shape ``(batch,)``."""
+        # The normalised signal is brought back to whole counts.
         counts = torch.expm1(x * self.scale + self.center).round().clamp(min=0)
         log1p_mean = nn.functional.softplus(decoded * self.scale + self.center).clamp(max=_MAX_LOG1P)
+        # Log-odds of the binomial: the logarithm of the mean less that of the dispersion.
         logits = torch.expm1(log1p_mean).log() - self.log_dispersion
         distribution = torch.distributions.NegativeBinomial(
             self.log_dispersion.exp(), logits=logits, validate_args=False

@@ -1,4 +1,4 @@
-"""What training makes small: the loss of the latent model and that of the prediction."""
+"""Losses of the latent model and of the prediction."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ if TYPE_CHECKING:
 
 
 class Targets(NamedTuple):
-    """What is predicted: ``label`` 0 or 1 and ``expression`` in standard units, ``(n_genes,)``, NaN where unknown."""
+    """Targets of the prediction, ``(n_genes,)`` each, NaN where unknown: ``label``, 0 or 1, and ``log_expression``.
+
+    The logarithm of expression is in standard units.
+    """
 
     label: torch.Tensor
     log_expression: torch.Tensor
 
+    def select(self, genes: torch.Tensor) -> Targets:
+        """Return the targets of some genes, given by row number."""
+        return Targets(self.label[genes], self.log_expression[genes])
+
 
 class LatentLoss(NamedTuple):
-    """Loss of the latent model, means over genes: ``total``, ``reconstruction`` (the likelihood's), ``kl`` (nats)."""
+    """Losses of the latent model, means over genes.
+
+    ``reconstruction`` is the loss of the likelihood, ``kl`` the divergence in nats, ``total`` their weighted sum.
+    """
 
     total: torch.Tensor
     reconstruction: torch.Tensor
@@ -30,10 +40,10 @@ class LatentLoss(NamedTuple):
 def latent_loss(
     net: SimpleChromeNet, x: torch.Tensor, latent: Latent, *, kl_weight: float | None, noise: float = 1.0
 ) -> LatentLoss:
-    """Reconstruct the marks in ``x`` from a sample of ``latent`` and weigh the loss against the divergence.
+    """Return the loss of the marks in ``x``, reconstructed from a sample of ``latent``, and of the divergence.
 
-    ``kl_weight=None`` is the evidence lower bound of the network's likelihood, times ``noise``. Columns of ``x`` behind
-    those that the decoder gives are covariates, which are not reconstructed.
+    ``kl_weight=None`` is ``noise`` times the weight at which both are the evidence lower bound of the network's
+    likelihood. Columns of ``x`` behind those that are decoded are covariates, which are not reconstructed.
     """
     decoded = net.decode(latent.sample(), net.conditions(x))
     n_columns = decoded.shape[1]
@@ -44,7 +54,10 @@ def latent_loss(
 
 
 def expression_loss(output: Output, targets: Targets, *, regression_weight: float) -> torch.Tensor:
-    """Cross-entropy of labels plus weighted squared error of expression, each over the genes that have it."""
+    """Return the cross-entropy of labels plus the weighted squared error of expression.
+
+    Each is a mean over the genes for which it is known.
+    """
     entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
     error = (output.log_expression - targets.log_expression.nan_to_num()).square()
     return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(

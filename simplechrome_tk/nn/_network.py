@@ -1,4 +1,4 @@
-"""SimpleChrome: latent model, cross-gene attention and expression head in one network."""
+"""The SimpleChrome network: latent model, attention to neighbours and expression head."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 class Neighbors(NamedTuple):
     """Neighbours of a batch of genes.
 
-    ``x`` ``(batch, n_neighbors, n_columns or n_latent)``: their marks, or their latents.
-    ``edges`` ``(batch, n_neighbors, n_edge)``: what is known of each pair.
-    ``mask`` ``(batch, n_neighbors)``: true where there is a neighbour.
+    Attributes
+    ----------
+    x
+        Their marks, or their latents, ``(batch, n_neighbors, n_columns or n_latent)``.
+    edges
+        Features of each pair of a gene and its neighbour, ``(batch, n_neighbors, n_edge)``.
+    mask
+        True where there is a neighbour, ``(batch, n_neighbors)``.
     """
 
     x: torch.Tensor
@@ -30,16 +35,24 @@ class Neighbors(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Prediction for each gene, ``(batch,)`` each: ``logit`` of being high, ``expression`` in standard units."""
+    """Predictions of a network, ``(batch,)`` each.
+
+    Attributes
+    ----------
+    logit
+        Log-odds that the gene is high, not calibrated.
+    log_expression
+        Logarithm of expression, in standard units of the training genes.
+    """
 
     logit: torch.Tensor
     log_expression: torch.Tensor
 
 
 class Correction(nn.Module):
-    """What few labels of other genes change: a line over the head's output plus a line over the latent.
+    """A linear correction of the head's output, learnt from few labels after the training.
 
-    Starts as no change.
+    It multiplies the output and adds a linear function of the latent. A new correction changes nothing.
 
     Parameters
     ----------
@@ -60,24 +73,24 @@ class Correction(nn.Module):
 
 
 class SimpleChromeNet(nn.Module):
-    """A gene's marks, and its neighbours', to its expression, through latents.
+    """A network from a gene's marks and those of its neighbours, through latents, to its expression.
 
     Parameters
     ----------
     encoder
         ``(batch, n_columns + n_covariates)`` to :class:`Latent`.
     decoder
-        ``(batch, n_latent)`` to ``(batch, n_columns)``: marks, not covariates.
+        ``(batch, n_latent + n_conditions)`` to ``(batch, n_columns)``: marks, not covariates.
     head
-        ``(batch, n_latent + n_context)`` to ``(batch, 2)``: logit and expression.
+        ``(batch, n_latent + n_context)`` to ``(batch, 2)``: logit and log expression.
     attention
-        Context from neighbours; ``None`` predicts from the gene alone.
+        Attention to neighbours; ``None`` predicts from the gene alone.
     likelihood
-        How the signal scatters around what the decoder expects; ``None`` is :class:`GaussianLikelihood`.
+        Distribution of the signal around the decoded signal; ``None`` is :class:`GaussianLikelihood`.
     correction
-        What was learnt from few labels after the training.
+        Correction of the output, learnt from few labels after the training.
     n_conditions
-        Columns at the end of the input that the decoder reads beside the latent, and the encoder does not.
+        Number of columns at the end of the input that the decoder reads beside the latent. The encoder does not.
     """
 
     def __init__(
@@ -100,29 +113,31 @@ class SimpleChromeNet(nn.Module):
         self.n_conditions = n_conditions
 
     def encode(self, x: torch.Tensor) -> Latent:
-        """Map marks, covariates and conditions to a :class:`Latent`; conditions are not read."""
+        """Map marks, covariates and conditions to a :class:`Latent`; the conditions have no effect."""
         return self.encoder(self._encoded(x))
 
     def encode_twice(self, x: torch.Tensor) -> tuple[Latent, Latent]:
-        """Encode with dropout, for the prediction, and without, for the latent's own loss; features are shared."""
+        """Encode with dropout, for the prediction, and without, for the latent's own loss, sharing the features."""
         features = self.encoder.features(self._encoded(x))
         with without_dropout(self.encoder):
             whole = self.encoder.latent(features)
         return self.encoder.latent(features), whole
 
     def decode(self, latent: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Map latents ``(batch, n_latent)`` and ``(batch, n_conditions)`` to the marks that are expected."""
+        """Decode latents ``(batch, n_latent)``, under conditions ``(batch, n_conditions)``, to marks."""
         return self.decoder(torch.cat([latent, conditions], dim=1) if self.n_conditions else latent)
 
     def conditions(self, x: torch.Tensor) -> torch.Tensor:
-        """View the conditions in the input, ``(batch, n_conditions)``."""
+        """Return a view of the conditions in the input, ``(batch, n_conditions)``."""
         return x[:, x.shape[1] - self.n_conditions :]
 
     def express(self, latent: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
         """Predict from latents ``(batch, n_latent)`` and the latents of neighbours."""
         if self.attention is not None:
             if neighbors is None:
-                msg = "this network attends to neighbours; expected `neighbors`, found None."
+                msg = (
+                    "this network attends to neighbours; expected `neighbors`, such as graph.of(genes, x), found None."
+                )
                 raise ValueError(msg)
             output = self.head(torch.cat([latent, self.attention(latent, *neighbors)], dim=1))
         else:
@@ -132,7 +147,7 @@ class SimpleChromeNet(nn.Module):
         return Output(*output.unbind(dim=1))
 
     def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
-        """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and those of neighbours."""
+        """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and from those of neighbours."""
         if neighbors is not None:
             neighbors = neighbors._replace(
                 x=self.encode(neighbors.x.flatten(0, 1)).mean.unflatten(0, neighbors.mask.shape)

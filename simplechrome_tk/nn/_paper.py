@@ -1,4 +1,4 @@
-"""The published SimpleChrome network, kept to compare with."""
+"""The published SimpleChrome network, kept for comparison."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from simplechrome_tk.nn._vae import Latent, LatentEncoder
 if TYPE_CHECKING:
     from simplechrome_tk.nn._vae import RegionShape
 
+# Slope of the leaky ReLU below 0, channels of the two convolutions, and their width, as published.
 _SLOPE = 0.5
 _CHANNELS = (32, 64)
 _KERNEL = 5
@@ -26,7 +27,7 @@ class PaperEncoder(LatentEncoder):
     Parameters
     ----------
     shape
-        Marks and bins of the one region it reads.
+        Marks and bins of the only region.
     n_latent
         Dimensions of the latent (10 as published).
     """

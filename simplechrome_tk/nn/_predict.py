@@ -1,4 +1,4 @@
-"""Run a network over many genes, leaving it as it was."""
+"""Predictions of many genes, in chunks, by a network that stays as it was."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simplechrome_tk.nn._graph import Graph
     from simplechrome_tk.nn._network import SimpleChromeNet
 
+# Genes at a time, which bounds the memory.
 _CHUNK = 4_096
 
 
@@ -46,7 +47,7 @@ def encode(net: SimpleChromeNet, x: torch.Tensor) -> Latent:
 def predict(
     net: SimpleChromeNet, x: torch.Tensor, *, graph: Graph | None = None, genes: torch.Tensor | None = None
 ) -> Output:
-    """Predict in chunks, encoding every gene that is needed once.
+    """Predict in chunks, encoding each gene that is needed once.
 
     Parameters
     ----------
@@ -57,15 +58,16 @@ def predict(
     graph
         Neighbours, for a network with attention.
     genes
-        Row numbers to predict, all by default.
+        Row numbers of the genes to predict; all by default.
 
     Returns
     -------
     Output
-        Of ``genes``, in their order.
+        Predictions of ``genes``, in their order.
     """
     if genes is None:
         genes = torch.arange(len(x), device=x.device)
+    # Neighbours are needed as well, whether or not they are predicted.
     needed = genes if graph is None else graph.closure(genes)[0]
     mean = encode(net, x[needed]).mean
     latents = mean.new_zeros(len(x), mean.shape[1])
@@ -86,7 +88,7 @@ def predict_network(net: nn.Module, x: torch.Tensor) -> Output:
 
 
 def decode(net: SimpleChromeNet, latents: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-    """Return the normalised signal that the decoder expects, ``(n_points, n_columns)``.
+    """Decode latents to normalised signal, ``(n_points, n_columns)``.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def decode(net: SimpleChromeNet, latents: torch.Tensor, conditions: torch.Tensor
         pairs = zip(latents.split(_CHUNK), conditions.split(_CHUNK), strict=True)
         decoded = torch.cat([net.decode(*pair) for pair in pairs])
         noise = net.likelihood
-        # The decoder of counts gives a raw value for the logarithm of the mean count; others give the signal itself.
+        # A decoder of counts returns the logarithm of the expected count before softplus; others the signal itself.
         if isinstance(noise, NegativeBinomialLikelihood):
             log_count = functional.softplus(decoded * noise.scale + noise.center)
             decoded = (log_count - noise.center) / noise.scale

@@ -1,4 +1,4 @@
-"""How a network is trained: the default and what presets change of it."""
+"""Recipes of training: the default, and that of the published network."""
 
 from __future__ import annotations
 
@@ -7,12 +7,26 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Phase:
-    """How one phase is trained.
+    """Settings of one phase of a training.
 
-    ``one_cycle`` warms the learning rate up to ``learning_rate`` and anneals it to 0; else it is constant.
-    ``average`` is the decay of the running mean of the weights, which is what is kept; 0 keeps the weights themselves.
-    ``patience`` is the number of epochs without a better validation score after which the phase ends.
-    ``max_gradient`` is the norm to which longer gradients are cut; ``None`` leaves them.
+    Attributes
+    ----------
+    epochs
+        Number of epochs, at most.
+    batch_size
+        Genes in a batch.
+    learning_rate
+        Learning rate of AdamW.
+    weight_decay
+        Decay of the weights.
+    one_cycle
+        Whether the learning rate rises to ``learning_rate`` and then falls to 0; otherwise it is constant.
+    average
+        Decay of the running mean of the weights, which is kept instead of the weights themselves; 0 keeps the latter.
+    patience
+        Number of epochs without a better validation score after which the phase ends.
+    max_gradient
+        Norm to which longer gradients are shortened; ``None`` leaves them as they are.
     """
 
     epochs: int
@@ -27,19 +41,33 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """Settings of the training of a network.
 
-    ``kl_weight`` weighs the divergence against the loss of the reconstruction; ``None`` is the evidence lower bound of
-    the network's likelihood (``2 / n_columns`` for a Gaussian of unit variance), times ``noise``: the variance, against
-    that of the signal, of what is left to chance. ``freeze_latent`` trains the head
-    alone in phase 2; otherwise all is trained, and the latent's own loss stays in with weight ``latent_weight``. That
-    loss reads genes without dropout, with which marks are reconstructed far worse.
-    ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy of the
-    label. ``attention_speed`` multiplies the learning rate of attention in phase 2; phase 3, ``neighbors``, trains
-    attention and head on fixed latents.
+    Attributes
+    ----------
+    latent, expression, neighbors
+        Settings of the three phases. The last trains attention and head on fixed latents.
+    kl_weight
+        Weight of the divergence beside the loss of the reconstruction. ``None`` is ``noise`` times the weight at which
+        both are the evidence lower bound of the network's likelihood (``2 / n_columns`` for a Gaussian of unit
+        variance).
+    noise
+        Variance of the part of the signal that latents need not describe, as a fraction of the variance of the signal.
+    latent_weight
+        Weight of the latent's own loss in phase 2. That loss reads genes without dropout, since with dropout marks are
+        reconstructed far worse.
+    regression_weight
+        Weight of the squared error of expression (in standard units) beside the cross-entropy of the label.
+    freeze_latent
+        Whether phase 2 trains the head alone. Otherwise it trains the whole network.
+    attention_speed
+        Learning rate of attention in phase 2, as a multiple of that of the other weights.
 
-    Phase 1 is as fast as it can be: at 8e-3, gradients not cut, predictions turn wild where there are no genes, on the
-    way to the baseline of attributions (``docs/experiments.md``, "The latent space").
+    Notes
+    -----
+    The learning rate of phase 1 is the highest that is safe. At 8e-3, without a limit to the gradients, training comes
+    close to divergence: predictions become erratic for inputs that no gene comes near, such as those on the way to the
+    baseline of attributions (``docs/architecture.md``, "The latent space").
     """
 
     latent: Phase = field(
@@ -66,4 +94,4 @@ PAPER_RECIPE = Recipe(
     regression_weight=0.5,
     freeze_latent=True,
 )
-"""SimpleChrome's published settings: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on a fixed latent."""
+"""Published settings of SimpleChrome: Adam, 5 + 5 epochs, mean squared error + 5e-5 KL, head on fixed latents."""

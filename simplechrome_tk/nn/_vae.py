@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RegionShape(NamedTuple):
-    """How the columns of one region view: ``(n_marks, n_bins)``, mark-major."""
+    """Number of marks and of bins of a region, whose columns hold all bins of the first mark first."""
 
     n_marks: int
     n_bins: int
@@ -35,11 +35,11 @@ class Latent(NamedTuple):
 
 
 class LatentEncoder(nn.Module, ABC):
-    """Marks of a gene to a Gaussian over its latent, in two steps: features of the marks, and what they make."""
+    """Encoder from the marks of a gene to a Gaussian over its latent, in two steps: features, and latents from them."""
 
     @abstractmethod
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``(batch, n_columns + n_covariates)`` to ``(batch, n_features)``; nothing is dropped."""
+        """Map ``(batch, n_columns + n_covariates)`` to ``(batch, n_features)``, without dropout."""
 
     @abstractmethod
     def latent(self, features: torch.Tensor) -> Latent:
@@ -51,29 +51,32 @@ class LatentEncoder(nn.Module, ABC):
 
 
 class RegionEncoder(nn.Module):
-    """Strided convolutions along the bins of one region, beside means and maxima of each mark over coarse stretches.
+    """Features of one region: strided convolutions along its bins, and means and maxima of each mark over stretches.
 
-    Each mark is read twice: as it is, and as how far it is *there*, ``s / (s + 0.5)`` of its log signal ``s``, which
-    tells a bin without signal from one with little.
+    Each mark is read twice: as normalised signal, and as the presence ``s / (s + 0.5)`` of its log signal ``s``, which
+    separates a bin without signal from one with little.
 
     Parameters
     ----------
     shape
         Marks and bins of the region.
     center, scale
-        Constants of each mark, shape ``(n_marks,)``, by which ``x * scale + center`` is the log signal; 0 and 1 when
-        not given.
+        Constants of each mark, shape ``(n_marks,)``, by which ``x * scale + center`` is the log signal; ``None`` is 0
+        and 1.
     n_channels
-        Channels of each convolution.
+        Number of channels of each convolution.
 
     Notes
     -----
-    Means and maxima are what trees and linear models read; the convolutions add shape. Strides keep them cheap: the
-    published network, without them, trains at a tenth of the speed (``benchmarks/throughput.py``).
+    Means and maxima are the features that trees and linear models read; the convolutions add the shape of the signal.
+    Strides make convolutions cheap: the published network, which has none, trains at a tenth of the speed
+    (``benchmarks/throughput.py``).
     """
 
+    # Stretches of a region over which means and maxima are computed.
     _N_STRETCHES = 4
-    _HALF = 0.5  # log signal at which a mark is half there
+    # Log signal at which a mark is half present.
+    _HALF = 0.5
 
     center: torch.Tensor
     scale: torch.Tensor
@@ -90,6 +93,7 @@ class RegionEncoder(nn.Module):
         self.shape = shape
         self.register_buffer("center", torch.zeros(shape.n_marks) if center is None else center)
         self.register_buffer("scale", torch.ones(shape.n_marks) if scale is None else scale)
+        # A fifth of the bins, 10 at most, in steps of half of that; then, if enough steps are left, half as many again.
         kernel = max(1, min(10, shape.n_bins // 5))
         layers: list[nn.Module] = [
             nn.Conv1d(2 * shape.n_marks, n_channels, kernel, stride=max(1, kernel // 2)),
@@ -107,20 +111,22 @@ class RegionEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(batch, n_marks, n_bins)`` to ``(batch, n_features)``."""
+        # Rounding may leave a log signal just below 0, where no signal is.
         signal = torch.relu(x * self.scale[:, None] + self.center[:, None])
         both = torch.cat([x, signal / (signal + self._HALF)], dim=1)
+        # The presence rises with the signal, so that its maxima would say nothing more.
         return torch.cat([self.convolutions(both), self.means(both), self.maxima(x)], dim=1)
 
 
 class Encoder(LatentEncoder):
-    """Marks of a gene to a Gaussian over its latent, one :class:`RegionEncoder` per region.
+    """Encoder from the marks of a gene to a Gaussian over its latent, with one :class:`RegionEncoder` for each region.
 
     Parameters
     ----------
     regions
         Shape of each region, in column order.
     n_covariates
-        Columns behind those of the regions, such as the gene's length: they join the regions' features as they are.
+        Number of columns behind those of the regions, such as the gene's length. They are features as they are.
     n_latent
         Dimensions of the latent.
     n_hidden
@@ -161,7 +167,7 @@ class Encoder(LatentEncoder):
         self.to_latent = nn.Linear(n_hidden, 2 * n_latent)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Read each region, and put covariates behind."""
+        """Return the features of all regions, with the covariates behind them."""
         *regions, covariates = x.split(self.widths, dim=1)
         features = [
             encode(columns.unflatten(1, shape))
@@ -170,7 +176,7 @@ class Encoder(LatentEncoder):
         return torch.cat([*features, covariates], dim=1)
 
     def latent(self, features: torch.Tensor) -> Latent:
-        """Join the regions, with dropout in training."""
+        """Join the regions to a latent, with dropout in training."""
         return Latent(*self.to_latent(self.joint(features)).chunk(2, dim=1))
 
 
@@ -179,7 +185,7 @@ def _split(values: torch.Tensor | None, n_marks: list[int]) -> Sequence[torch.Te
 
 
 class Decoder(nn.Sequential):
-    """Latent ``(batch, n_latent)`` to the expected normalised signal ``(batch, n_columns)``."""
+    """Decoder from latents ``(batch, n_latent)`` to the expected normalised signal ``(batch, n_columns)``."""
 
     def __init__(self, *, n_latent: int, n_hidden: int, n_columns: int) -> None:
         super().__init__(nn.Linear(n_latent, n_hidden), nn.GELU(), nn.Linear(n_hidden, n_columns))

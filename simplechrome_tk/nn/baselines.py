@@ -1,7 +1,7 @@
-"""Networks to compare with: a plain MLP, DeepChrome and AttentiveChrome, each from marks to label and expression.
+"""Networks for comparison: a plain MLP, DeepChrome and AttentiveChrome, each from marks to label and expression.
 
-Each takes the shape of its regions, reads ``(batch, n_columns)`` and returns :class:`simplechrome_tk.nn.Output`. What
-was published predicts the label alone; the second output, expression, is ours.
+Each network is built from the shapes of its regions, reads ``(batch, n_columns)`` and returns
+:class:`simplechrome_tk.nn.Output`. The published networks predict the label alone; the output for expression was added.
 :func:`simplechrome_tk.evaluation.fit_baseline` trains them.
 """
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["MLP", "AttentiveChrome", "DeepChrome"]
 
+# DeepChrome as published: filters, their width and the width of the maxima, in bins; hidden units; dropout.
 _FILTERS, _FILTER_WIDTH, _POOL = 50, 10, 5
 _DEEPCHROME_HIDDEN = (625, 125)
 _DEEPCHROME_DROPOUT = 0.5
+# AttentiveChrome as published: units of the LSTMs in each direction; bound of the uniform first weights.
 _BIN_HIDDEN, _MARK_HIDDEN = 32, 16
-_START = 0.1
+_FIRST_WEIGHT = 0.1
 
 
 class MLP(nn.Module):
-    """Two hidden layers on all columns at once, blind to which bins lie side by side.
+    """A multilayer perceptron: two hidden layers on all columns, without knowledge of which bins are adjacent.
 
     Parameters
     ----------
@@ -68,12 +70,13 @@ class MLP(nn.Module):
 class DeepChrome(nn.Module):
     """DeepChrome: one convolution over the bins, max-pooling, two hidden layers (Singh et al. 2016).
 
-    50 filters over 10 bins of all marks, ReLU, maxima of 5, dropout of a half, then 625 and 125 units.
+    The layers are 50 filters over 10 bins of all marks, ReLU, maxima over 5 bins, dropout of a half, then 625 and 125
+    units.
 
     Parameters
     ----------
     regions
-        Shape of each region, in column order, of 14 bins or more each.
+        Shape of each region, in column order; each with at least 14 bins.
 
     Raises
     ------
@@ -83,11 +86,12 @@ class DeepChrome(nn.Module):
     Notes
     -----
     Bioinformatics 32:i639-i648, doi:10.1093/bioinformatics/btw427; sizes as in ``code/2_model.lua`` of
-    https://github.com/QData/DeepChrome. Published for one region of 100 bins, the last of which no complete maximum
-    covers, so that it is not read. Deviations: a logit where two log-probabilities were, which is the same model; an
-    output for expression; with several regions, a convolution for each, joined before the dropout: our extension, to
-    read the same inputs as other models. The published training is plain gradient descent, one gene at a time, 100
-    epochs at a rate of 0.001, on read counts; :func:`simplechrome_tk.evaluation.deepchrome` says what is used here.
+    https://github.com/QData/DeepChrome. It was published for one region of 100 bins, of which the last is not read,
+    since no complete maximum covers it. This network differs in three points: one logit replaces two log-probabilities,
+    which is the same model; there is an output for expression; and each of several regions has its own convolution,
+    joined before the dropout, so that the network can read the same inputs as others. The published training is plain
+    gradient descent, one gene at a time, for 100 epochs at a rate of 0.001, on read counts;
+    :func:`simplechrome_tk.evaluation.deepchrome` describes the training used here.
 
     Examples
     --------
@@ -128,13 +132,14 @@ class DeepChrome(nn.Module):
 class AttentiveChrome(nn.Module):
     """AttentiveChrome: an LSTM along the bins of each mark, another across the marks, attention in both (Singh 2017).
 
-    Every mark has its own bidirectional LSTM of 32 units a direction; attention sums its bins to one vector. A
-    bidirectional LSTM of 16 units a direction reads the marks in their order; attention sums them.
+    Each mark has its own bidirectional LSTM, with 32 units in each direction, and attention sums its bins to one
+    vector. A second bidirectional LSTM, with 16 units in each direction, reads the vectors of the marks in their order,
+    and attention sums them.
 
     Parameters
     ----------
     regions
-        Shape of each region, in column order, of 2 bins or more each.
+        Shape of each region, in column order; each with at least 2 bins.
 
     Raises
     ------
@@ -144,12 +149,13 @@ class AttentiveChrome(nn.Module):
     Notes
     -----
     Singh, Lanchantin, Sekhon and Qi, NIPS 2017, arXiv:1708.00339; sizes and first weights (uniform within 0.1) as in
-    ``v2PyTorch`` of https://github.com/QData/AttentiveChrome. Published for one region of 100 bins. Deviations: the
-    published code takes a sigmoid in the network and another in its loss, here there is one; its dropout acts between
-    layers of an LSTM, of which there is one, and so never; an output for expression; with several regions, all of this
-    for each, joined before the last layer: our extension, to read the same inputs as other models. The published
-    training is Adam at a rate of 0.0001, batches of 10, 90 epochs, gradients cut to a norm of 1;
-    :func:`simplechrome_tk.evaluation.attentivechrome` says what is used here.
+    ``v2PyTorch`` of https://github.com/QData/AttentiveChrome. It was published for one region of 100 bins. This network
+    differs in four points: the published code has a sigmoid in the network and another one in its loss, here there is
+    one; its dropout acts between layers of an LSTM that has one layer, and so never; there is an output for expression;
+    and each of several regions has all of these layers, joined before the last one, so that the network can read the
+    same inputs as others. The published training is Adam at a rate of 0.0001, with batches of 10, 90 epochs and
+    gradients shortened to a norm of 1; :func:`simplechrome_tk.evaluation.attentivechrome` describes the training used
+    here.
 
     Examples
     --------
@@ -166,7 +172,7 @@ class AttentiveChrome(nn.Module):
         self.regions = nn.ModuleList(_AttentiveRegion(shape) for shape in regions)
         self.head = nn.Linear(2 * _MARK_HIDDEN * len(regions), 2)
         for parameter in self.parameters():
-            nn.init.uniform_(parameter, -_START, _START)
+            nn.init.uniform_(parameter, -_FIRST_WEIGHT, _FIRST_WEIGHT)
 
     def forward(self, x: torch.Tensor) -> Output:
         """Predict from marks ``(batch, n_columns)``."""
@@ -176,7 +182,7 @@ class AttentiveChrome(nn.Module):
 
 
 class _AttentiveRegion(nn.Module):
-    """Marks of one region ``(batch, n_marks, n_bins)`` to ``(batch, 2 * 16)``."""
+    """AttentiveChrome for one region, from ``(batch, n_marks, n_bins)`` to ``(batch, 2 * 16)``."""
 
     def __init__(self, shape: RegionShape) -> None:
         super().__init__()
@@ -207,7 +213,7 @@ def _widths(regions: Sequence[RegionShape]) -> list[int]:
 
 
 def _regions(x: torch.Tensor, shapes: Sequence[RegionShape], widths: list[int]) -> Iterator[torch.Tensor]:
-    """View columns as regions, ``(batch, n_marks, n_bins)`` each."""
+    """Yield the columns of each region as a view, ``(batch, n_marks, n_bins)``."""
     for columns, shape in zip(x.split(widths, dim=1), shapes, strict=True):
         yield columns.unflatten(1, shape)
 
@@ -216,7 +222,7 @@ def _require_bins(regions: Sequence[RegionShape], fewest: int, name: str) -> Non
     found = [shape.n_bins for shape in regions]
     if min(found) < fewest:
         msg = (
-            f"{name} reads regions of at least {fewest} bins, found {min(found)}: bin with more, for example "
-            "windows=[sct.pp.TSS_WINDOW], or take an MLP for columns that are not bins (use_rep)."
+            f"{name} reads regions of at least {fewest} bins, found {min(found)}: use windows with more bins, for "
+            "example windows=[sct.pp.TSS_WINDOW], or an MLP for columns that are not bins (use_rep)."
         )
         raise ValueError(msg)

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import cell_types, check_order, check_unique, gene_ids, symbols
+from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.pl._figure import detached, new_figure
 from simplechrome_tk.widgets._gene_browser_table import gene_table, table_html
 from simplechrome_tk.widgets._gene_page import draw_gene, read_gene, show_gene
@@ -65,7 +66,7 @@ class GeneBrowser(Panel):
         super().__init__()
         self._adata, self._model = adata, model
         if model is not None:
-            model.require_trained()
+            require_trained(model)
             model.read(adata)
         self._cells = list(dict.fromkeys(cell_types(adata)))
         ids = gene_ids(adata)

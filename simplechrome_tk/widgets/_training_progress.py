@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplechrome_tk.nn._loop import validation_score
+from simplechrome_tk.nn._objectives import validation_score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

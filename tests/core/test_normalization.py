@@ -145,7 +145,7 @@ def test_lost_windows_are_said_where_they_matter(normal: ad.AnnData, caplog: pyt
     assert not caplog.text
     del normal.uns["windows"]
     assert not sct.SimpleChrome(normal).settings.gene_length
-    assert "uns['windows'] does not say how 'tss', 'body' was cut" in caplog.text
+    assert "uns['windows'] does not describe the windows of 'tss', 'body'" in caplog.text
     assert "adata.uns['windows'] = other.uns['windows']" in caplog.text
     normal.uns["windows"] = {"tss": "tss"}
     with pytest.raises(ValueError, match=r"uns\['windows'\] is dict; expected a table with a column 'anchor'"):

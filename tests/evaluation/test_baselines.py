@@ -14,6 +14,9 @@ from threadpoolctl import threadpool_limits
 
 import simplechrome_tk as sct
 from simplechrome_tk import evaluation, nn
+from simplechrome_tk.nn._fit import fit_network
+from simplechrome_tk.nn._loss import Targets
+from simplechrome_tk.nn._predict import predict_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +77,7 @@ def test_networks_read_any_regions_gene_by_gene(build: type[torch.nn.Module], re
     assert output.logit.shape == output.log_expression.shape == (7,)
     alone = [net(row[None]) for row in x]
     torch.testing.assert_close(output.logit, torch.cat([one.logit for one in alone]), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(nn.predict_network(net, x), output)
+    torch.testing.assert_close(predict_network(net, x), output)
 
 
 @each_network
@@ -210,29 +213,28 @@ def test_best_validation_epoch_is_kept():
     torch.manual_seed(0)
     level = torch.randn(300, 3, 1)
     x = (level + torch.randn(300, 3, 44)).flatten(1)
-    targets = nn.Targets((level[:, 0, 0] > 0).float(), level[:, 0, 0])
+    targets = Targets((level[:, 0, 0] > 0).float(), level[:, 0, 0])
     rows = torch.arange(300)
     net = nn.baselines.MLP(TWO, n_hidden=16, dropout=0.0)
     phase = nn.Phase(30, 32, 3e-2, patience=3)
-    fit = nn.fit_network(net, x, targets, train=rows[:200], valid=rows[200:], phase=phase, regression_weight=0.5)
-    history = list(fit)
+    history = fit_network(net, x, targets, train=rows[:200], valid=rows[200:], phase=phase, regression_weight=0.5)
     assert len(history) < 30
     best = max(history, key=lambda row: row["valid_auroc"] + row["valid_pearson"])
-    pair = torch.stack([nn.predict_network(net, x[200:]).log_expression, targets.log_expression[200:]])
+    pair = torch.stack([predict_network(net, x[200:]).log_expression, targets.log_expression[200:]])
     assert float(torch.corrcoef(pair)[0, 1]) == pytest.approx(best["valid_pearson"], abs=1e-5)
 
 
 def test_long_gradients_are_cut():
     torch.manual_seed(0)
     x, rows = torch.randn(40, 132), torch.arange(40)
-    targets = nn.Targets((x[:, 0] > 0).float(), 1e6 * x[:, 0])
+    targets = Targets((x[:, 0] > 0).float(), 1e6 * x[:, 0])
     moved = {}
     for cut in (None, 1e-12):
         torch.manual_seed(0)
         net = nn.baselines.MLP(TWO, n_hidden=4)
         before = net.layers[0].weight.detach().clone()
         phase = nn.Phase(1, 40, 1e-3, max_gradient=cut)
-        list(nn.fit_network(net, x, targets, train=rows, valid=rows, phase=phase, regression_weight=0.5))
+        fit_network(net, x, targets, train=rows, valid=rows, phase=phase, regression_weight=0.5)
         moved[cut] = float((net.layers[0].weight.detach() - before).abs().max())
     assert moved[None] == pytest.approx(1e-3, rel=0.01), "Adam's first step is the learning rate, whatever the gradient"
     assert moved[1e-12] < 1e-6, "unless the gradient is below Adam's epsilon"

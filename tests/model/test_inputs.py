@@ -1,4 +1,4 @@
-"""What a graph of genes may hold, and what a network may read."""
+"""Inputs of the networks: graphs, names, matrices and expression that are refused or read."""
 
 from __future__ import annotations
 

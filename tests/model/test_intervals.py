@@ -1,4 +1,4 @@
-"""Calibrated probabilities and intervals: right where the truth is known, and valid on genes not used to learn them."""
+"""Calibrated probabilities and intervals: right where the truth is known, and valid for other genes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.special import expit
 
-from simplechrome_tk import nn
 from simplechrome_tk.model._calibration import ExpressionCalibration, ProbabilityCalibration, Readout
+from simplechrome_tk.nn._network import Output
 
 
 def overconfident(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def overconfident(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     return 3 * logit + 1, (rng.random(n) < expit(logit)).astype(float)
 
 
-def test_probabilities_say_what_share_is_high():
+def test_probabilities_are_the_share_of_high_genes():
     rng = np.random.default_rng(0)
     calibration = ProbabilityCalibration.fit(*overconfident(20_000, rng))
     assert calibration.slope == pytest.approx(1 / 3, abs=0.02)
@@ -64,7 +64,7 @@ def test_expression_intervals_hold_nine_in_ten_genes(n: int):
     assert np.mean(held) == pytest.approx(0.9, abs=0.04 if n == 60 else 0.015)
 
 
-def test_what_was_calibrated_before_yields_to_evidence():
+def test_an_earlier_calibration_changes_with_evidence():
     rng = np.random.default_rng(3)
     before = ProbabilityCalibration.fit(*overconfident(20_000, rng))
     assert ProbabilityCalibration.fit(*overconfident(49, rng), before=before) is before
@@ -80,25 +80,25 @@ def test_what_was_calibrated_before_yields_to_evidence():
     assert (other.slope, other.shift) == pytest.approx((1, 0), abs=0.06)
 
 
-def test_few_genes_are_said_and_leave_no_interval(caplog: pytest.LogCaptureFixture):
-    output = nn.Output(torch.randn(20), torch.randn(20))
+def test_few_genes_are_warned_of_and_leave_no_interval(caplog: pytest.LogCaptureFixture):
+    output = Output(torch.randn(20), torch.randn(20))
     label, measured = (np.arange(20) % 2).astype(float), np.full(20, np.nan)
     with caplog.at_level(logging.WARNING):
         readout = Readout.fit(output, label, measured, center=1.0, scale=2.0)
-    assert "Too few genes to calibrate by have a label (20); at least 50" in caplog.text
-    columns = readout.read(output)
+    assert "label (20); at least 50" in caplog.text
+    columns = readout.columns(output, "both")
     np.testing.assert_allclose(columns["probability"], torch.sigmoid(output.logit), rtol=1e-6)
     np.testing.assert_allclose(columns["log_expression"], output.log_expression * 2 + 1, rtol=1e-6)
     assert np.isnan(columns["probability_low"]).all()
     assert np.isnan(columns["log_expression_high"]).all()
 
 
-def test_few_genes_leave_what_was_calibrated_before(caplog: pytest.LogCaptureFixture):
+def test_few_genes_leave_an_earlier_calibration(caplog: pytest.LogCaptureFixture):
     rng = np.random.default_rng(4)
-    many = nn.Output(torch.randn(500), torch.randn(500))
+    many = Output(torch.randn(500), torch.randn(500))
     before = Readout.fit(many, (rng.random(500) < 0.5).astype(float), rng.normal(size=500), center=1.0, scale=2.0)
-    few = nn.Output(torch.randn(20), torch.randn(20))
+    few = Output(torch.randn(20), torch.randn(20))
     with caplog.at_level(logging.WARNING):
         after = Readout.fit(few, (np.arange(20) % 2.0), rng.normal(size=20), center=1.0, scale=2.0, before=before)
-    assert "The calibration from before stays" in caplog.text
+    assert "The earlier calibration is kept" in caplog.text
     assert after == before

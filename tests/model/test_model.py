@@ -1,4 +1,4 @@
-"""The SimpleChrome class: seeds, saving, what it must not see, and every input it must refuse."""
+"""The SimpleChrome class: seeds, saving, labels that it must not read, and inputs that it must refuse."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from builders import prepared, trained
 
 import simplechrome_tk as sct
 
@@ -23,21 +24,15 @@ if TYPE_CHECKING:
 QUICK = {"latent_epochs": 2, "expression_epochs": 4, "progress": False}
 
 
-def prepare(adata: ad.AnnData, **kwargs: object) -> ad.AnnData:
-    sct.pp.split_by_chromosome(adata)
-    sct.pp.normalize(adata, **kwargs)
-    sct.pp.tss_neighbors(adata, 5)
-    return adata
-
-
 @pytest.fixture(scope="module")
 def simulated() -> ad.AnnData:
-    return prepare(sct.datasets.simulate(1_500))
+    return prepared(1_500, n_neighbors=5)
 
 
 @pytest.fixture(scope="module")
 def model(simulated: ad.AnnData) -> sct.SimpleChrome:
-    model = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss", device="cpu")  # where bits repeat
+    """A model with neighbours, on CPU, where bits repeat."""
+    model = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss", device="cpu")
     model.train(**QUICK)
     return model
 
@@ -46,20 +41,30 @@ def score(table: pd.DataFrame, metric: str, split: str = "test") -> float:
     return float(table.query("metric == @metric and split == @split")["value"].iloc[0])
 
 
-def test_same_seed_same_bits_and_random_state_left_alone(simulated: ad.AnnData, model: sct.SimpleChrome):
-    torch.manual_seed(123)
-    before = torch.get_rng_state()
+def test_the_same_seed_gives_the_same_bits(simulated: ad.AnnData, model: sct.SimpleChrome):
     again = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss", device="cpu")
     again.train(**QUICK)
-    assert torch.equal(before, torch.get_rng_state())
     pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
     pd.testing.assert_frame_equal(again.history, model.history, check_exact=True)
-    other = sct.SimpleChrome(simulated, n_latent=8, neighbors_key="tss", rng=1)
-    other.train(**QUICK)
-    assert not np.allclose(other.predict(), model.predict())
 
 
-def test_training_again_starts_anew(simulated: ad.AnnData):
+def test_another_seed_gives_another_model():
+    adata, model = trained()
+    other = sct.SimpleChrome(adata, n_latent=4, rng=1, device="cpu")
+    other.train(latent_epochs=1, expression_epochs=1, progress=False)
+    assert not np.allclose(other.predict()["probability"], model.predict()["probability"])
+
+
+def test_the_random_state_of_the_caller_is_left_as_it_was():
+    adata = prepared()
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    model = sct.SimpleChrome(adata, n_latent=4, device="cpu")
+    model.train(latent_epochs=1, expression_epochs=1, progress=False)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_second_training_starts_again(simulated: ad.AnnData):
     model = sct.SimpleChrome(simulated, n_latent=4, device="cpu")
     model.train(**QUICK)
     first = model.predict()
@@ -75,7 +80,7 @@ def test_interrupted_training_leaves_the_model_as_it_was(simulated: ad.AnnData, 
 
     def interrupt_training() -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(sct.nn, "fit_expression", interrupted)
+            patched.setattr("simplechrome_tk.model._training.fit_expression", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 model.train(**QUICK)
 
@@ -88,7 +93,7 @@ def test_interrupted_training_leaves_the_model_as_it_was(simulated: ad.AnnData, 
 
 
 def test_data_are_left_as_found():
-    adata = prepare(sct.datasets.simulate(400))
+    adata = prepared(400, n_neighbors=5)
     before = adata.copy()
     model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
     model.train(latent_epochs=1, expression_epochs=1, progress=False)
@@ -110,24 +115,34 @@ def test_history_names_phases_and_the_epoch_that_was_kept(model: sct.SimpleChrom
     assert history.loc[history["phase"] == "latent", ["reconstruction", "kl"]].notna().all(axis=None)
 
 
-def test_save_and_load_predict_the_same_bits(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
+def test_a_saved_model_is_a_config_and_weights_named_by_their_hash(model: sct.SimpleChrome, tmp_path: Path):
     model.save(tmp_path / "model")
     config, weights = sorted((tmp_path / "model").iterdir())
     assert config.name == "config.json"
     assert weights.name == f"model-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}.safetensors"
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary folder is left"
+
+
+def test_a_loaded_model_is_the_same_to_the_bit(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
+    model.save(tmp_path / "model")
     loaded = sct.SimpleChrome.load(tmp_path / "model", simulated)
     pd.testing.assert_frame_equal(loaded.predict(), model.predict(), check_exact=True)
     np.testing.assert_array_equal(loaded.get_latent_representation(), model.get_latent_representation())
     pd.testing.assert_frame_equal(loaded.history, model.history, check_exact=True)
     assert repr(loaded) == repr(model)
-    alone = sct.SimpleChrome.load(tmp_path / "model")
-    with pytest.raises(ValueError, match="loaded without data"):
-        alone.predict()
-    pd.testing.assert_frame_equal(alone.predict(simulated), model.predict(), check_exact=True)
 
 
-def test_saving_over_a_model_is_asked_for(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
+def test_a_model_that_was_loaded_without_data_needs_them(
+    model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path
+):
+    model.save(tmp_path / "model")
+    loaded = sct.SimpleChrome.load(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"SimpleChrome\.load\(path, adata\)"):
+        loaded.predict()
+    pd.testing.assert_frame_equal(loaded.predict(simulated), model.predict(), check_exact=True)
+
+
+def test_a_model_is_replaced_with_overwrite_alone(model: sct.SimpleChrome, simulated: ad.AnnData, tmp_path: Path):
     model.save(tmp_path / "model")
     with pytest.raises(FileExistsError, match="overwrite=True"):
         model.save(tmp_path / "model")
@@ -140,14 +155,14 @@ def test_saving_over_a_model_is_asked_for(model: sct.SimpleChrome, simulated: ad
 def test_a_model_fits_genes_it_has_not_seen(model: sct.SimpleChrome):
     other = sct.datasets.simulate(500, rng=9)
     sct.pp.tss_neighbors(other, 5)
-    with pytest.raises(ValueError, match=r"not normalised.*reference=model\.normalization"):
+    with pytest.raises(ValueError, match=r"reference=model\.normalization"):
         model.predict(other)
     sct.pp.normalize(other, reference=model.normalization)
     assert model.predict(other).shape == (500, 6)
 
 
 def test_other_normalisation_is_refused(model: sct.SimpleChrome):
-    other = prepare(sct.datasets.simulate(500, rng=9))
+    other = prepared(500, rng=9)
     with pytest.raises(ValueError, match=r"other constants.*reference=model\.normalization"):
         model.predict(other)
 
@@ -157,17 +172,26 @@ def test_other_columns_are_refused_by_name(model: sct.SimpleChrome, simulated: a
     fewer = simulated[:, simulated.var["mark"] != "H3K9me3"].copy()
     with pytest.raises(ValueError, match=r"120 missing \(H3K9me3:tss:-4950, .*, \.\.\.\)"):
         sct.SimpleChrome.load(tmp_path / "model", fewer)
+
+
+def test_renamed_columns_are_refused_by_name(model: sct.SimpleChrome, simulated: ad.AnnData):
     renamed = simulated.copy()
     renamed.var_names = [name.replace("H3K4me1", "H3K27ac") for name in renamed.var_names]
     with pytest.raises(ValueError, match=r"120 missing \(H3K4me1.*120 unknown to the model \(H3K27ac"):
         model.predict(renamed)
+
+
+def test_columns_in_another_order_are_refused(model: sct.SimpleChrome, simulated: ad.AnnData):
     with pytest.raises(ValueError, match="same names in another order"):
         model.predict(simulated[:, ::-1].copy())
 
 
-def test_folder_without_model_and_format_of_the_future(model: sct.SimpleChrome, tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"holds no config\.json; expected a folder written by"):
+def test_a_folder_without_a_model_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=rf"{re.escape(str(tmp_path))}.*config\.json"):
         sct.SimpleChrome.load(tmp_path)
+
+
+def test_a_newer_format_asks_for_an_upgrade(model: sct.SimpleChrome, tmp_path: Path):
     model.save(tmp_path / "model")
     path = tmp_path / "model" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
@@ -190,7 +214,7 @@ def test_held_out_labels_and_ids_never_reach_a_prediction(simulated: ad.AnnData)
     np.testing.assert_array_equal(predicted(changed), predicted(simulated))
 
 
-def test_permuted_labels_teach_nothing(e116: ad.AnnData):
+def test_permuted_labels_predict_nothing(e116: ad.AnnData):
     permuted = e116.copy()
     sct.pp.split_by_chromosome(permuted)
     sct.pp.normalize(permuted)
@@ -232,7 +256,8 @@ def test_genes_without_label_still_train_the_latent(simulated: ad.AnnData):
 
 def test_paper_preset_takes_the_published_settings():
     adata = sct.datasets.simulate(400, windows=[sct.pp.TSS_WINDOW])
-    prepare(adata, method="paper")
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata, method="paper")
     model = sct.SimpleChrome(adata, preset="paper")
     assert "500" not in repr(model)
     assert repr(model).startswith("SimpleChrome (paper, both): 5 marks x 100 bins -> 10 latents")
@@ -249,13 +274,7 @@ def refused(adata: ad.AnnData, **kwargs: object) -> str:
     return str(caught.value)
 
 
-def test_arguments_that_cannot_be_met(simulated: ad.AnnData):
-    assert "choose one of classification, regression, both" in refused(simulated, task="ranking")
-    assert "choose one of default, paper" in refused(simulated, preset="best")
-    assert "n_latent is 0" in refused(simulated, n_latent=0)
-    assert "dropout is 1" in refused(simulated, dropout=1)
-    assert "sct.pp.normalize(adata, method='paper')" in refused(simulated, preset="paper")
-    assert "sct.pp.tss_neighbors(adata, key_added='hic')" in refused(simulated, neighbors_key="hic")
+def test_data_that_are_not_normalised_are_refused():
     assert "sct.pp.normalize(adata) first" in refused(sct.datasets.simulate(300))
 
 
@@ -286,7 +305,7 @@ def test_split_without_known_genes_is_refused(simulated: ad.AnnData):
         sct.SimpleChrome(adata).train(progress=False)
 
 
-def test_strange_labels_are_named(simulated: ad.AnnData):
+def test_unknown_labels_are_named(simulated: ad.AnnData):
     adata = simulated.copy()
     adata.obs["label"] = np.where(adata.obs["label"] == "high", "on", "off")
     with pytest.raises(ValueError, match="holds off, on; expected low and high"):
@@ -311,7 +330,7 @@ def test_an_ensemble_is_the_mean_of_its_members(simulated: ad.AnnData, tmp_path:
         member = sct.SimpleChrome(simulated, n_latent=4, rng=seed, device="cpu")
         member.train(**QUICK)
         alone.append(member)
-    x = together._tensor(simulated)
+    x = together.read(simulated).x
     with torch.no_grad():
         outputs = [torch.stack(member.module(x)) for member in alone]
         torch.testing.assert_close(torch.stack(together.module(x)), torch.stack(outputs).mean(dim=0))
@@ -323,30 +342,42 @@ def test_an_ensemble_is_the_mean_of_its_members(simulated: ad.AnnData, tmp_path:
     assert "2 models of" in repr(loaded)
 
 
-def test_gene_length_is_read_where_windows_read_the_body(simulated: ad.AnnData):
-    model = sct.SimpleChrome(simulated, n_latent=4)
+def test_gene_length_is_read_where_windows_cover_the_body():
+    adata, model = trained()
     assert model.settings.gene_length
-    model.train(**QUICK)
-    longer = simulated.copy()
-    longer.obs["end"] += 100_000
-    assert not np.allclose(model.predict(longer)["probability"], model.predict()["probability"])
-    blind = sct.SimpleChrome(simulated, n_latent=4, gene_length=False)
-    blind.train(**QUICK)
-    pd.testing.assert_frame_equal(blind.predict(longer), blind.predict(), check_exact=True)
+    adata.obs["end"] += 100_000
+    assert not np.allclose(model.predict(adata)["probability"], model.predict()["probability"])
+
+
+def test_without_gene_length_it_has_no_effect():
+    adata, model = trained(gene_length=False)
+    adata.obs["end"] += 100_000
+    pd.testing.assert_frame_equal(model.predict(adata), model.predict(), check_exact=True)
+
+
+def test_windows_at_the_promoter_do_not_read_the_gene_length(simulated: ad.AnnData):
     promoter = simulated[:, simulated.var["region"] == "tss"].copy()
     del promoter.uns["normalize"]
     promoter.X = promoter.layers.pop("signal")
     sct.pp.normalize(promoter)
     assert not sct.SimpleChrome(promoter, n_latent=4).settings.gene_length
-    longer.obs.loc[longer.obs_names[3], "end"] = np.nan
-    with pytest.raises(ValueError, match=r"1 genes have no length, such as .*train with gene_length=False"):
-        model.predict(longer)
+
+
+def test_a_gene_without_length_is_named():
+    adata, model = trained()
+    adata.obs["end"] = adata.obs["end"].astype(float)
+    adata.obs.loc[adata.obs_names[3], "end"] = np.nan
+    with pytest.raises(ValueError, match=rf"{adata.obs_names[3]}.*gene_length=False"):
+        model.predict(adata)
+
+
+def test_signal_that_is_no_counts_is_refused_by_the_negative_binomial():
+    adata = prepared()
+    adata.layers["signal"] = adata.layers["signal"] + 0.5
+    assert "likelihood='negative_binomial' needs read counts; found" in refused(adata, likelihood="negative_binomial")
 
 
 def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
-    signal = simulated.copy()
-    signal.layers["signal"] = signal.layers["signal"] + 0.5
-    assert "needs read counts; found" in refused(signal, likelihood="negative_binomial")
     model = sct.SimpleChrome(simulated, n_latent=8, likelihood="negative_binomial")
     model.train(latent_epochs=8, expression_epochs=4, progress=False)
     latent = model.history.query("phase == 'latent'")
@@ -357,6 +388,12 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"task": "ranking"}, "choose one of classification, regression, both"),
+        ({"preset": "best"}, "choose one of default, paper"),
+        ({"preset": "paper"}, "sct.pp.normalize(adata, method='paper')"),
+        ({"neighbors_key": "hic"}, "sct.pp.tss_neighbors(adata, key_added='hic')"),
+        ({"n_latent": 0}, "n_latent is 0"),
+        ({"dropout": 1}, "dropout is 1"),
         ({"n_models": 0}, "n_models is 0; expected a whole number from 1 to 1,000,000."),
         ({"n_latent": 4.5}, "n_latent is 4.5; expected a whole number"),
         ({"n_latent": True}, "n_latent is True; expected a whole number"),
@@ -379,7 +416,7 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
         ({"likelihood": "poisson"}, "likelihood is 'poisson'; choose one of gaussian, negative_binomial"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict, message: str):
+def test_invalid_settings_are_refused(simulated: ad.AnnData, wrong: dict, message: str):
     assert message in refused(simulated, **wrong)
 
 
@@ -403,25 +440,28 @@ def test_whole_numbers_of_numpy_are_taken_and_saved(simulated: ad.AnnData, tmp_p
         {"learning_rate": "fast"},
     ],
 )
-def test_arguments_of_the_training_that_make_no_sense_are_refused(simulated: ad.AnnData, wrong: dict):
+def test_invalid_arguments_of_the_training_are_refused(simulated: ad.AnnData, wrong: dict):
     with pytest.raises(ValueError, match=rf"is {next(iter(wrong.values()))!r}; expected a (whole|finite) number"):
         sct.SimpleChrome(simulated).train(progress=False, **wrong)
 
 
-def test_a_record_of_the_normalisation_that_does_not_fit_is_refused(simulated: ad.AnnData):
-    for name, value, message in (
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
         ("scale", None, "uns['normalize'] has no 'scale'"),
         ("scale", np.zeros(10), "uns['normalize'] is damaged in 'scale'"),
         ("center", np.full(10, np.nan), "uns['normalize'] is damaged in 'center'"),
         ("center", np.zeros(9), "uns['normalize'] is damaged in 'center'"),
-        ("method", "ranks", "damaged in 'method': expected a method of log1p, quantile, paper"),
+        ("method", "ranks", "uns['normalize'] is damaged in 'method'"),
         ("method", "quantile", "uns['normalize'] has no 'quantiles', 'coverage'"),
-    ):
-        adata = simulated.copy()
-        adata.uns["normalize"][name] = value
-        if value is None:
-            del adata.uns["normalize"][name]
-        assert message in refused(adata)
+    ],
+)
+def test_a_record_of_the_normalisation_that_does_not_fit_is_refused(name: str, value: object, message: str):
+    adata = prepared()
+    adata.uns["normalize"][name] = value
+    if value is None:
+        del adata.uns["normalize"][name]
+    assert message in refused(adata)
 
 
 def test_a_missing_value_in_a_mark_is_named(model: sct.SimpleChrome, simulated: ad.AnnData):
@@ -451,7 +491,7 @@ def test_other_genes_need_a_graph_of_their_own(model: sct.SimpleChrome, simulate
 
 def test_a_training_that_diverges_says_so_and_leaves_the_model(simulated: ad.AnnData):
     model = sct.SimpleChrome(simulated, n_latent=4, device="cpu")
-    with pytest.raises(ValueError, match=r"training has diverged: its loss is .* Take a lower learning_rate, found 1e"):
+    with pytest.raises(ValueError, match=r"learning_rate, found 1e\+30"):
         model.train(learning_rate=1e30, latent_epochs=2, expression_epochs=1, progress=False)
     assert not model.is_trained
 

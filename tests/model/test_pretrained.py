@@ -1,4 +1,4 @@
-"""The model that comes with the package: small, documented, and honest about what it cannot serve."""
+"""The model that comes with the package: its size, its card, its accuracy, and data that it must refuse."""
 
 from __future__ import annotations
 

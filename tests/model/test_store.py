@@ -1,4 +1,4 @@
-"""Models on disk: never lost, never mixed, never believed where they are damaged; nothing else is ever removed."""
+"""Models on disk: never lost, never mixed, refused when they are damaged; other files are never removed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from builders import trained
 
 import simplechrome_tk as sct
 from simplechrome_tk.core import files as _files
@@ -107,10 +108,10 @@ def test_an_interrupt_at_any_line_leaves_a_whole_model(models, folder: Path, int
 
 
 def test_an_interrupt_leaves_torch_as_it_was(models, folder: Path, interrupted):
-    """The shapes of the weights are found on the device "meta", where nothing has memory; nobody is left there."""
+    """Shapes of weights are found on the device "meta", which must not stay torch's default device."""
 
     def of_devices(code: CodeType) -> bool:
-        return code.co_filename.endswith(("utils/_device.py", "torch/overrides.py", "simplechrome_tk/model/_saved.py"))
+        return code.co_filename.endswith(("utils/_device.py", "torch/overrides.py", "simplechrome_tk/model/_state.py"))
 
     line = 1
     while interrupted(lambda: models[1].save(folder, overwrite=True), line - 1, watched=of_devices):
@@ -142,6 +143,9 @@ def sealed(folder: Path, config: dict[str, Any]) -> None:
         (("normalization", "scale", 1), 0, r"normalization\['scale'\] holds 0; expected numbers above 0"),
         (("normalization", "center", 1), 0.5, "is not what the normalisation in config.json says"),
         (("normalization", "center"), [[1], [2, 3]], r"normalization\['center'\] is .* expected 5 finite numbers"),
+        (("length_constants",), None, "length_constants is None; expected fields with values"),
+        (("length_constants", "scale"), 0, "the scale in length_constants is 0; expected a finite number above 0"),
+        (("length_constants", "center"), "4", "the center in length_constants is '4'; expected a finite number"),
         (("readout", "scale"), 0, "the readout's scale is 0; expected a finite number above 0"),
         (("readout", "center"), "0", "the readout's center is '0'; expected a finite number"),
         (("readout", "probability", "logits"), [], "expected one at least, in rising order"),
@@ -154,7 +158,7 @@ def sealed(folder: Path, config: dict[str, Any]) -> None:
         (("weights_sha256",), "../../../../../etc/passwd", "expected 64 hexadecimal digits"),
     ],
 )
-def test_values_that_make_no_model_are_named(folder: Path, place: tuple, value: object, message: str):
+def test_invalid_values_are_named(folder: Path, place: tuple, value: object, message: str):
     config = json.loads((folder / "config.json").read_text())
     inner = config
     for key in place[:-1]:
@@ -171,7 +175,7 @@ def test_values_that_make_no_model_are_named(folder: Path, place: tuple, value: 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"null", b"[]", b'"x"', b"{}", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"9" * 10_000, b'{"format": 3}'],
+    [b"", b"null", b"[]", b'"x"', b"{}", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"9" * 10_000, b'{"format": 4}'],
 )
 def test_a_config_that_is_no_config_is_named(folder: Path, content: bytes):
     (folder / "config.json").write_bytes(content)
@@ -182,7 +186,7 @@ def test_a_config_that_is_no_config_is_named(folder: Path, content: bytes):
 def test_a_field_that_is_there_twice_is_refused(folder: Path):
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"n_latent": 3,', '"n_latent": 4,\n"n_latent": 3,'))
-    with pytest.raises(ValueError, match=r"config\.json: a field is there twice among .*n_latent"):
+    with pytest.raises(ValueError, match=r"config\.json: a field is repeated among .*n_latent"):
         sct.SimpleChrome.load(folder)
 
 
@@ -225,14 +229,14 @@ def test_only_what_was_saved_is_replaced(models, folder: Path, tmp_path: Path, c
         assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
     (tmp_path / "file").write_text("mine")
-    refused(tmp_path / "file", "is a file, which no model replaces")
+    refused(tmp_path / "file", "is a file")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
     refused(tmp_path / "thesis", r"holds no model, but other files \(chapter\.txt\)")
     other = tmp_path / "bert"
     other.mkdir()
     (other / "model.safetensors").write_text("of another library")
-    for config in ("{}", '{"format": 3}', '{"architectures": ["Bert"]}', "no json", '{"format": 3, "versions": {}}'):
+    for config in ("{}", '{"format": 4}', '{"architectures": ["Bert"]}', "no json", '{"format": 4, "versions": {}}'):
         (other / "config.json").write_text(config)
         refused(other, r"config\.json was not written by SimpleChrome\.save\(\), or is damaged")
     (other / "config.json").unlink()
@@ -256,15 +260,30 @@ def test_an_empty_folder_and_leftovers_are_no_model(models, tmp_path: Path):
     assert len(names(tmp_path / "model")) == 2
 
 
-def test_a_model_of_the_format_before_is_named_and_can_be_replaced(models, folder: Path):
+@pytest.mark.parametrize("older", [2, 3])
+def test_a_model_of_an_older_format_is_named_and_can_be_replaced(models, folder: Path, older: int):
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "format": 2}))
-    weights_of(folder).rename(folder / "model.safetensors")
-    with pytest.raises(ValueError, match=r"config\.json is in format 2 .* this version reads format 3\."):
+    (folder / "config.json").write_text(json.dumps({**config, "format": older}))
+    if older == 2:
+        weights_of(folder).rename(folder / "model.safetensors")
+    with pytest.raises(ValueError, match=rf"config\.json is in format {older} .* Train the model again"):
         sct.SimpleChrome.load(folder)
     models[1].save(folder, overwrite=True)
     assert load(folder) == robustness.content(models[1])
     assert len(names(folder)) == 2
+
+
+def test_a_model_reads_the_gene_length_by_its_own_constants(tmp_path: Path):
+    adata, model = trained(gene_length=True)
+    model.save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["length_constants"] == {"center": 4.33, "scale": 0.63}
+    config["length_constants"]["center"] += 1.0
+    sealed(tmp_path / "model", config)
+    loaded = sct.SimpleChrome.load(tmp_path / "model", device="cpu")
+    difference = model.read(adata).x - loaded.read(adata).x
+    np.testing.assert_allclose(difference[:, -1], 1 / 0.63, rtol=1e-5)
+    np.testing.assert_array_equal(difference[:, :-1], 0)
 
 
 def test_it_is_saved_from_inside_and_through_links(models, folder: Path, monkeypatch: pytest.MonkeyPatch):

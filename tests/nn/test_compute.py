@@ -1,4 +1,4 @@
-"""Threads and random state: what the user set is found again, and neither changes a result."""
+"""Threads and random state: the user's settings are restored, and the number of threads changes no result."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from builders import prepared
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import simplechrome_tk as sct
-from simplechrome_tk import nn
+from simplechrome_tk.nn._compute import seeded
+from simplechrome_tk.nn._vae import Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,10 +33,7 @@ def two_threads() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def genes() -> ad.AnnData:
     """Simulated genes, normalised and split."""
-    adata = sct.datasets.simulate(300, rng=0)
-    sct.pp.split_by_chromosome(adata)
-    sct.pp.normalize(adata)
-    return adata
+    return prepared()
 
 
 def trained(adata: ad.AnnData, *, seed: int = 0, on_epoch: Callable[..., object] | None = None) -> sct.SimpleChrome:
@@ -73,9 +72,9 @@ def test_predictions_and_attributions_take_one_thread_and_restore_the_callers(
 ) -> None:
     model = trained(genes)
     meanwhile = []
-    features = nn.Encoder.features
+    features = Encoder.features
     monkeypatch.setattr(
-        nn.Encoder, "features", lambda self, x: (meanwhile.append(torch.get_num_threads()), features(self, x))[1]
+        Encoder, "features", lambda self, x: (meanwhile.append(torch.get_num_threads()), features(self, x))[1]
     )
     for call in (
         model.predict,
@@ -128,9 +127,9 @@ def test_two_trainings_at_once_give_the_bits_of_their_seeds(genes: ad.AnnData) -
 def test_a_seed_may_be_entered_twice_by_the_same_thread() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    with nn.seeded(1):
+    with seeded(1):
         outer = torch.rand(2)
-        with nn.seeded(2):
+        with seeded(2):
             torch.rand(1)
         rest = torch.rand(2)
     assert torch.equal(torch.get_rng_state(), before)

@@ -9,6 +9,7 @@ import numpy as np
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import check_order, gene_rows
+from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.tl.attribution._attribute import attribute
 from simplechrome_tk.tl.attribution._baselines import reference
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
@@ -81,7 +82,7 @@ def explain(
     ((1, 600), False)
     """
     check_order(adata, model, "sct.tl.explain(adata, model, genes)")
-    model.require_trained()
+    require_trained(model)
     rows = gene_rows(adata, genes)
     small = neighborhood(adata, adata.obs_names[rows].to_numpy(str), neighbors_key=model.settings.neighbors_key)
     asked = np.arange(small.n_obs) < len(rows)

@@ -13,7 +13,8 @@ from captum.attr import DeepLift, FeatureAblation, GradientShap, IntegratedGradi
 
 from simplechrome_tk import nn
 from simplechrome_tk.core.layout import blocks
-from simplechrome_tk.nn import Effects, integrated_gradients
+from simplechrome_tk.nn._compute import seeded
+from simplechrome_tk.nn._integrated_gradients import Effects, integrated_gradients
 from simplechrome_tk.tl.attribution._target import Alone, Among, Encoded
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def column_groups(adata: ad.AnnData, method: str, by: By | np.ndarray) -> np.nda
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed the global generators, which Captum draws from, and put them back as they were."""
-    with nn.seeded(seed):
+    with seeded(seed):
         state = np.random.get_state()  # noqa: NPY002  Captum draws from it
         np.random.seed(seed)  # noqa: NPY002
         try:

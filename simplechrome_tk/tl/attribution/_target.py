@@ -13,13 +13,16 @@ import torch
 from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.model._simplechrome import SimpleChrome
+from simplechrome_tk.nn._compute import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import anndata as ad
 
+    from simplechrome_tk.nn._vae import Latent
     from simplechrome_tk.tl.attribution._baselines import Reference
 
     Read = Callable[[Any], torch.Tensor]
@@ -166,7 +169,7 @@ class Encoded(torch.nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, x: torch.Tensor) -> nn.Latent:
+    def forward(self, x: torch.Tensor) -> Latent:
         """Map ``(batch, n_columns + n_covariates)`` to a :class:`simplechrome_tk.nn.Latent`."""
         return self.net.encode(x)
 
@@ -183,7 +186,7 @@ def explained(model: SimpleChrome | torch.nn.Module, adata: ad.AnnData, target: 
     """
     if not isinstance(model, SimpleChrome):
         return _of_module(model, adata, target)
-    model.require_trained()
+    require_trained(model)
     networks: Sequence[torch.nn.Module] = model.module.networks
     data = model.read(adata)
     x, graph = data.x, data.graph
@@ -254,7 +257,7 @@ def frozen(networks: Sequence[torch.nn.Module]) -> Iterator[None]:
     for net in networks:
         net.eval()
     try:
-        with nn.one_thread():
+        with one_thread():
             yield
     finally:
         for module, training in modes:

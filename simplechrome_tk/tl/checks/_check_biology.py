@@ -14,6 +14,7 @@ from simplechrome_tk.core.expression import expression_truth
 from simplechrome_tk.core.layout import blocks, window_anchors
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import check_order, gene_rows
+from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.model._simplechrome import SimpleChrome
 from simplechrome_tk.tl.attribution._baselines import reference
 from simplechrome_tk.tl.checks._sample import attributed, moved, require_attributions
@@ -124,7 +125,7 @@ def check_biology(
     check_order(adata, model, "sct.tl.check_biology(adata, model)")
     record = require_attributions(adata, key, baseline)
     if isinstance(model, SimpleChrome):
-        model.require_trained()
+        require_trained(model)
     rows = attributed(adata, key, gene_rows(adata, genes))
     start = reference(adata, record["baseline"] if baseline is None else baseline)
     least = _LEAST.get(str(record["target"]), 0.0)

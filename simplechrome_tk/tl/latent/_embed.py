@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
 from simplechrome_tk.core.require import check_order
 from simplechrome_tk.core.write import ABSENT, to_change, write_whole
 from simplechrome_tk.model._latents import check_latents, encoder_digest
+from simplechrome_tk.nn._compute import seeded
 from simplechrome_tk.tl.latent._exact_neighbors import ExactNeighbors
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _torchdr_umap(
     """Write ``obsm["X_umap"]`` and ``uns["umap"]`` as :func:`scanpy.tl.umap` does."""
     import torchdr
 
-    with nn.seeded(rng):  # TorchDR's own random_state would seed Python and numpy as well, for good
+    with seeded(rng):  # TorchDR's own random_state would seed Python and numpy as well, for good
         umap = torchdr.UMAP(n_neighbors=n_neighbors, min_dist=min_dist, device=device.type, backend=None)
         found = umap.fit_transform(torch.as_tensor(latents, device=device))
     adata.obsm[k.UMAP] = found.detach().cpu().numpy()

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order, gene_rows
+from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.model._simplechrome import SimpleChrome
 from simplechrome_tk.tl.perturbation._edit import Edit
 from simplechrome_tk.tl.perturbation._edit_session import Bench
@@ -204,7 +205,7 @@ def bench_of(model: object, adata: ad.AnnData) -> Bench:
             "sct.tl.perturb_with(adata, model, edits, func), with a func(model, adata) that predicts."
         )
         raise TypeError(msg)
-    model.require_trained()
+    require_trained(model)
     return Bench(model.read(adata).adata, neighbors_key=model.settings.neighbors_key)
 
 

@@ -1,0 +1,243 @@
+"""Objectives of the phases of training: the latent, expression, and any other network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from simplechrome_tk.nn._dropout import without_dropout
+from simplechrome_tk.nn._loss import LatentLoss, Targets, expression_loss, latent_loss
+from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
+from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
+from simplechrome_tk.nn._trainer import Objective
+
+if TYPE_CHECKING:
+    from simplechrome_tk.nn._graph import Graph
+    from simplechrome_tk.nn._recipe import Recipe
+    from simplechrome_tk.nn._trainer import Row
+
+Schedule: TypeAlias = Callable[[int], float]
+"""From the number of an epoch, counted from 0, to a weight."""
+
+
+def warm_up(n_epochs: int) -> Schedule:
+    """Return a schedule that rises from 0 to 1 over ``n_epochs`` and stays there."""
+    return lambda epoch: min(1.0, epoch / max(1, n_epochs))
+
+
+class LatentObjective(Objective[SimpleChromeNet]):
+    """Phase 1: encoder and decoder reconstruct the marks of every gene, without labels.
+
+    Parameters
+    ----------
+    net
+        The network.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    held_out
+        Row numbers of the genes whose loss is reported.
+    recipe
+        Weights of the loss.
+    kl_schedule
+        Share of the full weight that the divergence has in each epoch.
+    """
+
+    def __init__(
+        self,
+        net: SimpleChromeNet,
+        x: torch.Tensor,
+        *,
+        held_out: torch.Tensor,
+        recipe: Recipe,
+        kl_schedule: Schedule,
+    ) -> None:
+        # Marks need no label, so that genes of all splits are trained on, those held out for the report included.
+        super().__init__(net, torch.arange(len(x), device=x.device))
+        self.x, self.held_out, self.recipe, self.kl_schedule = x, held_out, recipe, kl_schedule
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return all weights that reconstruction has, in one group."""
+        parts = (self.net.encoder, self.net.decoder, self.net.likelihood)
+        return [{"params": [weight for part in parts for weight in part.parameters()], "lr": learning_rate}]
+
+    def loss(self, genes: torch.Tensor, *, epoch: int) -> torch.Tensor:
+        """Return the error of the reconstruction and the divergence, by its weight in this epoch."""
+        # With dropout in the encoder, marks are reconstructed far worse.
+        with without_dropout(self.net.encoder):
+            own = self._loss_of(self.net, genes)
+        return own.reconstruction + self.kl_schedule(epoch) * (own.total - own.reconstruction)
+
+    def validate(self, net: SimpleChromeNet) -> Row:
+        """Return the loss of the genes held out, with the divergence at its full weight, and its two parts."""
+        with evaluating(net):
+            found = self._loss_of(net, self.held_out)
+        return {
+            "valid_loss": float(found.total),
+            "reconstruction": float(found.reconstruction),
+            "kl": float(found.kl),
+        }
+
+    def _loss_of(self, net: SimpleChromeNet, genes: torch.Tensor) -> LatentLoss:
+        x = self.x[genes]
+        return latent_loss(net, x, net.encode(x), kl_weight=self.recipe.kl_weight, noise=self.recipe.noise)
+
+
+class ExpressionObjective(Objective[SimpleChromeNet]):
+    """Phases 2 and 3: the prediction of expression, end to end or by attention and head alone.
+
+    Parameters
+    ----------
+    net
+        The network.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    targets
+        What to predict, ``(n_genes,)`` each.
+    train, valid
+        Row numbers of the genes to train on and to choose the epoch by.
+    graph
+        Neighbours, for a network with attention.
+    recipe
+        Weights of the losses.
+    freeze_latent
+        Train attention and head alone, on the latents that the encoder gives now.
+    attention_speed
+        The learning rate of attention, as a multiple of that of the other weights.
+    """
+
+    def __init__(
+        self,
+        net: SimpleChromeNet,
+        x: torch.Tensor,
+        targets: Targets,
+        *,
+        train: torch.Tensor,
+        valid: torch.Tensor,
+        graph: Graph | None,
+        recipe: Recipe,
+        freeze_latent: bool,
+        attention_speed: float,
+    ) -> None:
+        super().__init__(net, train)
+        self.x, self.targets, self.valid, self.graph, self.recipe = x, targets, valid, graph, recipe
+        self.attention_speed = attention_speed
+        self.frozen = encode(net, x).mean if freeze_latent else None
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return attention in a group of its own, behind all other weights that are trained."""
+        attention = [] if self.net.attention is None else list(self.net.attention.parameters())
+        trained = self.net.parameters() if self.frozen is None else self.net.head.parameters()
+        in_attention = {id(weight) for weight in attention}
+        return [
+            {"params": [weight for weight in trained if id(weight) not in in_attention], "lr": learning_rate},
+            {"params": attention, "lr": self.attention_speed * learning_rate},
+        ]
+
+    def shuffle(self) -> torch.Tensor:
+        """Draw an order of the training genes, in which neighbours stay together where there is a graph."""
+        return super().shuffle() if self.graph is None else self.graph.shuffle(self.train)
+
+    def loss(self, genes: torch.Tensor, *, epoch: int) -> torch.Tensor:
+        """Return the loss of the prediction and, end to end, that of the latent model beside it."""
+        neighbors = None if self.graph is None else self._neighbors_of(self.graph, genes)
+        if self.frozen is not None:
+            return self._loss_of(self.net.express(self.frozen[genes], neighbors), genes)
+        # The latent's own loss stays in, so that latents go on to describe the marks.
+        latent, whole = self.net.encode_twice(self.x[genes])
+        own = latent_loss(self.net, self.x[genes], whole, kl_weight=self.recipe.kl_weight, noise=self.recipe.noise)
+        predicted = self._loss_of(self.net.express(latent.mean, neighbors), genes)
+        return predicted + self.recipe.latent_weight * own.total
+
+    def validate(self, net: SimpleChromeNet) -> Row:
+        """Return loss and scores of the validation genes."""
+        output = predict(net, self.x, graph=self.graph, genes=self.valid)
+        return _scores(output, self.targets.select(self.valid), regression_weight=self.recipe.regression_weight)
+
+    def score(self, row: Mapping[str, float]) -> float:
+        """Return the mean of AUROC and Pearson."""
+        return validation_score(row)
+
+    def _loss_of(self, output: Output, genes: torch.Tensor) -> torch.Tensor:
+        return expression_loss(output, self.targets.select(genes), regression_weight=self.recipe.regression_weight)
+
+    def _neighbors_of(self, graph: Graph, genes: torch.Tensor) -> Neighbors:
+        # Gradients do not flow into the latents of neighbours: each gene's encoder is trained by that gene alone, and a
+        # batch encodes each needed gene once.
+        needed, _, around = graph.closure(genes)
+        with evaluating(self.net):
+            latents = self.net.encode(self.x[needed]).mean if self.frozen is None else self.frozen[needed]
+        return Neighbors(latents[around], graph.edges[genes], graph.mask[genes])
+
+
+class NetworkObjective(Objective[nn.Module]):
+    """Labels and expression, predicted by any network from marks to :class:`Output`.
+
+    Parameters
+    ----------
+    net
+        ``(batch, n_columns)`` to :class:`Output`.
+    x
+        ``(n_genes, n_columns)`` normalised signal.
+    targets
+        What to predict, ``(n_genes,)`` each.
+    train, valid
+        Row numbers of the genes to train on and to choose the epoch by.
+    regression_weight
+        Weight of the squared error of expression (in standard units) against the cross-entropy of the label.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        x: torch.Tensor,
+        targets: Targets,
+        *,
+        train: torch.Tensor,
+        valid: torch.Tensor,
+        regression_weight: float,
+    ) -> None:
+        super().__init__(net, train)
+        self.x, self.targets, self.valid, self.regression_weight = x, targets, valid, regression_weight
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return all weights, in one group."""
+        return [{"params": list(self.net.parameters()), "lr": learning_rate}]
+
+    def loss(self, genes: torch.Tensor, *, epoch: int) -> torch.Tensor:
+        """Return the loss of the prediction."""
+        targets = self.targets.select(genes)
+        return expression_loss(self.net(self.x[genes]), targets, regression_weight=self.regression_weight)
+
+    def validate(self, net: nn.Module) -> Row:
+        """Return loss and scores of the validation genes."""
+        output = predict_network(net, self.x[self.valid])
+        return _scores(output, self.targets.select(self.valid), regression_weight=self.regression_weight)
+
+    def score(self, row: Mapping[str, float]) -> float:
+        """Return the mean of AUROC and Pearson."""
+        return validation_score(row)
+
+
+def validation_score(row: Mapping[str, float]) -> float:
+    """Return the mean of AUROC and Pearson of the validation genes, or the one that is known."""
+    return float(np.nanmean([row["valid_auroc"], row["valid_pearson"]]))
+
+
+def _scores(output: Output, targets: Targets, *, regression_weight: float) -> Row:
+    row = {
+        "valid_loss": float(expression_loss(output, targets, regression_weight=regression_weight)),
+        "valid_auroc": np.nan,
+        "valid_pearson": np.nan,
+    }
+    labelled, measured = ~targets.label.isnan(), ~targets.log_expression.isnan()
+    if labelled.any():
+        row["valid_auroc"] = float(roc_auc_score(targets.label[labelled].cpu(), output.logit[labelled].cpu()))
+    if measured.any():
+        pair = torch.stack([output.log_expression[measured], targets.log_expression[measured]])
+        row["valid_pearson"] = float(torch.corrcoef(pair)[0, 1])
+    return row
