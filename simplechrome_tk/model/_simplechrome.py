@@ -15,15 +15,14 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
 from simplechrome_tk.core.features import gene_length, observe, one_hot, read_features, reads_body
 from simplechrome_tk.core.layout import Layout, blocks, region_shapes
+from simplechrome_tk.core.model_checks import check_columns, check_normalization
 from simplechrome_tk.core.normalization import normalization
 from simplechrome_tk.core.require import check_data, check_unique, split_of
 from simplechrome_tk.evaluation._evaluate import evaluate
 from simplechrome_tk.model._calibration import Readout
 from simplechrome_tk.model._inputs import (
     ModelData,
-    check_columns,
     check_counts,
-    check_normalization,
     condition_names,
     conditions_of,
     neighbor_graph,
