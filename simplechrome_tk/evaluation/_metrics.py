@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simplechrome_tk.core import keys as k
+
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 CALIBRATION_BINS = 15
@@ -118,11 +120,15 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
 
 
-CLASSIFICATION: dict[str, Metric] = {
-    "AUROC": auroc,
-    "AUPRC": auprc,
-    "accuracy": accuracy,
-    "ECE": expected_calibration_error,
+METRICS: dict[str, dict[str, Metric]] = {
+    k.PROBABILITY: {
+        "AUROC": auroc,
+        "AUPRC": auprc,
+        "accuracy": accuracy,
+        "ECE": expected_calibration_error,
+    },
+    k.LOG_EXPRESSION: {"Pearson": pearson, "Spearman": spearman},
 }
-REGRESSION: dict[str, Metric] = {"Pearson": pearson, "Spearman": spearman}
+"""Metrics of each column of a prediction."""
+
 LOWER_IS_BETTER = ("ECE",)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def same_gene_baseline(
+def same_gene_mean(
     adata: ad.AnnData, others: ad.AnnData, *, label_key: str = k.LABEL, expression_key: str = k.EXPRESSION
 ) -> pd.DataFrame:
     """Predict each gene from its expression in other cell types, without its marks.
@@ -33,7 +33,7 @@ def same_gene_baseline(
         Genes to predict.
     others
         Genes of two or more other cell types, stacked (:func:`simplechrome_tk.pp.stack_cell_types`), with labels and
-        expression. Those of held-out chromosomes are read as well, unlike by :func:`fit_baseline`.
+        expression. Those of held-out chromosomes are read as well, unlike by :class:`ComparisonModel`.
     label_key
         Column of ``obs`` of ``others`` with ``low`` and ``high``.
     expression_key
@@ -58,7 +58,7 @@ def same_gene_baseline(
     >>> import simplechrome_tk as sct
     >>> cells = {name: sct.datasets.simulate(300, rng=0) for name in "ABC"}
     >>> others = sct.pp.stack_cell_types({"B": cells["B"], "C": cells["C"]})
-    >>> prediction = sct.evaluation.same_gene_baseline(cells["A"], others)
+    >>> prediction = sct.evaluation.same_gene_mean(cells["A"], others)
     >>> prediction.columns.tolist()
     ['probability', 'log_expression']
     """

@@ -1,8 +1,8 @@
-"""Networks to compare with: a plain MLP, DeepChrome and AttentiveChrome, each from marks to label and expression.
+"""Networks for comparison: a plain MLP, DeepChrome and AttentiveChrome, each from marks to label and expression.
 
 Each takes the shape of its regions, reads ``(batch, n_columns)`` and returns :class:`simplechrome_tk.nn.Output`. What
 was published predicts the label alone; the second output, expression, is ours.
-:func:`simplechrome_tk.evaluation.fit_baseline` trains them.
+:class:`simplechrome_tk.evaluation.ComparisonNetwork` trains them.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class DeepChrome(nn.Module):
     covers, so that it is not read. Deviations: a logit where two log-probabilities were, which is the same model; an
     output for expression; with several regions, a convolution for each, joined before the dropout: our extension, to
     read the same inputs as other models. The published training is plain gradient descent, one gene at a time, 100
-    epochs at a rate of 0.001, on read counts; :func:`simplechrome_tk.evaluation.deepchrome` says what is used here.
+    epochs at a rate of 0.001, on read counts; :class:`simplechrome_tk.evaluation.DeepChrome` says what is used here.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class AttentiveChrome(nn.Module):
     layers of an LSTM, of which there is one, and so never; an output for expression; with several regions, all of this
     for each, joined before the last layer: our extension, to read the same inputs as other models. The published
     training is Adam at a rate of 0.0001, batches of 10, 90 epochs, gradients cut to a norm of 1;
-    :func:`simplechrome_tk.evaluation.attentivechrome` says what is used here.
+    :class:`simplechrome_tk.evaluation.AttentiveChrome` says what is used here.
 
     Examples
     --------

@@ -146,7 +146,7 @@ def test_real_genes(e116):
     adata = e116.copy()
     pp.split_by_chromosome(adata)
     pp.normalize(adata)
-    prediction = evaluation.fit_baseline(adata, evaluation.logistic_regression()._replace(regressor=None))
+    prediction = evaluation.LogisticRegression().fit(adata).predict(adata)[["probability"]]
     row = evaluation.evaluate(adata, prediction, splits="test", n_bootstrap=200).set_index("metric").loc["ECE"]
     assert 0.005 < row["value"] < 0.05
     ax = pl.calibration(adata, prediction)
