@@ -31,8 +31,10 @@ CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 
 ALL_MARKS = (*CORE_MARKS, "H3K27ac", "H3K9ac", "H3K4me2", "H3K79me2")
 
-_WINDOW_FLANK = 10_000  # GeneFile.txt gives TSS - 10 kb and TSS + 10 kb, the TSS counted from 1
-_BODY_REACH = 1_000_000  # an annotation further from the TSS than an alternative promoter can be is another gene
+# bp: GeneFile.txt gives TSS - 10 kb and TSS + 10 kb, the TSS counted from 1.
+_WINDOW_FLANK = 10_000
+# bp: an annotation that is further from the TSS than an alternative promoter can be is that of another gene.
+_BODY_REACH = 1_000_000
 
 
 def roadmap(
@@ -54,8 +56,8 @@ def roadmap(
     marks
         Histone marks, of the nine in :data:`simplechrome_tk.datasets.ALL_MARKS`.
     windows
-        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without are left out and
-        counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
+        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without one are left out
+        and counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
         unknown strand (``strand == "."``, ``annotated == False``) are read along the genome.
     genes
         Keep these genes only: symbols or Ensembl ids.
@@ -92,8 +94,8 @@ def roadmap(
     (18483, 600)
     """
     cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
-    _choose(cells, list(CELL_TYPES), "cell type")
-    _choose(marks, list(ALL_MARKS), "mark")
+    check_choice(cells, list(CELL_TYPES), "cell type")
+    check_choice(marks, list(ALL_MARKS), "mark")
     table, counts = _gene_table()
     kept = table if genes is None else _select(table, genes)
     needs_body = any(window.needs_body for window in windows)
@@ -105,8 +107,8 @@ def roadmap(
             )
             raise ValueError(msg)
         kept = kept[kept[k.ANNOTATED]]
-    parts = []
-    thresholds = []
+    # Labels are those of all listed genes, whichever genes are kept: the median is that of the cell type.
+    parts, thresholds = [], []
     for cell in cells:
         labelled = _with_expression(table, cell)
         thresholds.append(labelled.uns["label_expression"]["thresholds"])
@@ -124,7 +126,7 @@ def roadmap(
         "counts": counts,
     }
     adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": pd.concat(thresholds)}
-    logger.warning(
+    logger.info(
         "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and "
         "%d by symbol, unknown for %d: %s.",
         *counts.values(),
@@ -134,7 +136,7 @@ def roadmap(
 
 
 def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
-    """DeepChrome's genes in their order, with ``row`` in the expression tables, strand and body where known."""
+    """Read DeepChrome's genes in their order: ``row`` in the tables of expression, strand and body where known."""
     listed = pd.read_csv(
         fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None, names=[k.CHROM, "left", "right", "name"]
     )
@@ -161,7 +163,8 @@ def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
         strand=body[k.STRAND].where(near, k.UNKNOWN_STRAND),
         annotated=near,
     )
-    # from the base itself to its 5' edge: a gene's start, or its end on the minus strand
+    # The table counts the base of the TSS; here the TSS is the 5' edge of that base: the start of a gene, or its end on
+    # the minus strand.
     table[k.TSS] -= table[k.STRAND] != "-"
     counts = {
         "listed": len(listed),
@@ -182,7 +185,7 @@ def _with_expression(table: pd.DataFrame, cell: str) -> ad.AnnData:
 
 
 def _peak_files(line: str) -> dict[str, str]:
-    """Registry path of each mark's peaks; file names write H3K4me1 also as H3k04me1."""
+    """Return the registry path of each mark's peaks; file names spell H3K4me1 also as H3k04me1."""
     prefix = f"targetfinder/{line}/peaks/"
     files = {}
     for path in registry():
@@ -192,6 +195,7 @@ def _peak_files(line: str) -> dict[str, str]:
 
 
 def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of ``genes``, given by id or symbol; genes that are not listed are counted in the log."""
     wanted = pd.Index([genes] if isinstance(genes, str) else genes).unique()
     known = wanted.isin(table.index) | wanted.isin(table[k.SYMBOL])
     if not known.any():
@@ -211,8 +215,9 @@ def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     return table[table.index.isin(wanted) | table[k.SYMBOL].isin(wanted)]
 
 
-def _choose(chosen: Sequence[str], choices: Sequence[str], what: str) -> None:
+def check_choice(chosen: Sequence[str], choices: Sequence[str], what: str) -> None:
+    """Raise ``ValueError`` unless ``chosen`` are some of the ``choices``, each once; ``what`` is what they are."""
     unknown = [name for name in chosen if name not in choices]
     if unknown or not chosen or len(set(chosen)) < len(chosen):
-        msg = f"{what}s asked for: {', '.join(chosen) or 'none'}; choose from {', '.join(choices)}, each once."
+        msg = f"{what}s are {', '.join(chosen) or 'empty'}; choose from {', '.join(choices)}, each once."
         raise ValueError(msg)
