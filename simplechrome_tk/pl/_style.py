@@ -9,7 +9,6 @@ import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +64,8 @@ class Along(NamedTuple):
 
 def along(adata: ad.AnnData, region: str) -> Along:
     """Return the axis along a region: kb from its anchor, or per cent of the gene body."""
-    start, end = Layout.of(adata).window(region)
+    start, end = _bins(adata, region)
+    start, end = start.min(), end.max()
     # Without a record of the windows the name of the region says what it is placed by.
     windows = adata.uns.get(k.WINDOWS)
     if windows is not None and region in windows.index:
@@ -80,10 +80,17 @@ def along(adata: ad.AnnData, region: str) -> Along:
 
 def bounds(adata: ad.AnnData, region: str) -> np.ndarray:
     """Return the edges of the bins of a region on the axis along it, ``(n_bins + 1,)``."""
-    layout = Layout.of(adata)
-    of_mark = (layout.region == region) & (layout.mark == layout.marks[0])
-    edges = np.append(layout.start[of_mark], layout.end[of_mark][-1])
+    start, end = _bins(adata, region)
+    # All marks of a region have the same bins.
+    edges = np.unique(np.append(start, end[-1]))
     return along(adata, region).scale * edges
+
+
+def _bins(adata: ad.AnnData, region: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and end of the columns of a region; a widget draws too often to read the whole layout each time."""
+    inside = (adata.var[k.REGION] == region).to_numpy()
+    start, end = (adata.var[column].to_numpy(float)[inside] for column in (k.START_BP, k.END_BP))
+    return start, end
 
 
 def rows_of_split(table: pd.DataFrame, split: str, *, columns: Sequence[str], what: str, source: str) -> pd.DataFrame:

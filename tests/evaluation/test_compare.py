@@ -238,7 +238,7 @@ def test_splits_and_genes_without_truth(caplog):
     assert list(table["split"].unique()) == ["train", "valid", "test"]
     assert of(table, split="test", metric="AUROC")["n"].unique().tolist() == [98]
     assert of(table, split="train", metric="Pearson")["n"].unique().tolist() == [100]
-    assert "test: 2 of 100 genes have no label" in caplog.text
+    assert "2 of 100 genes have no label" in caplog.text
 
 
 def put(adata, **columns):

@@ -175,7 +175,7 @@ def test_genes_without_truth_are_left_out_and_counted(caplog):
         "Pearson": 91,
         "Spearman": 91,
     }
-    assert "test: 7 of 100 genes have no label" in caplog.text
+    assert "7 of 100 genes have no label" in caplog.text
     assert "test: 9 of 100 genes have no expression" in caplog.text
     kept = adata[test[9:]].copy()
     same = evaluation.evaluate(kept, prediction, n_bootstrap=0).set_index("metric")
@@ -203,7 +203,7 @@ def test_columns_of_obs_can_be_named():
 def test_constant_predictions_have_no_correlation(caplog):
     adata, prediction = make()
     table = evaluation.evaluate(
-        adata, prediction.assign(expression=0.1, probability=0.3), splits=["test"], n_bootstrap=20
+        adata, prediction.assign(log_expression=0.1, probability=0.3), splits=["test"], n_bootstrap=20
     )
     table = table.set_index("metric")
     assert table.loc[["Pearson", "Spearman"], ["value", "low", "high"]].isna().all(axis=None)

@@ -160,7 +160,7 @@ def test_curves_of_one_prediction_on_given_axes(adata, predictions):
 def test_curves_bad_input_is_named(adata, predictions, plot):
     with pytest.raises(ValueError, match="no gene is in split 'valid'"):
         plot(adata, predictions, split="valid")
-    with pytest.raises(ValueError, match="prediction 'good' has columns expression; expected 'probability'"):
+    with pytest.raises(ValueError, match="prediction 'good' has columns log_expression; expected"):
         plot(adata, {"good": predictions["good"][["log_expression"]]})
     with pytest.raises(ValueError, match="predictions is empty"):
         plot(adata, {})
@@ -317,7 +317,7 @@ def test_metrics_bad_input_is_named(adata, predictions):
     table = evaluation.evaluate(adata, predictions["good"], n_bootstrap=0)
     with pytest.raises(ValueError, match="table 'm' has no split 'valid' \\(found: train, test\\)"):
         pl.metrics({"m": table}, split="valid")
-    with pytest.raises(ValueError, match=r"table has no column low, high; expected what sct\.tl\.evaluate returns"):
+    with pytest.raises(ValueError, match=r"table has no column low, high; expected what sct\.evaluation\.evaluate"):
         pl.metrics(table.drop(columns=["low", "high"]))
     with pytest.raises(ValueError, match="tables is empty"):
         pl.metrics({})
