@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,15 +13,6 @@ from sklearn.calibration import calibration_curve
 
 from simplechrome_tk import evaluation, pl, pp
 from simplechrome_tk.evaluation._metrics import calibration_bins, expected_calibration_error
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-    plt.close("all")
 
 
 def calibrated(n, seed=0):

@@ -4,8 +4,6 @@ import logging
 import time
 
 import anndata as ad
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,15 +15,6 @@ from simplechrome_tk import evaluation, pl, pp
 from simplechrome_tk.evaluation import _resample
 
 METRICS = ["AUROC", "AUPRC", "accuracy", "ECE", "Pearson", "Spearman"]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-    plt.close("all")
 
 
 def make(n=300, cells=(), seed=0):
