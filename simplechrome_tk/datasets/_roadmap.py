@@ -44,7 +44,7 @@ def roadmap(
     windows: Sequence[Window] = DEFAULT_WINDOWS,
     genes: Sequence[str] | None = None,
 ) -> ad.AnnData:
-    """Histone marks and expression of DeepChrome's genes in GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19.
+    """Load histone marks and expression of DeepChrome's genes in GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19.
 
     Downloads each public file once (about 12 MB for a cell type) and keeps it in the cache folder; set
     ``SIMPLECHROME_TK_CACHE`` to choose which.
@@ -76,8 +76,8 @@ def roadmap(
     Raises
     ------
     ValueError
-        When a cell type, a mark or every gene asked for is unknown, or the windows need an annotation that none of
-        the genes asked for has.
+        When a cell type, a mark or every gene in ``genes`` is unknown, or the windows need an annotation that none of
+        the genes has.
     DatasetUnavailableError
         When a file is neither cached nor to be downloaded.
 
@@ -100,13 +100,7 @@ def roadmap(
     kept = table if genes is None else _select(table, genes)
     needs_body = any(window.needs_body for window in windows)
     if needs_body:
-        if not kept[k.ANNOTATED].any():
-            msg = (
-                f"strand and body are unknown for each of the {len(kept)} genes asked for, such as {kept.index[0]!r}; "
-                "use windows on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
-            )
-            raise ValueError(msg)
-        kept = kept[kept[k.ANNOTATED]]
+        kept = _with_body(kept)
     # Labels are those of all listed genes, whichever genes are kept: the median is that of the cell type.
     parts, thresholds = [], []
     for cell in cells:
@@ -135,17 +129,30 @@ def roadmap(
     return adata
 
 
+def _with_body(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the genes whose strand and body are known; raise ``ValueError`` where none is left."""
+    if not table[k.ANNOTATED].any():
+        msg = (
+            f"strand and body are unknown for each of the {len(table)} genes, such as {table.index[0]!r}; use windows "
+            "on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
+        )
+        raise ValueError(msg)
+    return table[table[k.ANNOTATED]]
+
+
 def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
     """Read DeepChrome's genes in their order: ``row`` in the tables of expression, strand and body where known."""
     listed = pd.read_csv(
         fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None, names=[k.CHROM, "left", "right", "name"]
     )
+    # Names are written as id_symbol.
     split = listed["name"].str.split("_", n=1, expand=True)
     listed = listed.assign(id=split[0], symbol=split[1], row=np.arange(len(listed)), tss=listed["left"] + _WINDOW_FLANK)
     table = listed.drop_duplicates("id").set_index("id")
     bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
         columns={"#chr": k.CHROM, "name": k.SYMBOL, "Ensembl_ID": "id"}
     )
+    # Bounds are found by Ensembl id, of repeated ids those with the same symbol first, and otherwise by symbol.
     same_symbol = bounds[k.SYMBOL] == table[k.SYMBOL].reindex(bounds["id"]).to_numpy()
     by_id = bounds.loc[same_symbol.sort_values(ascending=False, kind="stable").index].drop_duplicates("id")
     found = by_id.set_index("id").reindex(table.index)
@@ -200,14 +207,14 @@ def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     known = wanted.isin(table.index) | wanted.isin(table[k.SYMBOL])
     if not known.any():
         msg = (
-            f"none of the {len(wanted)} genes asked for is among the {len(table)} listed (asked: "
+            f"none of the {len(wanted)} genes is among the {len(table)} listed (genes: "
             f"{', '.join(wanted[:5])}); expected symbols such as {table[k.SYMBOL].iloc[0]!r} or Ensembl ids such as "
             f"{table.index[0]!r}, without version."
         )
         raise ValueError(msg)
     if not known.all():
         logger.warning(
-            "roadmap: %d of %d genes asked for are not listed: %s",
+            "roadmap: %d of %d genes are not listed: %s",
             (~known).sum(),
             len(wanted),
             ", ".join(wanted[~known]),

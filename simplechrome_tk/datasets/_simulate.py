@@ -143,6 +143,7 @@ def _domain(x: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def _bell(x: np.ndarray, *, center: float, width: float) -> np.ndarray:
+    """Fall from 1 at the centre on both sides."""
     return np.exp(-(((x - center) / width) ** 2) / 2)
 
 

@@ -135,7 +135,50 @@ def describe(parts: Sequence[Part], table: pd.DataFrame | None, *, source: str) 
     return obs, unmatched
 
 
-def assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, window: Window) -> ad.AnnData:
+def build(
+    parts: Sequence[Part],
+    obs: pd.DataFrame,
+    unmatched: Sequence[str],
+    window: Window,
+    *,
+    orient: bool,
+    record_key: str,
+    expression_unit: str,
+) -> ad.AnnData:
+    """Build the AnnData of all files, and log what was read.
+
+    Parameters
+    ----------
+    parts
+        The files; their signal is moved out of them.
+    obs
+        Table of genes, as :func:`describe` makes it, with labels and expression where they are known.
+    unmatched
+        Ids that the public table does not have.
+    window
+        The window that the bins are of.
+    orient
+        Whether to reverse the bins of genes on the minus strand.
+    record_key
+        Key of ``uns`` for ``oriented``, ``repeated`` and ``unmatched``.
+    expression_unit
+        Unit of expression.
+    """
+    turned = (obs[k.STRAND] == "-").to_numpy() & orient
+    repeated = [gene for part in parts for gene in part.genes.repeated]
+    adata = _assemble(parts, obs, turned, window)
+    if k.EXPRESSION in obs:
+        adata.uns[k.UNITS][k.EXPRESSION] = expression_unit
+    adata.uns[record_key] = {
+        "oriented": orient,
+        "repeated": np.array(repeated, dtype=str),
+        "unmatched": np.array(unmatched, dtype=str),
+    }
+    _report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
+    return adata
+
+
+def _assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, window: Window) -> ad.AnnData:
     """Gather the genes of all files in one AnnData, with the bins of ``turned`` genes reversed.
 
     The signal is moved out of ``parts``, so that it is not in memory twice.
@@ -165,7 +208,7 @@ def assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, windo
     return adata
 
 
-def report(adata: ad.AnnData, turned: np.ndarray, *, n_repeated: int, n_unmatched: int, orient: bool) -> None:
+def _report(adata: ad.AnnData, turned: np.ndarray, *, n_repeated: int, n_unmatched: int, orient: bool) -> None:
     """Log the numbers of genes that were read, repeated, unknown and turned; a warning where some are a problem."""
     unknown = int((adata.obs[k.STRAND] == k.UNKNOWN_STRAND).sum())
     # Genes of unknown strand are a problem where bins are turned, unless no strand is known at all.

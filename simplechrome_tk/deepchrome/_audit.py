@@ -231,6 +231,7 @@ def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str)
 
 
 def _label_names(high: np.ndarray | pd.Series) -> np.ndarray:
+    """Return the label of each gene, from whether it is high."""
     low_name, high_name = k.LABELS
     return np.where(high, high_name, low_name)
 

@@ -50,7 +50,7 @@ def open_cells(path: Path, cells: Sequence[str] | None, *, max_bytes: int) -> Ge
     Raises
     ------
     FileNotFoundError
-        When there is nothing at ``path``, no such file below it, or not all cell types asked for.
+        When there is nothing at ``path``, no such file below it, or not every one of ``cells``.
     ValueError
         When an archive is damaged, holds links or paths that leave it, or more than ``max_bytes``.
     """

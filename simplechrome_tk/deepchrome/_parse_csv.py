@@ -158,6 +158,7 @@ def _blocks(stream: IO[bytes], line: int, source: str) -> Iterator[tuple[int, by
 
 
 def _parse(block: bytes, columns: Columns, *, line: int, source: str) -> Rows:
+    """Parse a block of lines whose first has this number; raise ``ValueError`` that names a line that is wrong."""
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
     # Files of counts take the quick way, all others pandas.
@@ -237,6 +238,7 @@ def _parse_any(block: bytes, columns: Columns) -> pd.DataFrame:
 
 
 def _to_rows(fields: pd.DataFrame, columns: Columns, line: int) -> Rows:
+    """Turn fields into rows, with integers for ids that are numbers."""
     numbers = fields.iloc[:, 1:].to_numpy()
     gene = fields[0]
     if columns.joint:
@@ -249,7 +251,9 @@ def _to_rows(fields: pd.DataFrame, columns: Columns, line: int) -> Rows:
 
 
 def _join(first: Rows, second: Rows) -> Rows:
+    """Join consecutive rows."""
     genes = [first.gene, second.gene]
+    # Ids of one block may all be numbers, and those of the next text.
     if genes[0].dtype != genes[1].dtype:
         genes = [part if part.dtype == object else part.astype(str).astype(object) for part in genes]
     return Rows(
@@ -394,6 +398,7 @@ def _field(name: str, text: str) -> str:
 
 
 def _short(text: str) -> str:
+    """Quote a field, cut after 40 characters."""
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 

@@ -11,16 +11,15 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core import window as _window
 from simplechrome_tk.core.expression import by_cell_type
+from simplechrome_tk.core.window import TSS_WINDOW
 from simplechrome_tk.deepchrome._assemble import (
     Part,
-    assemble,
+    build,
     check_parts,
     describe,
     load_cell_expression,
     load_gene_table,
-    report,
 )
 from simplechrome_tk.deepchrome._find_files import open_cells
 from simplechrome_tk.deepchrome._parse_csv import read_genes
@@ -104,7 +103,7 @@ def read(
     Raises
     ------
     FileNotFoundError
-        When there is no such file, or not every cell type asked for.
+        When there is no such file, or not every one of ``cell_types``.
     ValueError
         When a file has another format (the line or gene is named), a gene is in two files of a cell type, no id is
         known to the public tables, ``labels="rpkm"`` and there are no RPKM, or an archive is damaged, unsafe or too
@@ -123,38 +122,32 @@ def read(
         )
         raise ValueError(msg)
     path = Path(path)
-    columns = Columns(check_marks(marks), _window.TSS_WINDOW.n_bins, joint=False)
+    columns = Columns(check_marks(marks), TSS_WINDOW.n_bins, joint=False)
     parts = _read_parts(path, columns, cell_types, max_bytes=max_bytes)
-    found = list(dict.fromkeys(part.cell for part in parts))
     if cell_type is not None:
-        if len(found) > 1:
-            msg = (
-                f"cell_type={cell_type!r} names one, but {path} holds {', '.join(found)}. Choose one with "
-                f"cell_types={found[0]!r}."
-            )
-            raise ValueError(msg)
-        parts, found = [part._replace(cell=cell_type) for part in parts], [cell_type]
+        parts = _rename_cell_type(parts, cell_type, path)
     table = load_gene_table() if annotate else None
     obs, unmatched = describe(parts, table, source=str(path))
-    medians = {} if table is None else _add_expression(obs, found, table)
+    medians = {} if table is None else _add_expression(obs, list(obs[k.CELL_TYPE].cat.categories), table)
     obs[k.LABEL] = pd.Categorical.from_codes(
         np.concatenate([piece for part in parts for piece in part.genes.labels]), categories=k.LABELS, ordered=True
     )
-    turned = (obs[k.STRAND] == "-").to_numpy() & orient
-    repeated = [gene for part in parts for gene in part.genes.repeated]
-    adata = assemble(parts, obs, turned, _window.TSS_WINDOW)
-    if k.EXPRESSION in obs:
-        adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
-    adata.uns["deepchrome"] = {
-        "labels": labels,
-        "oriented": orient,
-        "repeated": np.array(repeated, dtype=str),
-        "unmatched": np.array(unmatched, dtype=str),
-        "medians": by_cell_type(medians, "median"),
-    }
+    adata = build(parts, obs, unmatched, TSS_WINDOW, orient=orient, record_key="deepchrome", expression_unit="RPKM")
+    adata.uns["deepchrome"] |= {"labels": labels, "medians": by_cell_type(medians, "median")}
     _compare_labels(adata, medians, labels=labels)
-    report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
     return adata
+
+
+def _rename_cell_type(parts: Sequence[Part], cell_type: str, path: Path) -> list[Part]:
+    """Name the one cell type of the files; raise ``ValueError`` where there are several."""
+    found = list(dict.fromkeys(part.cell for part in parts))
+    if len(found) > 1:
+        msg = (
+            f"cell_type={cell_type!r} names one, but {path} holds {', '.join(found)}. Choose one with "
+            f"cell_types={found[0]!r}."
+        )
+        raise ValueError(msg)
+    return [part._replace(cell=cell_type) for part in parts]
 
 
 def _read_parts(path: Path, columns: Columns, cells: str | Sequence[str] | None, *, max_bytes: int) -> list[Part]:

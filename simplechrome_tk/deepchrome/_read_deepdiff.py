@@ -14,7 +14,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core import window as _window
-from simplechrome_tk.deepchrome._assemble import Part, assemble, check_parts, describe, load_gene_table, report
+from simplechrome_tk.deepchrome._assemble import Part, build, check_parts, describe, load_gene_table
 from simplechrome_tk.deepchrome._parse_csv import read_genes
 from simplechrome_tk.deepchrome._parse_header import Columns, check_marks
 from simplechrome_tk.io._text import MAX_BYTES, opened, read_blocks
@@ -115,18 +115,7 @@ def read_deepdiff(
     source = str(files[0][2].parent)
     obs, unmatched = describe(parts, table, source=source)
     _add_counts(obs, counts, source=source)
-    turned = (obs[k.STRAND] == "-").to_numpy() & orient
-    repeated = [gene for part in parts for gene in part.genes.repeated]
-    adata = assemble(parts, obs, turned, window)
-    if k.EXPRESSION in obs:
-        adata.uns[k.UNITS][k.EXPRESSION] = "counts"
-    adata.uns["deepdiff"] = {
-        "oriented": orient,
-        "repeated": np.array(repeated, dtype=str),
-        "unmatched": np.array(unmatched, dtype=str),
-    }
-    report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
-    return adata
+    return build(parts, obs, unmatched, window, orient=orient, record_key="deepdiff", expression_unit="counts")
 
 
 def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[tuple[str, str, Path]]:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core import window as _window
 from simplechrome_tk.core.layout import Layout, values
 from simplechrome_tk.core.require import cell_types, gene_ids, obs_column
+from simplechrome_tk.core.window import TSS_WINDOW
 from simplechrome_tk.deepchrome._read import MARKS
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def write(
     Raises
     ------
     ValueError
-        When the region has other than 100 bins, values are negative or missing, a gene has no label, or one file is
-        asked for and there are several cell types.
+        When the region has other than 100 bins, values are negative or missing, a gene has no label, or ``path`` is
+        one file and there are several cell types.
     FileExistsError
         When a file is there and ``overwrite`` is not given.
 
@@ -90,9 +90,9 @@ def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarr
     """Return values in genome direction, ``(n_genes, n_bins, n_marks)``, and the marks."""
     layout = Layout.of(adata)
     cube, marks = layout.view(values(adata, layer), region), layout.marks
-    if cube.shape[2] != _window.TSS_WINDOW.n_bins:
+    if cube.shape[2] != TSS_WINDOW.n_bins:
         msg = (
-            f"region {region!r} has {cube.shape[2]} bins; the format has {_window.TSS_WINDOW.n_bins}. Bin the genes "
+            f"region {region!r} has {cube.shape[2]} bins; the format has {TSS_WINDOW.n_bins}. Bin the genes "
             "with windows=[sct.pp.TSS_WINDOW]."
         )
         raise ValueError(msg)
@@ -114,10 +114,10 @@ def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarr
 
 
 def _short_ids(adata: ad.AnnData) -> list[str]:
-    """Return the ids as the published files write them; raise where one cannot stand in a CSV file."""
+    """Return the ids as the published files write them; raise where one cannot be written to CSV."""
     ids = list(gene_ids(adata))
     if invalid := [gene for gene in ids if set(gene) & set(',"\r\n') or not gene.strip()]:
-        msg = f"gene id {invalid[0]!r} cannot stand in a CSV file of this format; rename it."
+        msg = f"gene id {invalid[0]!r} cannot be written to a CSV file of this format; rename it."
         raise ValueError(msg)
     return [gene[-6:] if re.fullmatch("ENSG00000[0-9]{6}", gene) else gene for gene in ids]
 

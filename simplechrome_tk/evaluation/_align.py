@@ -148,6 +148,7 @@ def _rows_with_truth(truth: np.ndarray, inside: np.ndarray, where: str, what: st
 
 
 def _check_probability(values: np.ndarray, truth: np.ndarray, where: str) -> None:
+    """Raise ``ValueError`` for values outside 0 to 1, and for labels of one class."""
     if values.min() < 0 or values.max() > 1:
         msg = (
             f"probabilities in {where} run from {values.min():.3g} to {values.max():.3g}; expected 0 to 1. "

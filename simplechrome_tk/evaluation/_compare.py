@@ -105,7 +105,7 @@ def compare(
 
     Examples
     --------
-    >>> import anndata as ad, numpy as np, pandas as pd, simplechrome_tk as sct
+    >>> import anndata as ad, numpy as np, pandas as pd
     >>> genes = pd.DataFrame({"label": ["low", "high"] * 50, "split": "test"}, index=[f"g{i}" for i in range(100)])
     >>> noise = np.random.default_rng(0).random(100)
     >>> good = pd.DataFrame({"probability": np.tile([0.1, 0.5], 50) + 0.5 * noise}, index=genes.index)

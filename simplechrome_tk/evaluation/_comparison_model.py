@@ -169,6 +169,7 @@ class GeneModel(ABC):
         return f"{type(self).__name__}, fitted to {inputs.n_columns} columns of {source}{length}"
 
     def _fitted_inputs(self) -> ModelInputs:
+        """Return what the fitted model reads, or raise ``NotFittedError``."""
         if self._inputs is None:
             msg = f"the {type(self).__name__} is not fitted: run model.fit(adata) first."
             raise NotFittedError(msg)

@@ -89,7 +89,7 @@ def evaluate(
 
     Examples
     --------
-    >>> import anndata as ad, numpy as np, pandas as pd, simplechrome_tk as sct
+    >>> import anndata as ad, numpy as np, pandas as pd
     >>> genes = pd.DataFrame({"label": ["low", "high", "low", "high"], "split": "test"}, index=list("abcd"))
     >>> prediction = pd.DataFrame({"probability": [0.1, 0.9, 0.4, 0.3]}, index=list("abcd"))
     >>> sct.evaluation.evaluate(ad.AnnData(obs=genes), prediction, n_bootstrap=0)[["split", "metric", "value", "n"]]

@@ -91,6 +91,7 @@ class ModelInputs(NamedTuple):
         return np.column_stack([x, length_of(adata)]) if self.gene_length else x
 
     def _check_normalization(self, adata: ad.AnnData) -> None:
+        """Raise ``ValueError`` unless ``X`` was normalised as that of the training data was."""
         if self.normalization is not None:
             check_normalization(adata, self.normalization)
         elif k.REGION in adata.var and is_normalized(adata):

@@ -116,4 +116,5 @@ def _column_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return values as float32 on the device."""
     return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device)

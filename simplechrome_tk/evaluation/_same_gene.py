@@ -55,7 +55,6 @@ def same_gene_mean(
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
     >>> cells = {name: sct.datasets.simulate(300, rng=0) for name in "ABC"}
     >>> others = sct.pp.stack_cell_types({"B": cells["B"], "C": cells["C"]})
     >>> prediction = sct.evaluation.same_gene_mean(cells["A"], others)

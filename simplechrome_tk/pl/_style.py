@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GREY = "0.55"
 LABEL_COLORS = {"low": "#0072B2", "high": "#D55E00"}
-"""Blue and vermilion of Okabe and Ito (2008), told apart under every common colour blindness."""
+"""Blue and vermilion of Okabe and Ito (2008), distinguishable with every common colour blindness."""
 UP, DOWN = LABEL_COLORS["high"], LABEL_COLORS["low"]
 """Colours of effects that raise and lower the prediction."""
 

@@ -357,7 +357,7 @@ def test_example_simulates_under_a_banner(out_of_reach, monkeypatch, capsys, val
         "neither cached nor reachable",
         "could not be downloaded (ConnectionError)",
         "do NOT describe biology",
-        "roadmap('E117') and the genes asked for",
+        "roadmap('E117') and its genes",
         "SIMPLECHROME_TK_CACHE",
         str(out_of_reach),
     ):
