@@ -154,8 +154,10 @@ class _Draws(NamedTuple):
 def _contrasts(predictions: Mapping[str, pd.DataFrame], reference: str | None) -> list[tuple[str, str]]:
     """Return pairs of a model and its reference."""
     if not isinstance(predictions, Mapping) or len(predictions) < 2:
-        found = ", ".join(predictions) if isinstance(predictions, Mapping) else type(predictions).__name__
-        msg = f"predictions: {found or 'none'}; expected those of two models or more, by name: {{'a': ..., 'b': ...}}."
+        found = f"is a {type(predictions).__name__}"
+        if isinstance(predictions, Mapping):
+            found = f"holds {', '.join(predictions) or 'none'}"
+        msg = f"predictions {found}; expected two predictions or more, by name: {{'a': ..., 'b': ...}}."
         raise ValueError(msg)
     if reference is None:
         return [(later, earlier) for earlier, later in combinations(predictions, 2)]

@@ -359,10 +359,10 @@ def represented(simulated: ad.AnnData) -> ad.AnnData:
 
 def test_a_representation_is_read_instead_of_x(represented: ad.AnnData):
     columns = represented[:, represented.var["region"] == "tss"].copy()
-    represented.obsm["X_tss"] = columns.X.astype(float)
+    represented.obsm["X_tss"] = columns.X.copy()
     prediction = predict(plain, represented, use_rep="X_tss")
     expected = predict(plain, columns, gene_length=False)
-    np.testing.assert_allclose(prediction, expected, rtol=1e-3, atol=1e-3)
+    pd.testing.assert_frame_equal(prediction, expected, check_exact=True)
 
 
 def test_a_representation_is_standardised_for_a_network(represented: ad.AnnData):

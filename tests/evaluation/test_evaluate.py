@@ -176,7 +176,7 @@ def test_genes_without_truth_are_left_out_and_counted(caplog):
         "Spearman": 91,
     }
     assert "7 of 100 genes have no label" in caplog.text
-    assert "test: 9 of 100 genes have no expression" in caplog.text
+    assert "9 of 100 genes have no expression" in caplog.text
     kept = adata[test[9:]].copy()
     same = evaluation.evaluate(kept, prediction, n_bootstrap=0).set_index("metric")
     assert same.loc["Pearson", "value"] == table.loc["Pearson", "value"]
@@ -222,22 +222,22 @@ def test_resamples_of_one_class_are_left_out(caplog):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a, p: (a, p.drop(index=["g2", "g5"])), "lacks 2 of the 100 genes in split 'test', such as g2, g5"),
-        (lambda a, p: (a, p.rename(columns=str.upper)), "columns PROBABILITY, LOG_EXPRESSION; expected 'probability'"),
+        (lambda a, p: (a, p.drop(index=["g2", "g5"])), "lacks 2 of the 100 .* g2, g5"),
+        (lambda a, p: (a, p.rename(columns=str.upper)), "columns PROBABILITY, LOG_EXPRESSION"),
         (
             lambda a, p: (a, p.drop(index="g2").reindex(p.index)),
-            "1 of 100 predictions of 'probability' in split 'test' are missing",
+            "1 of 100 predictions of 'probability'",
         ),
         (lambda a, p: (a, p.assign(probability=p["probability"] * 3)), "expected 0 to 1"),
-        (lambda a, p: (a, pd.concat([p, p.iloc[:1]])), "names 1 genes more than once, such as 'g0'"),
-        (lambda a, p: (a[a.obs["label"] == "low"].copy(), p), "in split 'test' are low; AUROC needs both classes"),
+        (lambda a, p: (a, pd.concat([p, p.iloc[:1]])), "names 1 genes .* 'g0'"),
+        (lambda a, p: (a[a.obs["label"] == "low"].copy(), p), "split 'test' are low"),
         (lambda a, p: (a[a.obs["split"] != "test"].copy(), p), "no gene is in split 'test'"),
-        (lambda a, p: (drop(a, "split"), p), "run sct.pp.split_by_chromosome"),
-        (lambda a, p: (drop(a, "label"), p), "run sct.pp.label_expression"),
+        (lambda a, p: (drop(a, "split"), p), "pp.split_by_chromosome"),
+        (lambda a, p: (drop(a, "label"), p), "pp.label_expression"),
         (lambda a, p: (drop(a, "expression"), p), "leave expression out"),
-        (lambda a, p: (assign(a, label=np.nan), p), "no label is known for any of the 100 genes in split 'test'"),
-        (lambda a, p: (assign(a, label="up"), p), "holds up; expected low and high"),
-        (lambda a, p: (assign(a, expression=-1.0), p), "300 negative values; expected linear units"),
+        (lambda a, p: (assign(a, label=np.nan), p), "no label is known"),
+        (lambda a, p: (assign(a, label="up"), p), "holds up"),
+        (lambda a, p: (assign(a, expression=-1.0), p), "300 negative values"),
     ],
 )
 def test_bad_input_is_named(change, message):
