@@ -174,7 +174,7 @@ def build(
         "repeated": np.array(repeated, dtype=str),
         "unmatched": np.array(unmatched, dtype=str),
     }
-    _report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
+    _report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched))
     return adata
 
 
@@ -208,19 +208,17 @@ def _assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, wind
     return adata
 
 
-def _report(adata: ad.AnnData, turned: np.ndarray, *, n_repeated: int, n_unmatched: int, orient: bool) -> None:
-    """Log the numbers of genes that were read, repeated, unknown and turned; a warning where some are a problem."""
-    unknown = int((adata.obs[k.STRAND] == k.UNKNOWN_STRAND).sum())
-    # Genes of unknown strand are a problem where bins are turned, unless no strand is known at all.
-    some_unknown = orient and 0 < unknown < adata.n_obs
+def _report(adata: ad.AnnData, turned: np.ndarray, *, n_repeated: int, n_unmatched: int) -> None:
+    """Log what was read; a warning where the public tables do not have a gene, whose id may be wrong."""
     logger.log(
-        logging.WARNING if n_repeated or n_unmatched or some_unknown else logging.INFO,
-        "%d genes of %s: %d held twice value for value and kept once; %d unknown to the public tables; %d on the minus "
-        "strand turned to run from 5' to 3', %d of unknown strand kept in genome direction.",
+        logging.WARNING if n_unmatched else logging.INFO,
+        "%d genes of %s were read: %d that are repeated value for value are kept once; %d are unknown to the public "
+        "tables; bins of %d on the minus strand were turned to run from 5' to 3', those of %d of unknown strand were "
+        "not.",
         adata.n_obs,
         ", ".join(adata.obs[k.CELL_TYPE].cat.categories),
         n_repeated,
         n_unmatched,
         turned.sum(),
-        unknown,
+        (adata.obs[k.STRAND] == k.UNKNOWN_STRAND).sum(),
     )

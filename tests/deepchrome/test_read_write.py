@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import DatasetUnavailableError
-from simplechrome_tk.deepchrome import _assemble, _parse_csv
+from simplechrome_tk.deepchrome import _assemble, _parse_csv, _parse_header
 from simplechrome_tk.deepchrome import _read as _deepchrome
 
 if TYPE_CHECKING:
@@ -298,6 +298,7 @@ def test_one_gene_without_end_is_not_gathered_for_ever(tmp_path):
 
 @pytest.mark.parametrize("how", ["one after the other", "line by line"])
 def test_a_gene_repeated_value_for_value_is_kept_once_and_counted(tmp_path, caplog, how):
+    caplog.set_level("INFO")
     frame = table([3, 419, 500])
     copy = frame[frame[0] == "000419"]
     blocks = pd.concat([frame[:200], copy, frame[200:]])
@@ -306,7 +307,22 @@ def test_a_gene_repeated_value_for_value_is_kept_once_and_counted(tmp_path, capl
     adata = read(save(tmp_path / "a.csv", blocks))
     np.testing.assert_array_equal(adata.X, matrix(frame))
     assert list(adata.uns["deepchrome"]["repeated"]) == ["ENSG00000000419"]
-    assert "1 held twice value for value and kept once" in caplog.text
+    assert "1 that are repeated" in caplog.text
+
+
+def test_success_is_no_warning(tmp_path, caplog):
+    frame = table([3, 419])
+    read(save(tmp_path / "a.csv", pd.concat([frame, frame[frame[0] == "000419"]])))
+    assert caplog.text == ""
+
+
+def test_the_signal_of_a_file_is_moved_out_of_it(tmp_path):
+    path = save(tmp_path / "a.csv", table([3, 419]))
+    columns = _parse_header.Columns(_deepchrome.MARKS, 100, joint=False)
+    with path.open("rb") as stream:
+        genes = _parse_csv.read_genes(stream, columns, source=str(path))
+    assert sum(len(values) for values in genes.move_values()) == 2
+    assert list(genes.move_values()) == []
 
 
 def test_a_gene_repeated_with_other_values_is_refused(tmp_path):
@@ -511,7 +527,7 @@ def test_public_tables_add_position_strand_and_rpkm(tmp_path, public, caplog):
     assert adata.uns["units"] == {"signal": "reads per bin", "expression": "RPKM"}
     assert adata.uns["deepchrome"]["medians"].to_dict() == {"median": {"E003": 3.33}}
     assert list(adata.uns["deepchrome"]["unmatched"]) == ["ENSG00000000099"]
-    assert "1 unknown to the public tables; 1 on the minus strand turned" in caplog.text
+    assert "1 are unknown to the public tables; bins of 1 on the minus" in caplog.text
     found = sct.deepchrome.read(path, orient=False)
     np.testing.assert_array_equal(found.X, matrix(frame))
     turned = found.X.reshape(4, 5, 100).copy()
