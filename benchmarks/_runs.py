@@ -1,4 +1,4 @@
-"""What benchmarks share: data, tables that remember, and predictions and models kept so that a run can go on."""
+"""Data, tables of results, and predictions and models that are kept, so that a benchmark can be continued."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ WINDOWS = {
 class Table:
     """A table in ``benchmarks/results``: what was measured, on this machine or another.
 
-    What it has is not measured again; delete rows to have them made anew.
+    Its rows are not measured again; delete rows to have them made again.
 
     Parameters
     ----------
     name
-        Of the file.
+        Name of the file.
     *keys
-        Columns that say what was measured, the setting first and the model last.
+        Columns that name a measurement, the setting first and the model last.
     """
 
     def __init__(self, name: str, *keys: str) -> None:

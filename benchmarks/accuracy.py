@@ -1,11 +1,11 @@
-"""How well held-out chromosomes are predicted: SimpleChrome beside its peers and plain models on the same inputs.
+"""Accuracy on held-out chromosomes: SimpleChrome beside its peers and plain models on the same inputs.
 
 Every model reads the same genes, those with known strand and body, with the same columns (and the gene's length where
 a window reads the body), splits and labels. By default the subset that takes ten minutes: E116, two inputs. ``--all``
 runs what the tables in ``benchmarks/results`` do not hold yet, of every cell type, input and split (hours), and adds
 it to them: ``accuracy.csv``, one row per model, cell type, input, split and metric, with 95 % intervals (``seconds`` of
 training and prediction; of a fine-tuned model those after the training on three cell types), and ``differences.csv``,
-the paired bootstrap of each model against gradient boosting, which is fitted anew to compare a new model with it.
+the paired bootstrap of each model against gradient boosting, which is fitted again to compare a new model with it.
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ TUNED = f"{JOINT}, fine-tuned"
 BOTH = "SimpleChrome, mean of both"
 
 
-def baseline(make: Callable[[], object]) -> Callable[[ad.AnnData], pd.DataFrame]:
-    return lambda adata: sct.evaluation.fit_baseline(adata, make())
+def fitted(make: Callable[[], object]) -> Callable[[ad.AnnData], pd.DataFrame]:
+    """Return a function that fits a comparison model and predicts the same genes."""
+    return lambda adata: make().fit(adata).predict(adata)
 
 
 PLAIN = {
-    "logistic / ridge regression": baseline(sct.evaluation.logistic_regression),
-    REFERENCE: baseline(sct.evaluation.gradient_boosting),
+    "logistic / ridge regression": fitted(sct.evaluation.LogisticRegression),
+    REFERENCE: fitted(sct.evaluation.GradientBoosting),
 }
 OURS = {
     "SimpleChrome": simplechrome,
     ENSEMBLE: lambda adata: simplechrome(adata, n_models=3),
 }
 PEERS = {
-    "PCA, 32 components + regression": baseline(sct.evaluation.pca_head),
-    "MLP": baseline(sct.evaluation.mlp),
-    "DeepChrome": baseline(sct.evaluation.deepchrome),
+    "PCA, 32 components + regression": fitted(sct.evaluation.PCAHead),
+    "MLP": fitted(sct.evaluation.MLP),
+    "DeepChrome": fitted(sct.evaluation.DeepChrome),
 }
-SLOW = {"AttentiveChrome": baseline(sct.evaluation.attentivechrome)}
+SLOW = {"AttentiveChrome": fitted(sct.evaluation.AttentiveChrome)}
 PUBLISHED = "SimpleChrome as published"
 THREE_CELL_TYPES = (JOINT_REFERENCE, JOINT, TUNED, BOTH)
 
@@ -93,7 +94,7 @@ FOLDS = {f"fold {i + 1}": CHROMOSOMES[i::5] for i in range(5)}
 
 
 def settings(*, everything: bool) -> Iterator[tuple[Setting, tuple[str, ...]]]:
-    """Yield what is run, the most telling first, with the names of the models."""
+    """Yield settings with the names of their models, the most informative first."""
     one = (REFERENCE, "SimpleChrome")
     if not everything:
         yield Setting("E116", "TSS + body"), (*PLAIN, "SimpleChrome")
@@ -114,7 +115,7 @@ def settings(*, everything: bool) -> Iterator[tuple[Setting, tuple[str, ...]]]:
 
 
 def predict(setting: Setting, model: str) -> pd.DataFrame:
-    """Return what a model that learnt as the setting says predicts for its genes; ``attrs`` tell the seconds."""
+    """Return the prediction of a model that was trained as the setting says; ``attrs`` hold the seconds it took."""
     cell, inputs, fold = setting
     if cell == MEAN:
         of_cells = {each: predict(setting._replace(cell=each), model) for each in CELLS}
@@ -125,7 +126,7 @@ def predict(setting: Setting, model: str) -> pd.DataFrame:
         mean.attrs["seconds"] = own.attrs["seconds"] + joint.attrs["seconds"]
         return mean
 
-    def fitted() -> pd.DataFrame:
+    def make() -> pd.DataFrame:
         if model == PUBLISHED:
             return simplechrome(load((cell,), inputs, method="paper"), preset="paper")
         if model not in THREE_CELL_TYPES:
@@ -139,7 +140,7 @@ def predict(setting: Setting, model: str) -> pd.DataFrame:
         return trained_on(CELLS, inputs, 3).fine_tune(own, progress=False).predict()
 
     learnt_on = "three cell types" if model in (JOINT_REFERENCE, JOINT) else cell
-    made = kept((fold, learnt_on, inputs, model), fitted)
+    made = kept((fold, learnt_on, inputs, model), make)
     if model not in THREE_CELL_TYPES:
         return made
     own = made[made.index.str.endswith(f":{cell}")]

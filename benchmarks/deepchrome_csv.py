@@ -1,4 +1,4 @@
-"""Reading DeepChrome's CSV format: seconds and memory of `sct.deepchrome.read`, against one DataFrame scan per gene.
+"""Seconds and memory of `sct.deepchrome.read` on DeepChrome's CSV format, against one DataFrame scan per gene.
 
 The scan is how published pipelines take genes out of the table: `pandas.read_csv`, then `table[table[0] == gene]` for
 each gene. It is timed on some genes and multiplied, since each scan costs the same. The file is simulated counts, as
@@ -74,7 +74,7 @@ def main() -> None:
         size = path.stat().st_size / 1e6
     reading, scanning = (statistics.median(seconds[name]) for name in ("read", "scan"))
     print(f"{N_GENES * N_BINS:,} rows x 8 columns, {size:.0f} MB, median of {RUNS} interleaved runs")
-    print(f"read_deepchrome                {reading:7.2f} s")
+    print(f"sct.deepchrome.read            {reading:7.2f} s")
     print(f"one scan per gene              {scanning:7.1f} s  (from {SCANNED} genes, multiplied)")
     print(f"ratio                          {scanning / reading:7.0f}    (at least 30)")
     print(f"peak memory / matrix of {result / 1e6:.0f} MB  {most / result:5.2f}    (below 3)")

@@ -33,14 +33,14 @@ sct.pp.split_by_chromosome(adata)
 sct.pp.normalize(adata)
 torch.set_num_threads(threads)
 torch.set_num_threads = lambda number: None  # the library asks for one thread; here the first line decides
-sct.tl._baseline.threadpool_limits = lambda limits: threadpoolctl.threadpool_limits(threads)
+sct.evaluation._comparison_model.threadpool_limits = lambda limits: threadpoolctl.threadpool_limits(threads)
 model = sct.SimpleChrome(adata)
 start = time.perf_counter()
 if task == "training":
     model.train(latent_epochs=4, expression_epochs=2, progress=False)
 else:
-    boosting = sct.evaluation.gradient_boosting(classifier_rounds=10, regressor_rounds=20, n_seeds=1)
-    sct.evaluation.fit_baseline(adata, boosting)
+    boosting = sct.evaluation.GradientBoosting(classifier_rounds=10, regressor_rounds=20, n_seeds=1)
+    boosting.fit(adata).predict(adata)
 print(time.perf_counter() - start)
 """
 

@@ -1,9 +1,9 @@
-"""What other cell types are worth: prediction without labels, and with 30, 100, ... labels of the cell type itself.
+"""Value of other cell types: prediction without labels, and with 30, 100, ... labels of the cell type itself.
 
-A cell type is left out; models are pre-trained on the two others. Nobody sees the test chromosomes' labels of any cell
-type. By default a subset of some minutes: E116, one network (seed 0), no label and 100 labels, one draw. ``--all`` runs
-everything with three networks (seeds 0 to 2) that ``unseen.csv`` and ``few_labels.csv`` in ``benchmarks/results`` do
-not hold yet (hours), and adds it to them.
+A cell type is left out; models are pre-trained on the two others. No model reads labels of the test chromosomes, of any
+cell type. By default a subset of some minutes: E116, one network (seed 0), no label and 100 labels, one draw.
+``--all`` runs everything with three networks (seeds 0 to 2) that ``unseen.csv`` and ``few_labels.csv`` in
+``benchmarks/results`` do not hold yet (hours), and adds it to them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import cache, partial
 from itertools import product
 from typing import TYPE_CHECKING
 
-import anndata as ad
 import numpy as np
 import torch
 from _runs import WINDOWS, Table, kept, load, trained_on
@@ -24,6 +23,7 @@ import simplechrome_tk as sct
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import anndata as ad
     import pandas as pd
 
 INPUTS = "TSS + body"
@@ -50,14 +50,11 @@ def unseen(cell: str) -> ad.AnnData:
 
 
 def without_labels(cell: str, n_models: int) -> dict[str, Callable[[], pd.DataFrame]]:
-    """Models of the two other cell types, asked about this one."""
+    """Models of the two other cell types, which predict this one."""
 
     def boosting() -> pd.DataFrame:
         known = load(others(cell), INPUTS, method="quantile")
-        both = ad.concat([known, unseen(cell)], merge="same", uns_merge="first")
-        both.obs["split"] = np.where(both.obs["cell_type"] == cell, "test", both.obs["split"])
-        prediction = sct.evaluation.fit_baseline(both, sct.evaluation.gradient_boosting())
-        return prediction.loc[unseen(cell).obs_names]
+        return sct.evaluation.GradientBoosting().fit(known).predict(unseen(cell))
 
     return {
         "gradient boosting": boosting,
@@ -116,7 +113,7 @@ def with_labels(cell: str, size: int | None, draw: int, n_models: int) -> dict[s
         adata.obsm["X_latent"] = latents(cell)
         adata.obsm["X_pca"] = components(cell)
         adata = everything_trains(labelled(adata, size, draw))
-        return sct.evaluation.fit_baseline(adata, make(), use_rep=use_rep)
+        return make().fit(adata, use_rep=use_rep).predict(adata)
 
     def from_nothing() -> pd.DataFrame:
         adata = labelled(sct.pp.normalize(raw(cell), copy=True), size, draw)
@@ -136,11 +133,11 @@ def with_labels(cell: str, size: int | None, draw: int, n_models: int) -> dict[s
         return model.fine_tune(adata, progress=False).predict()
 
     ways = {
-        "raw + regression": partial(plain, sct.evaluation.logistic_regression),
-        "PCA + regression": partial(plain, sct.evaluation.logistic_regression, "X_pca"),
-        "latent, frozen + regression": partial(plain, sct.evaluation.logistic_regression, "X_latent"),
+        "raw + regression": partial(plain, sct.evaluation.LogisticRegression),
+        "PCA + regression": partial(plain, sct.evaluation.LogisticRegression, "X_pca"),
+        "latent, frozen + regression": partial(plain, sct.evaluation.LogisticRegression, "X_latent"),
         "pre-trained, adapted": adapted,
-        "raw + gradient boosting": partial(plain, sct.evaluation.gradient_boosting),
+        "raw + gradient boosting": partial(plain, sct.evaluation.GradientBoosting),
         "pre-trained, fine-tuned": tuned,
         "latent, fine-tuned": from_nothing,
     }

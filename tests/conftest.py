@@ -45,8 +45,10 @@ def _whole_floats():
 
 @pytest.fixture(autouse=True)
 def _figures_closed():
-    """Leave no figure of one test to the next, which may ask whether it made any."""
+    """Draw each figure, since some errors only show then, and leave none to the next test."""
     yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
     plt.close("all")
 
 

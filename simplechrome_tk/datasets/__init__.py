@@ -1,7 +1,7 @@
 """Public data, and simulated data with a known truth."""
 
 from simplechrome_tk.datasets._example import example
-from simplechrome_tk.datasets._example_tracks import ExampleTracks, example_tracks
+from simplechrome_tk.datasets._example_tracks import example_tracks
 from simplechrome_tk.datasets._hic import hic_loops
 from simplechrome_tk.datasets._roadmap import ALL_MARKS, CELL_TYPES, CORE_MARKS, roadmap
 from simplechrome_tk.datasets._simulate import simulate
@@ -12,7 +12,6 @@ __all__ = [
     "CELL_TYPES",
     "CORE_MARKS",
     "DatasetUnavailableError",
-    "ExampleTracks",
     "cache_folder",
     "example",
     "example_tracks",

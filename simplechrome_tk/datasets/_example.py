@@ -1,4 +1,4 @@
-"""The data set that every tutorial loads."""
+"""The example data set of the tutorials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BANNER = """\
 ##                                                                            ##
 ################################################################################
 The public files are neither cached nor reachable, so that {n_genes:,} genes of
-sct.datasets.simulate() stand in for {asked}. What follows shows how the toolkit
+sct.datasets.simulate() replace {replaced}. What follows shows how the toolkit
 works. Figures below do NOT describe biology.
 
 Reason: {reason}
@@ -35,7 +35,9 @@ To stop instead of simulating, set {require_variable}=1.
 
 
 def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs: Any) -> ad.AnnData:
-    """Histone marks and expression of one cell type; simulated, under a banner, when the real ones are out of reach.
+    """Load histone marks and expression of one cell type.
+
+    When the public files are out of reach, simulated genes are returned, and a banner says so.
 
     Parameters
     ----------
@@ -73,19 +75,19 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
             raise
         kept = {name: kwargs[name] for name in ("marks", "windows") if name in kwargs}
         adata = simulate(n_genes_simulated, rng=list(CELL_TYPES).index(cell_type), **kept)
-        asked = f"roadmap({cell_type!r})" + (" and the genes asked for" if kwargs.get("genes") is not None else "")
-        print(banner(n_genes_simulated, asked, error, megabytes=12))
+        replaced = f"roadmap({cell_type!r})" + (" and its genes" if kwargs.get("genes") is not None else "")
+        print(format_banner(n_genes_simulated, replaced, error, megabytes=12))
         adata.uns["dataset"] = "simulated"
     else:
         adata.uns["dataset"] = "roadmap"
     return adata
 
 
-def banner(n_genes: int, asked: str, error: Exception, *, megabytes: int) -> str:
-    """Say that simulated genes stand in for what was asked for, why, and what gives the real ones."""
+def format_banner(n_genes: int, replaced: str, error: Exception, *, megabytes: int) -> str:
+    """Return a banner that says that genes are simulated, why, and how to get real ones."""
     return _BANNER.format(
         n_genes=n_genes,
-        asked=asked,
+        replaced=replaced,
         reason=textwrap.fill(str(error), 80, break_long_words=False, break_on_hyphens=False),
         megabytes=megabytes,
         cache=cache_folder(),

@@ -1,4 +1,4 @@
-"""Files as a laboratory has them, to practise reading one's own."""
+"""Example files of tracks, genes and expression, in the formats that a laboratory has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import region
-from simplechrome_tk.datasets._example import REQUIRE_VARIABLE, banner
+from simplechrome_tk.datasets._example import REQUIRE_VARIABLE, format_banner
 from simplechrome_tk.datasets._pilot_tracks import pilot_regions, replacing, write_pilot_tracks
 from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.datasets._simulate import simulate
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     import anndata as ad
 
 _CELL_TYPES = ("E003", "E116")
-_MARGIN = 5_000  # bp around the TSS that a pilot region must cover
-_STEP = 100  # bp, resolution of simulated tracks
+# bp around the TSS that a pilot region must cover.
+_MARGIN = 5_000
+# bp, resolution of simulated tracks.
+_STEP = 100
 
 
 class ExampleTracks(NamedTuple):
-    """Files of one cell type: what :func:`simplechrome_tk.pp.from_tracks` reads.
+    """Files of one cell type, for :func:`simplechrome_tk.pp.from_tracks`.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class ExampleTracks(NamedTuple):
     expression
         Table of ``gene_id`` and ``RPKM``.
     simulated
-        Whether the files were made up.
+        Whether the files are simulated.
     """
 
     tracks: dict[str, Path]
@@ -52,7 +54,9 @@ class ExampleTracks(NamedTuple):
 def example_tracks(
     cell_type: str = "E116", *, n_genes_simulated: int = 600, folder: str | os.PathLike[str] | None = None
 ) -> ExampleTracks:
-    """Write tracks, annotation and expression of one cell type as files; simulated, under a banner, when out of reach.
+    """Write tracks, annotation and expression of one cell type as files.
+
+    When the public data are out of reach, simulated files are written, and a banner says so.
 
     The tracks cover the 42 pilot regions of ENCODE, 1 % of the genome: the signal of the Roadmap Epigenomics project,
     -log10 p of enrichment over the control in steps of 25 bp, hg19. They are written from arrays that are downloaded
@@ -65,8 +69,8 @@ def example_tracks(
     n_genes_simulated
         Number of genes to simulate when files are out of reach.
     folder
-        Where to write the files, over those of an earlier call; a temporary folder that is gone when Python ends, if
-        not given.
+        Where to write the files, in place of those of an earlier call. By default a temporary folder, which is removed
+        when Python ends.
 
     Returns
     -------
@@ -96,26 +100,27 @@ def example_tracks(
     if cell_type not in _CELL_TYPES:
         msg = f"there are no example tracks of {cell_type!r}; choose one of {', '.join(_CELL_TYPES)}."
         raise ValueError(msg)
-    to = _folder(folder)
+    target = _make_folder(folder)
     try:
         genes, expression = _real_genes(cell_type)
-        tracks, simulated = write_pilot_tracks(cell_type, CORE_MARKS, to), False
+        tracks, simulated = write_pilot_tracks(cell_type, CORE_MARKS, target), False
     except DatasetUnavailableError as error:
         if os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0"):
             raise
         adata = simulate(n_genes_simulated, rng=int(cell_type[1:]))
-        print(banner(n_genes_simulated, f"the tracks of {cell_type}", error, megabytes=15))
-        tracks = _write_tracks(adata, cell_type, to)
+        print(format_banner(n_genes_simulated, f"the tracks of {cell_type}", error, megabytes=15))
+        tracks = _write_tracks(adata, cell_type, target)
         genes = adata.obs[[k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND]].astype({k.START: int, k.END: int})
         expression, simulated = adata.obs[k.EXPRESSION].rename("RPKM"), True
-    annotation, values = to / f"{cell_type}-genes.hg19.tsv", to / f"{cell_type}-expression.tsv"
+    annotation, values = target / f"{cell_type}-genes.hg19.tsv", target / f"{cell_type}-expression.tsv"
     for table, path in ((genes, annotation), (expression, values)):
         with replacing(path) as part:
             table.to_csv(part, sep="\t", index_label="gene_id")
     return ExampleTracks(tracks, annotation, values, simulated)
 
 
-def _folder(folder: str | os.PathLike[str] | None) -> Path:
+def _make_folder(folder: str | os.PathLike[str] | None) -> Path:
+    """Return the folder to write to, a temporary one where none is given."""
     if folder is None:
         path = Path(tempfile.mkdtemp(prefix="simplechrome_tk-"))
         atexit.register(shutil.rmtree, path, ignore_errors=True)
@@ -126,7 +131,7 @@ def _folder(folder: str | os.PathLike[str] | None) -> Path:
 
 
 def _real_genes(cell_type: str) -> tuple[pd.DataFrame, pd.Series]:
-    """Genes in the pilot regions, and expression of all genes."""
+    """Return the genes in the pilot regions, and the expression of all genes."""
     bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
         columns={"#chr": k.CHROM, "name": k.SYMBOL}
     )
@@ -142,7 +147,7 @@ def _real_genes(cell_type: str) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def _write_tracks(adata: ad.AnnData, cell_type: str, folder: Path) -> dict[str, Path]:
-    """Lay simulated bins along the genome, those around a TSS over those of bodies, and write a bedGraph per mark."""
+    """Write a bedGraph of each mark from simulated bins; around a TSS its own bins replace those of gene bodies."""
     marks = list(adata.var[k.MARK].cat.categories)
     around, body = region(adata, "tss"), region(adata, "body")
     reach = around.shape[2] // 2
@@ -158,6 +163,7 @@ def _write_tracks(adata: ad.AnnData, cell_type: str, folder: Path) -> dict[str, 
                     bins = body[i][:, np.arange(last - first) * body.shape[2] // (last - first)]
                 signal[:, first : first + bins.shape[1]] = bins if strand == "+" else bins[:, ::-1]
         for mark, values in zip(marks, signal, strict=True):
+            # Neighbouring bins of one value are one line of the file; stretches without signal are left out.
             edges = np.flatnonzero(np.diff(values, prepend=np.nan, append=np.nan) != 0)
             runs = pd.DataFrame(
                 {

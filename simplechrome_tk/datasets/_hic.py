@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def hic_loops(cell_type: str) -> Path:
-    """Chromatin loops of GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19, for ``sct.pp.contact_neighbors``.
+    """Load chromatin loops of GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19, for ``sct.pp.contact_neighbors``.
 
     Downloads the list once (0.2 to 0.7 MB) and keeps it in the cache folder; set ``SIMPLECHROME_TK_CACHE`` to choose
     which.
@@ -45,7 +45,7 @@ def hic_loops(cell_type: str) -> Path:
     >>> sct.pp.contact_neighbors(adata, sct.datasets.hic_loops("E116"))  # doctest: +SKIP
     """
     if cell_type not in CELL_TYPES:
-        msg = f"cell type asked for: {cell_type}; choose from {', '.join(CELL_TYPES)}."
+        msg = f"cell_type is {cell_type!r}; choose from {', '.join(CELL_TYPES)}."
         raise ValueError(msg)
     folder = f"targetfinder/{CELL_TYPES[cell_type]}/hi-c/"
     return fetch(next(path for path in registry() if path.startswith(folder)))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_RESOLUTION = 25  # bp in one value of an array
+# bp in one value of an array.
+_RESOLUTION = 25
 
 
 def pilot_regions() -> pd.DataFrame:
@@ -64,7 +65,7 @@ def write_pilot_tracks(cell_type: str, marks: Sequence[str], folder: Path) -> di
     stops = ((regions[k.END] - regions[k.START]) // _RESOLUTION).cumsum()
     tracks = {}
     for mark, path in arrays.items():
-        # What is published is the inverse hyperbolic sine of the signal, which holds down its tallest peaks.
+        # The published values are the inverse hyperbolic sine of the signal, which shrinks its tallest peaks.
         with np.load(path) as stored:
             signal = np.sinh(stored["arr_0"].astype(np.float64))
         if signal.shape != (stops.iloc[-1],):
@@ -80,7 +81,7 @@ def write_pilot_tracks(cell_type: str, marks: Sequence[str], folder: Path) -> di
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to, whose file takes the place of ``path`` once it is complete, and not before."""
+    """Yield a path to write to, whose file replaces ``path`` when the block ends without an error."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

@@ -31,8 +31,10 @@ CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 
 ALL_MARKS = (*CORE_MARKS, "H3K27ac", "H3K9ac", "H3K4me2", "H3K79me2")
 
-_WINDOW_FLANK = 10_000  # GeneFile.txt gives TSS - 10 kb and TSS + 10 kb, the TSS counted from 1
-_BODY_REACH = 1_000_000  # an annotation further from the TSS than an alternative promoter can be is another gene
+# bp: GeneFile.txt gives TSS - 10 kb and TSS + 10 kb, the TSS counted from 1.
+_WINDOW_FLANK = 10_000
+# bp: an annotation that is further from the TSS than an alternative promoter can be is that of another gene.
+_BODY_REACH = 1_000_000
 
 
 def roadmap(
@@ -42,7 +44,7 @@ def roadmap(
     windows: Sequence[Window] = DEFAULT_WINDOWS,
     genes: Sequence[str] | None = None,
 ) -> ad.AnnData:
-    """Histone marks and expression of DeepChrome's genes in GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19.
+    """Load histone marks and expression of DeepChrome's genes in GM12878 (E116), HeLa-S3 (E117) or K562 (E123), hg19.
 
     Downloads each public file once (about 12 MB for a cell type) and keeps it in the cache folder; set
     ``SIMPLECHROME_TK_CACHE`` to choose which.
@@ -54,8 +56,8 @@ def roadmap(
     marks
         Histone marks, of the nine in :data:`simplechrome_tk.datasets.ALL_MARKS`.
     windows
-        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without are left out and
-        counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
+        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without one are left out
+        and counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
         unknown strand (``strand == "."``, ``annotated == False``) are read along the genome.
     genes
         Keep these genes only: symbols or Ensembl ids.
@@ -74,8 +76,8 @@ def roadmap(
     Raises
     ------
     ValueError
-        When a cell type, a mark or every gene asked for is unknown, or the windows need an annotation that none of
-        the genes asked for has.
+        When a cell type, a mark or every gene in ``genes`` is unknown, or the windows need an annotation that none of
+        the genes has.
     DatasetUnavailableError
         When a file is neither cached nor to be downloaded.
 
@@ -92,21 +94,15 @@ def roadmap(
     (18483, 600)
     """
     cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
-    _choose(cells, list(CELL_TYPES), "cell type")
-    _choose(marks, list(ALL_MARKS), "mark")
+    check_choice(cells, list(CELL_TYPES), "cell type")
+    check_choice(marks, list(ALL_MARKS), "mark")
     table, counts = _gene_table()
     kept = table if genes is None else _select(table, genes)
     needs_body = any(window.needs_body for window in windows)
     if needs_body:
-        if not kept[k.ANNOTATED].any():
-            msg = (
-                f"strand and body are unknown for each of the {len(kept)} genes asked for, such as {kept.index[0]!r}; "
-                "use windows on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
-            )
-            raise ValueError(msg)
-        kept = kept[kept[k.ANNOTATED]]
-    parts = []
-    thresholds = []
+        kept = _with_body(kept)
+    # Labels are those of all listed genes, whichever genes are kept: the median is that of the cell type.
+    parts, thresholds = [], []
     for cell in cells:
         labelled = _with_expression(table, cell)
         thresholds.append(labelled.uns["label_expression"]["thresholds"])
@@ -124,7 +120,7 @@ def roadmap(
         "counts": counts,
     }
     adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": pd.concat(thresholds)}
-    logger.warning(
+    logger.info(
         "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and "
         "%d by symbol, unknown for %d: %s.",
         *counts.values(),
@@ -133,17 +129,30 @@ def roadmap(
     return adata
 
 
+def _with_body(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the genes whose strand and body are known; raise ``ValueError`` where none is left."""
+    if not table[k.ANNOTATED].any():
+        msg = (
+            f"strand and body are unknown for each of the {len(table)} genes, such as {table.index[0]!r}; use windows "
+            "on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
+        )
+        raise ValueError(msg)
+    return table[table[k.ANNOTATED]]
+
+
 def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
-    """DeepChrome's genes in their order, with ``row`` in the expression tables, strand and body where known."""
+    """Read DeepChrome's genes in their order: ``row`` in the tables of expression, strand and body where known."""
     listed = pd.read_csv(
         fetch("shallowchrome/GeneFile.txt"), sep="\t", header=None, names=[k.CHROM, "left", "right", "name"]
     )
+    # Names are written as id_symbol.
     split = listed["name"].str.split("_", n=1, expand=True)
     listed = listed.assign(id=split[0], symbol=split[1], row=np.arange(len(listed)), tss=listed["left"] + _WINDOW_FLANK)
     table = listed.drop_duplicates("id").set_index("id")
     bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
         columns={"#chr": k.CHROM, "name": k.SYMBOL, "Ensembl_ID": "id"}
     )
+    # Bounds are found by Ensembl id, of repeated ids those with the same symbol first, and otherwise by symbol.
     same_symbol = bounds[k.SYMBOL] == table[k.SYMBOL].reindex(bounds["id"]).to_numpy()
     by_id = bounds.loc[same_symbol.sort_values(ascending=False, kind="stable").index].drop_duplicates("id")
     found = by_id.set_index("id").reindex(table.index)
@@ -161,7 +170,8 @@ def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
         strand=body[k.STRAND].where(near, k.UNKNOWN_STRAND),
         annotated=near,
     )
-    # from the base itself to its 5' edge: a gene's start, or its end on the minus strand
+    # The table counts the base of the TSS; here the TSS is the 5' edge of that base: the start of a gene, or its end on
+    # the minus strand.
     table[k.TSS] -= table[k.STRAND] != "-"
     counts = {
         "listed": len(listed),
@@ -182,7 +192,7 @@ def _with_expression(table: pd.DataFrame, cell: str) -> ad.AnnData:
 
 
 def _peak_files(line: str) -> dict[str, str]:
-    """Registry path of each mark's peaks; file names write H3K4me1 also as H3k04me1."""
+    """Return the registry path of each mark's peaks; file names spell H3K4me1 also as H3k04me1."""
     prefix = f"targetfinder/{line}/peaks/"
     files = {}
     for path in registry():
@@ -192,18 +202,19 @@ def _peak_files(line: str) -> dict[str, str]:
 
 
 def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of ``genes``, given by id or symbol; genes that are not listed are counted in the log."""
     wanted = pd.Index([genes] if isinstance(genes, str) else genes).unique()
     known = wanted.isin(table.index) | wanted.isin(table[k.SYMBOL])
     if not known.any():
         msg = (
-            f"none of the {len(wanted)} genes asked for is among the {len(table)} listed (asked: "
+            f"none of the {len(wanted)} genes is among the {len(table)} listed (genes: "
             f"{', '.join(wanted[:5])}); expected symbols such as {table[k.SYMBOL].iloc[0]!r} or Ensembl ids such as "
             f"{table.index[0]!r}, without version."
         )
         raise ValueError(msg)
     if not known.all():
         logger.warning(
-            "roadmap: %d of %d genes asked for are not listed: %s",
+            "roadmap: %d of %d genes are not listed: %s",
             (~known).sum(),
             len(wanted),
             ", ".join(wanted[~known]),
@@ -211,8 +222,9 @@ def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     return table[table.index.isin(wanted) | table[k.SYMBOL].isin(wanted)]
 
 
-def _choose(chosen: Sequence[str], choices: Sequence[str], what: str) -> None:
+def check_choice(chosen: Sequence[str], choices: Sequence[str], what: str) -> None:
+    """Raise ``ValueError`` unless ``chosen`` are some of the ``choices``, each once; ``what`` is what they are."""
     unknown = [name for name in chosen if name not in choices]
     if unknown or not chosen or len(set(chosen)) < len(chosen):
-        msg = f"{what}s asked for: {', '.join(chosen) or 'none'}; choose from {', '.join(choices)}, each once."
+        msg = f"{what}s are {', '.join(chosen) or 'empty'}; choose from {', '.join(choices)}, each once."
         raise ValueError(msg)

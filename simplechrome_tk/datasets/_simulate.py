@@ -1,4 +1,4 @@
-"""Simulate histone marks and expression, with the effects that link them written down."""
+"""Simulated histone marks and expression, with the effects that link them stored as the truth."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import sparse
 
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
-from simplechrome_tk.datasets._roadmap import CORE_MARKS, _choose
+from simplechrome_tk.datasets._roadmap import CORE_MARKS, check_choice
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._label import label_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.core.window import Window
 
-_CHROMOSOMES = {  # hg19: protein-coding genes, length in Mb
+# Protein-coding genes and length in Mb of each chromosome (hg19).
+_CHROMOSOMES = {
     "chr1": (2012, 249),
     "chr2": (1203, 243),
     "chr3": (1040, 198),
@@ -47,26 +49,69 @@ _CHROMOSOMES = {  # hg19: protein-coding genes, length in Mb
     "chr22": (431, 51),
     "chrX": (815, 155),
 }
-_NEIGHBORS = 5  # an effect comes from one of so many nearest genes
+# An effect comes from one of so many nearest genes.
+_NEIGHBORS = 5
 _FEWEST, _MOST = (_NEIGHBORS + 1) * len(_CHROMOSOMES), 200_000
-_CHROMOSOME_END = 1_000_000  # bp kept free at both ends of a chromosome
-_LONGEST_BODY = 900_000
-_BACKGROUND = 0.15
-_DISPERSION = 2.0  # of the negative binomial: variance = mean + mean**2 / _DISPERSION
 
-_MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.48  # in log10 RPKM
+# Genes: bp kept free at both ends of a chromosome; gaps between genes in standard deviations of their natural
+# logarithm; median, shortest and longest gene body in bp, and the standard deviation of the natural logarithm.
+_CHROMOSOME_END = 1_000_000
+_GAP_SD = 1.5
+_BODY_MEDIAN, _BODY_SD = 25_000, 1.4
+_SHORTEST_BODY, _LONGEST_BODY = 1_000, 900_000
+_MINUS_SHARE = 0.5
+# Largest number of an id, and bp by which no gene reaches.
+_LARGEST_ID = 250_000
+_BEYOND_CHROMOSOMES = 10**9
+
+# Signal: expected reads per bin without any mark; dispersion of the negative binomial, whose variance is
+# mean + mean**2 / _DISPERSION; points within a bin at which the shape of a mark is averaged.
+_BACKGROUND = 0.15
+_DISPERSION = 2.0
+_POINTS = 5
+
+# Domains of repressive marks: share of the domains that carry the mark, and mean reach in bp; standard deviation of
+# the natural logarithm of their level.
+_POLYCOMB_SHARE, _POLYCOMB_REACH = 0.3, 400_000
+_HETEROCHROMATIN_SHARE, _HETEROCHROMATIN_REACH = 0.15, 600_000
+_DOMAIN_SD = 0.3
+
+# Probability that a gene is active: in heterochromatin, in a Polycomb domain, elsewhere; and that a silent gene of a
+# Polycomb domain is bivalent, which means that its promoter is marked all the same.
+_ACTIVE_IN_HETEROCHROMATIN, _ACTIVE_IN_POLYCOMB, _ACTIVE_ELSEWHERE = 0.15, 0.25, 0.8
+_BIVALENT = 0.5
+
+# Level of the marks as fractions of their height: active marks on silent genes, promoter marks on bivalent genes, and
+# repressive marks on genes that are active in their domain. Standard deviations of the natural logarithm of the level:
+# of all active marks of a gene together, and of each mark by itself.
+_SILENT_LEVEL, _BIVALENT_LEVEL = 0.03, 0.35
+_POLYCOMB_ON_ACTIVE, _HETEROCHROMATIN_ON_ACTIVE = 0.3, 0.5
+_STRENGTH_SD, _MARK_SD = 0.4, 0.35
+
+# Expression, in log10 RPKM: mean, and standard deviation of the effects of the gene's own marks, of its neighbour's
+# marks, and of the noise.
+_MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.48
+# Two marks whose product acts as well, relative to the effects of single marks in _MARKS.
 _INTERACTION = ("H3K4me3", "H3K27me3", -0.5)
+# A neighbour acts with a probability of 1 / (distance + _NEARBY)**2, in bp.
+_NEARBY = 5_000
+
+
+# Shapes of marks. Each takes positions in bp behind the TSS, negative upstream, and the length of the body in bp, and
+# returns the level as a fraction of the height of the mark. Centres, widths (standard deviations of a bell) and decays
+# (to 1/e) are in bp.
 
 
 def _promoter(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Two unequal flanks of the nucleosome-free stretch before the TSS."""
-    flanks = np.where(x < 0, 0.75 * _bell(x, 0, 700), _bell(x, 0, 1_400))
-    return flanks * (1 - 0.7 * _bell(x, -50, 150))
+    flanks = np.where(x < 0, 0.75 * _bell(x, center=0, width=700), _bell(x, center=0, width=1_400))
+    nucleosome_free = 0.7 * _bell(x, center=-50, width=150)
+    return flanks * (1 - nucleosome_free)
 
 
 def _flanks(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Both sides of the promoter."""
-    return 0.7 * _bell(x, -1_900, 900) + _bell(x, 2_300, 1_400)
+    return 0.7 * _bell(x, center=-1_900, width=900) + _bell(x, center=2_300, width=1_400)
 
 
 def _wide_promoter(x: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -76,42 +121,58 @@ def _wide_promoter(x: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 def _start_of_body(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """From the promoter into the first kilobases of the transcript."""
-    return np.where(x < 0, 0.6 * _bell(x, 0, 900), 0.6 + 0.4 * (1 - np.exp(-_after(x) / 600))) * np.exp(
-        -_after(x - 1_000) / 12_000
-    )
+    upstream = 0.6 * _bell(x, center=0, width=900)
+    downstream = 0.6 + 0.4 * _rise(x, decay=600)
+    return np.where(x < 0, upstream, downstream) * _fade(x - 1_000, decay=12_000)
 
 
 def _body(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Rising behind the TSS, along the transcript, and fading behind its end."""
-    rise = 1 - np.exp(-_after(x) / 3_000)
-    return rise * (0.6 + 0.4 * np.minimum(x / length, 1)) * np.exp(-_after(x - length) / 4_000)
+    along = 0.6 + 0.4 * np.minimum(x / length, 1)
+    return _rise(x, decay=3_000) * along * _fade(x - length, decay=4_000)
 
 
 def _repressed_gene(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Broad, highest around the promoter, lower behind the end."""
-    return 0.6 + 0.4 * _bell(x, 500, 2_500) - 0.25 * (1 - np.exp(-_after(x - length) / 5_000))
+    return 0.6 + 0.4 * _bell(x, center=500, width=2_500) - 0.25 * _rise(x - length, decay=5_000)
 
 
 def _domain(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Broad, a little lower at the promoter."""
-    return 1 - 0.3 * _bell(x, 0, 800)
+    return 1 - 0.3 * _bell(x, center=0, width=800)
 
 
-def _bell(x: np.ndarray, center: float, width: float) -> np.ndarray:
+def _bell(x: np.ndarray, *, center: float, width: float) -> np.ndarray:
+    """Fall from 1 at the centre on both sides."""
     return np.exp(-(((x - center) / width) ** 2) / 2)
 
 
-def _after(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0)
+def _rise(x: np.ndarray, *, decay: float) -> np.ndarray:
+    """Rise from 0 at position 0 towards 1."""
+    return 1 - _fade(x, decay=decay)
+
+
+def _fade(x: np.ndarray, *, decay: float) -> np.ndarray:
+    """Fall from 1 at position 0 towards 0."""
+    return np.exp(-np.maximum(x, 0) / decay)
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """How a mark looks and acts.
+    """Shape and effect of a mark.
 
-    ``shape`` takes bp behind the TSS and body lengths; ``state`` is what a gene needs to carry it; ``height`` is the
-    signal at the top; ``effect`` is relative, on log expression per unit of mean log signal in ``zones``:
-    ``(anchor, start, end)`` in bp or fractions of the body.
+    Attributes
+    ----------
+    shape
+        Level along the gene as a fraction of the height, from bp behind the TSS and the length of the body.
+    state
+        State of a gene that carries the mark; a key of ``state`` in :func:`_draw_levels`.
+    height
+        Expected reads per bin at the highest point.
+    effect
+        Effect on log expression per unit of mean log signal in ``zones``, relative to the other marks.
+    zones
+        Where the mark acts: ``(anchor, start, end)`` in bp, or as fractions of the body.
     """
 
     shape: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -145,8 +206,8 @@ def simulate(
     """Simulate genes whose marks set their expression by known effects, in the layout of :func:`roadmap`.
 
     Silent genes lie in domains of H3K27me3 or H3K9me3 that they share with their neighbours on the chromosome. Each
-    mark has the shape it has in cells. A bin's signal is a negative binomial count, drawn for each gene by itself, also
-    where windows overlap. Expression is a sum of planted effects of that very signal, and noise::
+    mark has the shape that it has in cells. The signal of a bin is a negative binomial count, drawn separately for each
+    gene, also where windows overlap. Expression is the sum of planted effects of this signal, and noise::
 
         level = mean of log1p(X) over the planted columns of a mark
         log10(expression + 0.1) = intercept + log1p(X) @ var["planted_effect"]
@@ -192,12 +253,11 @@ def simulate(
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
     >>> adata = sct.datasets.simulate(200)
     >>> adata.shape
     (200, 600)
     """
-    _choose(marks, list(_MARKS), "mark")
+    check_choice(marks, list(_MARKS), "mark")
     if not _FEWEST <= n_genes <= _MOST:
         msg = (
             f"n_genes is {n_genes}; expected {_FEWEST} to {_MOST}: each of {len(_CHROMOSOMES)} chromosomes gets at "
@@ -209,7 +269,9 @@ def simulate(
         raise ValueError(msg)
     generator = np.random.default_rng(rng)
     genes = _draw_genes(n_genes, generator)
-    background = pd.DataFrame({"chrom": list(_CHROMOSOMES), "start": 0, "end": 10**9, "signal": _BACKGROUND})
+    background = pd.DataFrame(
+        {"chrom": list(_CHROMOSOMES), "start": 0, "end": _BEYOND_CHROMOSOMES, "signal": _BACKGROUND}
+    )
     adata = bin_peaks(dict.fromkeys(marks, background), genes, windows=windows)
     _draw_signal(adata, windows, generator)
     log_expression = _plant(adata, neighbor_fraction, generator)
@@ -221,80 +283,84 @@ def simulate(
 
 
 def _draw_genes(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Genes in the order of their ids, with the columns of ``roadmap`` up to ``annotated``."""
+    """Draw genes, in the order of their ids, with the columns of ``roadmap`` up to ``annotated``."""
+    # Each chromosome gets the fewest genes that have neighbours, and its share of the others.
     share = np.array([count for count, _ in _CHROMOSOMES.values()], dtype=float)
     shared_out = np.round(np.cumsum(share / share.sum()) * (n_genes - _FEWEST)).astype(int)
     on = np.repeat(np.arange(len(share)), _NEIGHBORS + 1 + np.diff(shared_out, prepend=0))
     length = np.array([megabases for _, megabases in _CHROMOSOMES.values()]) * 1e6 - 2 * _CHROMOSOME_END
-    spread = 1.5
-    gaps = rng.lognormal(-(spread**2) / 2, spread, n_genes) * (length / share)[on]
+    # A log-normal of mean 1, times the mean gap of the chromosome; shrunk where the genes would not fit on it.
+    gaps = rng.lognormal(-(_GAP_SD**2) / 2, _GAP_SD, n_genes) * (length / share)[on]
     away = pd.Series(gaps).groupby(on).cumsum()
     fit = np.minimum(1, length / away.groupby(on).max().to_numpy())
     tss = (_CHROMOSOME_END + away.to_numpy() * fit[on]).astype(int)
-    body = np.clip(rng.lognormal(np.log(25_000), 1.4, n_genes), 1_000, _LONGEST_BODY).round()
-    minus = rng.random(n_genes) < 0.5
+    body = rng.lognormal(np.log(_BODY_MEDIAN), _BODY_SD, n_genes)
+    body = np.clip(body, _SHORTEST_BODY, _LONGEST_BODY).round()
+    minus = rng.random(n_genes) < _MINUS_SHARE
     genes = pd.DataFrame(
         {
             k.SYMBOL: [f"SIM{i + 1:04d}" for i in range(n_genes)],
             k.CHROM: np.array(list(_CHROMOSOMES), dtype=object)[on],
-            k.START: tss - body * minus,
-            k.END: tss + body * ~minus,
+            k.START: np.where(minus, tss - body, tss),
+            k.END: np.where(minus, tss, tss + body),
             k.STRAND: np.where(minus, "-", "+").astype(object),
             k.TSS: tss,
             k.ANNOTATED: True,
         },
-        index=[f"ENSG{number:011d}" for number in rng.choice(250_000, n_genes, replace=False)],
+        index=[f"ENSG{number:011d}" for number in rng.choice(_LARGEST_ID, n_genes, replace=False)],
     )
     return genes.sort_index()
 
 
 def _draw_signal(adata: ad.AnnData, windows: Sequence[Window], rng: np.random.Generator) -> None:
-    """Add each mark's shape to the background in ``X``, then replace these expected values by counts."""
+    """Add the shape of each mark to the background in ``X``, then replace these expected values with counts."""
     length = (adata.obs[k.END] - adata.obs[k.START]).to_numpy(np.float32)[:, None]
     levels = _draw_levels(adata.obs, list(adata.var[k.MARK].cat.categories), rng)
-    points = 5
     column = 0
     for window in windows:
         bounds = window.bounds()
-        inside = bounds[:-1, None] + np.diff(bounds)[:, None] * (np.arange(points) + 0.5) / points
+        inside = bounds[:-1, None] + np.diff(bounds)[:, None] * (np.arange(_POINTS) + 0.5) / _POINTS
         inside = inside.astype(np.float32).reshape(1, -1)
         x = {"tss": inside, "body": inside * length, "tes": inside + length}[window.anchor]
         for mark, level in levels.items():
-            profile = _MARKS[mark].shape(x, length).reshape(-1, window.n_bins, points).mean(axis=2)
+            profile = _MARKS[mark].shape(x, length).reshape(-1, window.n_bins, _POINTS).mean(axis=2)
             block = adata.X[:, column : column + window.n_bins]
             expected = block + level[:, None] * np.broadcast_to(profile, block.shape)
+            # A Poisson count whose mean is drawn from a gamma distribution is a negative binomial count.
             block[:] = rng.poisson(expected * rng.standard_gamma(_DISPERSION, block.shape) / _DISPERSION)
             column += window.n_bins
 
 
 def _draw_levels(genes: pd.DataFrame, marks: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Height of each mark on each gene, shape ``(n_genes,)``."""
+    """Draw the height of each mark on each gene, ``(n_genes,)``."""
     n_genes = len(genes)
-    polycomb = _draw_domains(genes, rng, share=0.3, reach=400_000)
-    heterochromatin = _draw_domains(genes, rng, share=0.15, reach=600_000)
-    active = rng.random(n_genes) < np.where(heterochromatin > 0, 0.15, np.where(polycomb > 0, 0.25, 0.8))
-    bivalent = ~active & (polycomb > 0) & (rng.random(n_genes) < 0.5)
-    strength = np.exp(0.4 * rng.standard_normal(n_genes))
+    polycomb = _draw_domains(genes, rng, share=_POLYCOMB_SHARE, reach=_POLYCOMB_REACH)
+    heterochromatin = _draw_domains(genes, rng, share=_HETEROCHROMATIN_SHARE, reach=_HETEROCHROMATIN_REACH)
+    chance = np.where(polycomb > 0, _ACTIVE_IN_POLYCOMB, _ACTIVE_ELSEWHERE)
+    active = rng.random(n_genes) < np.where(heterochromatin > 0, _ACTIVE_IN_HETEROCHROMATIN, chance)
+    bivalent = ~active & (polycomb > 0) & (rng.random(n_genes) < _BIVALENT)
+    strength = np.exp(_STRENGTH_SD * rng.standard_normal(n_genes))
     state = {
-        "active": np.where(active, strength, 0.03),
-        "poised": np.where(active, strength, np.where(bivalent, 0.35, 0.03)),
-        "polycomb": polycomb * np.where(active, 0.3, 1.0),
-        "heterochromatin": heterochromatin * np.where(active, 0.5, 1.0),
+        "active": np.where(active, strength, _SILENT_LEVEL),
+        "poised": np.where(active, strength, np.where(bivalent, _BIVALENT_LEVEL, _SILENT_LEVEL)),
+        "polycomb": polycomb * np.where(active, _POLYCOMB_ON_ACTIVE, 1.0),
+        "heterochromatin": heterochromatin * np.where(active, _HETEROCHROMATIN_ON_ACTIVE, 1.0),
     }
-    own = {mark: np.exp(0.35 * rng.standard_normal(n_genes)) for mark in marks}
+    own = {mark: np.exp(_MARK_SD * rng.standard_normal(n_genes)) for mark in marks}
     return {mark: _MARKS[mark].height * state[_MARKS[mark].state] * own[mark] for mark in marks}
 
 
 def _draw_domains(genes: pd.DataFrame, rng: np.random.Generator, *, share: float, reach: float) -> np.ndarray:
-    """Level of a mark that spreads over neighbouring genes, shape ``(n_genes,)``; 0 outside domains.
+    """Draw the level of a mark that spreads over neighbouring genes, ``(n_genes,)``; 0 outside domains.
 
-    A boundary falls between two neighbours the more likely the further apart they are, in units of ``reach`` bp.
+    Two neighbours on a chromosome are in one domain with a probability of ``exp(-distance / reach)``, in bp; a domain
+    carries the mark with a probability of ``share``.
     """
     order = np.lexsort((genes[k.TSS], genes[k.CHROM]))
     chrom, tss = genes[k.CHROM].to_numpy()[order], genes[k.TSS].to_numpy()[order]
     kept = np.exp(-np.diff(tss) / reach, where=chrom[1:] == chrom[:-1], out=np.zeros(len(tss) - 1))
     domain = np.cumsum(np.append(0, rng.random(len(kept)) >= kept))
-    level = np.exp(0.3 * rng.standard_normal(len(tss))) * (rng.random(len(tss)) < share)
+    level = np.exp(_DOMAIN_SD * rng.standard_normal(len(tss))) * (rng.random(len(tss)) < share)
     levels = np.empty(len(tss))
     levels[order] = level[domain]
     return levels
@@ -302,8 +368,9 @@ def _draw_domains(genes: pd.DataFrame, rng: np.random.Generator, *, share: float
 
 def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator) -> np.ndarray:
     """Write the truth into ``var``, ``obsp`` and ``uns``; return log10 expression, shape ``(n_genes,)``."""
-    marks = list(adata.var[k.MARK].cat.categories)
-    columns = {mark: _acting_columns(adata, mark) for mark in marks}
+    marks, layout = list(adata.var[k.MARK].cat.categories), Layout.of(adata)
+    anchor = adata.uns[k.WINDOWS]["anchor"].reindex(layout.region).to_numpy()
+    columns = {mark: _acting_columns(layout, anchor, mark) for mark in marks}
     level = {mark: np.log1p(adata.X[:, at]).mean(axis=1, dtype=float) for mark, at in columns.items()}
     first, second, product = _INTERACTION
     interacts = {first, second} <= set(marks)
@@ -335,25 +402,22 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
     return intercept + own + neighbor_effects @ (level[source] - center) + noise
 
 
-def _acting_columns(adata: ad.AnnData, mark: str) -> np.ndarray:
-    """Columns through which a mark acts."""
-    var = adata.var
-    anchor = adata.uns["windows"]["anchor"].reindex(var[k.REGION].astype(str)).to_numpy()
-    middle = ((var[k.START_BP] + var[k.END_BP]) / 2).to_numpy()
-    of_mark = (var[k.MARK] == mark).to_numpy()
-    acts = np.zeros(len(var), dtype=bool)
+def _acting_columns(layout: Layout, anchor: np.ndarray, mark: str) -> np.ndarray:
+    """Return the columns through which a mark acts: all its columns where no bin lies in one of its zones."""
+    of_mark = layout.mark == mark
+    acts = np.zeros(layout.n_columns, dtype=bool)
     for name, start, end in _MARKS[mark].zones:
-        acts |= of_mark & (anchor == name) & (middle >= start) & (middle < end)
+        acts |= of_mark & (anchor == name) & (layout.middle >= start) & (layout.middle < end)
     return np.flatnonzero(acts if acts.any() else of_mark)
 
 
 def _draw_neighbor_effects(genes: pd.DataFrame, fraction: float, rng: np.random.Generator) -> sparse.csr_matrix:
-    """+1 for an acting upstream neighbour, -1 for a downstream one, shape ``(n_genes, n_genes)``."""
+    """Draw +1 for a neighbour that acts from upstream, -1 for one from downstream, ``(n_genes, n_genes)``."""
     placed = ad.AnnData(obs=genes[[k.CHROM, k.TSS, k.STRAND]])
     tss_neighbors(placed, _NEIGHBORS)
     distances = placed.obsp[k.DISTANCES.format("tss")]
     away = distances.data.reshape(-1, _NEIGHBORS)
-    reached = np.cumsum(1 / (np.abs(away) + 5_000) ** 2, axis=1)
+    reached = np.cumsum(1 / (np.abs(away) + _NEARBY) ** 2, axis=1)
     chosen = (rng.random((len(genes), 1)) * reached[:, -1:] > reached[:, :-1]).sum(axis=1)
     closest = np.argsort(np.abs(away).min(axis=1), kind="stable")[: round(fraction * len(genes))]
     neighbor = distances.indices.reshape(-1, _NEIGHBORS)[closest, chosen[closest]]

@@ -1,16 +1,13 @@
 """The text files of DeepChrome and DeepDiff, the published data, and the audit of its labels."""
 
-from simplechrome_tk.deepchrome._audit import LabelAudit, above_as_text, audit_labels, text_label_shares
+from simplechrome_tk.deepchrome._audit import above_as_text, audit_labels, text_label_shares
 from simplechrome_tk.deepchrome._load import load, load_expression, load_sample, load_scores
-from simplechrome_tk.deepchrome._read import MARKS, read
-from simplechrome_tk.deepchrome._read_deepdiff import DEEPDIFF_MARKS, read_deepdiff
+from simplechrome_tk.deepchrome._read import read
+from simplechrome_tk.deepchrome._read_deepdiff import read_deepdiff
 from simplechrome_tk.deepchrome._split import split
 from simplechrome_tk.deepchrome._write import write
 
 __all__ = [
-    "DEEPDIFF_MARKS",
-    "MARKS",
-    "LabelAudit",
     "above_as_text",
     "audit_labels",
     "load",

@@ -1,4 +1,4 @@
-"""Find the rule by which labels were made from expression."""
+"""The rule by which labels were made from expression."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MEDIAN, AT_MEDIAN, TEXT, THRESHOLD = "median", "median or equal", "text", "threshold"
-_WORTH = 0.01  # of the labels that a threshold of their own must explain beyond the other rules, to be named
+# Share of the labels that the fitted threshold must explain beyond the other rules to be named.
+_WORTH = 0.01
 
 
 class LabelAudit(NamedTuple):
-    """Which rule explains labels best; :func:`audit_labels` makes it."""
+    """The rule that explains labels best, as :func:`audit_labels` returns it."""
 
     rule: str
     """Name of the rule, the first row of ``rules``."""
@@ -51,11 +52,11 @@ def audit_labels(
     ``median or equal``  high is the median or above
     ``text``             high is above the median where both are compared as text
                          (:func:`above_as_text`): "13.300" comes before "3.33"
-    ``threshold``        high is above that value which explains most labels; named only when it explains
-                         at least 1 % more of them than the others, since it is free to fit them
+    ``threshold``        high is above the value that explains most labels; named only when it explains
+                         at least 1 % more of them than the others, since it is fitted to them
     ==================== ===============================================================================
 
-    Of rules that explain the same number of labels the first in this table is named.
+    Of rules that explain the same number of labels, the first in this table is named.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def audit_labels(
 
     Examples
     --------
-    >>> import pandas as pd, simplechrome_tk as sct
+    >>> import pandas as pd
     >>> genes = pd.DataFrame({"expression": [0.5, 2.0, 7.0, 13.3, 25.0, 40.0], "label": [0, 0, 1, 0, 0, 1]})
     >>> audit = sct.deepchrome.audit_labels(genes, median=3.33)
     >>> audit.rule
@@ -117,23 +118,24 @@ def audit_labels(
         columns=["rule", "threshold", "agree", "disagree"],
     )
     rules["share"] = rules["agree"] / len(genes)
-    merit = rules["agree"] - (rules["rule"] == THRESHOLD) * _WORTH * len(genes)
+    # The threshold was fitted to the labels, and the others were not: it is ranked by less than it explains.
+    merit = rules["agree"].where(rules["rule"] != THRESHOLD, rules["agree"] - _WORTH * len(genes))
     rules = rules.loc[merit.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
     disagreeing = [
-        genes[high != label].assign(rule=rule, expected=np.where(high, *reversed(k.LABELS))[high != label])
+        genes[high != label].assign(rule=rule, expected=_label_names(high)[high != label])
         for rule, (_, high) in expected.items()
     ]
     table = pd.concat(disagreeing).rename_axis("gene").reset_index()
-    table[k.LABEL] = np.where(table[k.LABEL], *reversed(k.LABELS))
+    table[k.LABEL] = _label_names(table[k.LABEL])
     columns = ["rule", "gene", k.EXPRESSION, k.LABEL, "expected"]
     return LabelAudit(str(rules["rule"][0]), rules, table[columns])
 
 
 def above_as_text(expression: np.ndarray, threshold: float, *, decimals: int = 3) -> np.ndarray:
-    """Compare numbers with a threshold as text, character by character, which is not what anyone wants.
+    """Compare numbers with a threshold as text, character by character, by mistake.
 
-    What happens when a table is read without turning its columns into numbers: "13.300" is below "3.33", since "1" is
-    below "3". For a threshold between 1 and 2 it comes out right.
+    This happens when a table is read without turning its columns into numbers: "13.300" is below "3.33", since "1" is
+    below "3". With a threshold between 1 and 2 the result is right.
 
     Parameters
     ----------
@@ -151,7 +153,6 @@ def above_as_text(expression: np.ndarray, threshold: float, *, decimals: int = 3
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
     >>> sct.deepchrome.above_as_text([0.5, 2.0, 7.0, 13.3, 40.0], 3.33)
     array([False, False, True, False, True])
     """
@@ -161,7 +162,7 @@ def above_as_text(expression: np.ndarray, threshold: float, *, decimals: int = 3
 
 
 def text_label_shares(expression: pd.DataFrame | Mapping[str, np.ndarray], *, decimals: int = 3) -> pd.DataFrame:
-    """Say how many labels would differ in each cell type, if expression were compared with its median as text.
+    """Count the labels of each cell type that differ when expression is compared with its median as text.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ def text_label_shares(expression: pd.DataFrame | Mapping[str, np.ndarray], *, de
 
     Examples
     --------
-    >>> import pandas as pd, simplechrome_tk as sct
+    >>> import pandas as pd
     >>> sct.deepchrome.text_label_shares(pd.DataFrame({"A": [0.2, 1.1, 2.1, 15.0], "B": [0.2, 2.0, 4.2, 15.0]}))
        median  n  differ  share
     A     1.6  4       0   0.00
@@ -195,7 +196,7 @@ def text_label_shares(expression: pd.DataFrame | Mapping[str, np.ndarray], *, de
 
 
 def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str) -> pd.DataFrame:
-    """Expression and label (True for high) of the genes of which both are known."""
+    """Return expression and label (True for high) of the genes for which both are known."""
     table = data.obs if isinstance(data, ad.AnnData) else data
     missing = [key for key in (label_key, expression_key) if key not in table]
     if missing:
@@ -220,17 +221,23 @@ def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str)
     if (expression[known] < 0).any():
         msg = f"{expression_key!r} holds {int((expression[known] < 0).sum())} negative values; expected linear units."
         raise ValueError(msg)
-    called = table[label_key][known].astype(object)
-    code = called.map({"low": 0, "high": 1, 0: 0, 1: 1})
+    labels = table[label_key][known].astype(object)
+    code = labels.map({"low": 0, "high": 1, 0: 0, 1: 1})
     if code.isna().any():
-        unknown = ", ".join(map(str, called[code.isna()].unique()[:5]))
+        unknown = ", ".join(map(str, labels[code.isna()].unique()[:5]))
         msg = f"{label_key!r} holds {unknown}; expected 'low' and 'high', or 0 and 1."
         raise ValueError(msg)
     return pd.DataFrame({k.EXPRESSION: expression[known], k.LABEL: code.astype(bool)})
 
 
+def _label_names(high: np.ndarray | pd.Series) -> np.ndarray:
+    """Return the label of each gene, from whether it is high."""
+    low_name, high_name = k.LABELS
+    return np.where(high, high_name, low_name)
+
+
 def _known_median(data: ad.AnnData | pd.DataFrame, expression_key: str) -> float | None:
-    """Median of all genes of the cell type, where a step before has left it in ``uns``."""
+    """Return the median of all genes of the cell type that an earlier step has stored in ``uns``."""
     if not isinstance(data, ad.AnnData):
         return None
     cell = cell_types(data).iloc[0]
@@ -244,7 +251,8 @@ def _known_median(data: ad.AnnData | pd.DataFrame, expression_key: str) -> float
 
 
 def _best_threshold(expression: np.ndarray, label: np.ndarray) -> float:
-    """Find the value above which to call genes high, so that most labels are explained."""
+    """Return the value that explains most labels when genes above it are called high."""
+    # Below each possible cut genes are called low, above it high: count the labels that agree with that.
     order = np.argsort(expression, kind="stable")
     values, high = expression[order], label[order]
     explained = np.append(0, np.cumsum(~high)) + high.sum() - np.append(0, np.cumsum(high))

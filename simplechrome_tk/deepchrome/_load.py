@@ -1,4 +1,4 @@
-"""What was published with DeepChrome: its data set, and its accuracy."""
+"""The data set that was published with DeepChrome, and its accuracy."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.deepchrome._read import Labels
 
-DOI = "10.5281/zenodo.2652278"
-ARCHIVE = "deepchrome/data.tar.gz"
-"""Path below the cache folder. The file is called ``data.tar.gz`` in the record."""
+_DOI = "10.5281/zenodo.2652278"
+# Path below the cache folder; the file is called data.tar.gz in the record.
+_ARCHIVE = "deepchrome/data.tar.gz"
 
 
 def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "published", orient: bool = True) -> ad.AnnData:
     """Read counts of five histone marks that DeepChrome and AttentiveChrome were trained on, 56 Roadmap epigenomes.
 
-    Downloads the archive of Zenodo record 2652278 once (0.5 GB; going on where it broke off) and keeps it in the cache
-    folder, packed. A cell type is read out of it without unpacking the rest, in some ten seconds for one near its end.
+    Downloads the archive of Zenodo record 2652278 once (0.5 GB; an interrupted download is continued) and keeps it
+    packed in the cache folder. A cell type is read without unpacking the rest to disk, which takes about ten seconds
+    for one near the end of the archive.
 
     Parameters
     ----------
@@ -63,9 +64,9 @@ def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "publishe
     known = _cell_types()
     unknown = [cell for cell in cells if cell not in known]
     if unknown or not cells or len(set(cells)) < len(cells):
-        msg = f"cell types asked for: {', '.join(cells) or 'none'}; choose from {', '.join(known)}, each once."
+        msg = f"cell_types is {', '.join(cells) or 'empty'}; choose from {', '.join(known)}, each once."
         raise ValueError(msg)
-    return read_deepchrome(fetch_doi(DOI, ARCHIVE), cells=cells, labels=labels, orient=orient)
+    return read_deepchrome(fetch_doi(_DOI, _ARCHIVE), cell_types=cells, labels=labels, orient=orient)
 
 
 def load_sample(*, labels: Labels = "published", orient: bool = True) -> ad.AnnData:
@@ -146,5 +147,6 @@ def load_scores() -> pd.Series:
 
 
 def _cell_types() -> list[str]:
+    """Return the 56 Roadmap epigenomes whose expression is public."""
     found = (re.fullmatch(r"shallowchrome/targets/(E\d+)/T\.csv", path) for path in registry())
     return sorted(match[1] for match in found if match)

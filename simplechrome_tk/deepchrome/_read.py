@@ -1,4 +1,4 @@
-"""Read the CSV files of DeepChrome and AttentiveChrome."""
+"""Reader of the CSV files of DeepChrome and AttentiveChrome."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core import window as _window
 from simplechrome_tk.core.expression import by_cell_type
-from simplechrome_tk.deepchrome._bincsv import read_genes
-from simplechrome_tk.deepchrome._bincsv_header import Columns, check_marks
-from simplechrome_tk.deepchrome._cell_files import open_cells
-from simplechrome_tk.deepchrome._csv_genes import (
+from simplechrome_tk.core.window import TSS_WINDOW
+from simplechrome_tk.deepchrome._assemble import (
     Part,
-    assemble,
+    build,
     check_parts,
     describe,
-    expression,
-    public_table,
-    report,
+    load_cell_expression,
+    load_gene_table,
 )
+from simplechrome_tk.deepchrome._find_files import open_cells
+from simplechrome_tk.deepchrome._parse_csv import read_genes
+from simplechrome_tk.deepchrome._parse_header import Columns, check_marks
 from simplechrome_tk.io._text import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -39,14 +38,15 @@ MARKS = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9me3")
 """Marks of the published files, in the order of their columns."""
 
 Labels = Literal["published", "rpkm"]
-_DISAGREEING = 0.01  # of the labels, from which on it is worth a warning
+# Share of published labels that may contradict RPKM without a warning.
+_DISAGREEING = 0.01
 
 
 def read(
     path: str | os.PathLike[str],
     *,
     labels: Labels = "published",
-    cells: str | Sequence[str] | None = None,
+    cell_types: str | Sequence[str] | None = None,
     cell_type: str | None = None,
     marks: Sequence[str] = MARKS,
     orient: bool = True,
@@ -69,7 +69,7 @@ def read(
         ``"published"`` keeps those of the file. ``"rpkm"`` calls a gene high when its RPKM is above the median of its
         cell type, as :func:`simplechrome_tk.datasets.roadmap` does; the published ones contradict that for 49 of the 56
         cell types (:func:`simplechrome_tk.deepchrome.audit_labels`).
-    cells
+    cell_types
         Cell types to read from a folder of folders or an archive; all by default.
     cell_type
         Name of the cell type, where a single one is read; by default the name of its folder, or of a file that is
@@ -78,12 +78,12 @@ def read(
         Marks in the order of their columns, for files without header that hold others than the published.
     orient
         Turn the bins of genes on the minus strand, so that all run from 5' to 3' as everywhere in this package. Genes
-        of unknown strand stay as found. ``False`` leaves every gene as found.
+        of unknown strand stay as they are in the file. ``False`` turns no gene.
     annotate
-        Add positions, strand and RPKM from public tables (3 MB, downloaded once). Where these are out of reach the log
-        says so, and genes stay without, and unturned.
+        Add positions, strand and RPKM from public tables (3 MB, downloaded once). Where these are out of reach, the log
+        says so, and genes have no positions and are not turned.
     max_bytes
-        What a compressed file may hold once unpacked.
+        Largest size of a compressed file once it is unpacked, in bytes.
 
     Returns
     -------
@@ -103,10 +103,11 @@ def read(
     Raises
     ------
     FileNotFoundError
-        When there is no such file, or not every cell type asked for.
+        When there is no such file, or not every one of ``cell_types``.
     ValueError
-        When a file is no such file (the line or gene is named), a gene is in two files of a cell type, no id is known
-        to the public tables, RPKM are asked for and not there, or an archive is damaged, unsafe or too large.
+        When a file has another format (the line or gene is named), a gene is in two files of a cell type, no id is
+        known to the public tables, ``labels="rpkm"`` and there are no RPKM, or an archive is damaged, unsafe or too
+        large.
 
     Examples
     --------
@@ -121,42 +122,39 @@ def read(
         )
         raise ValueError(msg)
     path = Path(path)
-    columns = Columns(check_marks(marks), _window.TSS_WINDOW.n_bins, joint=False)
-    parts = _read_parts(path, columns, cells, max_bytes=max_bytes)
-    found = list(dict.fromkeys(part.cell for part in parts))
+    columns = Columns(check_marks(marks), TSS_WINDOW.n_bins, joint=False)
+    parts = _read_parts(path, columns, cell_types, max_bytes=max_bytes)
     if cell_type is not None:
-        if len(found) > 1:
-            msg = f"cell_type={cell_type!r} names one, but {path} holds {', '.join(found)}. Choose one with cells=."
-            raise ValueError(msg)
-        parts, found = [part._replace(cell=cell_type) for part in parts], [cell_type]
-    table = public_table() if annotate else None
+        parts = _rename_cell_type(parts, cell_type, path)
+    table = load_gene_table() if annotate else None
     obs, unmatched = describe(parts, table, source=str(path))
-    medians = {} if table is None else _add_expression(obs, found, table)
+    medians = {} if table is None else _add_expression(obs, list(obs[k.CELL_TYPE].cat.categories), table)
     obs[k.LABEL] = pd.Categorical.from_codes(
-        np.concatenate([piece for part in parts for piece in part.genes.label]), categories=k.LABELS, ordered=True
+        np.concatenate([piece for part in parts for piece in part.genes.labels]), categories=k.LABELS, ordered=True
     )
-    turned = (obs[k.STRAND] == "-").to_numpy() & orient
-    repeated = [gene for part in parts for gene in part.genes.repeated]
-    adata = assemble(parts, obs, turned, _window.TSS_WINDOW)
-    if k.EXPRESSION in obs:
-        adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
-    adata.uns["deepchrome"] = {
-        "labels": labels,
-        "oriented": orient,
-        "repeated": np.array(repeated, dtype=str),
-        "unmatched": np.array(unmatched, dtype=str),
-        "medians": by_cell_type(medians, "median"),
-    }
+    adata = build(parts, obs, unmatched, TSS_WINDOW, orient=orient, record_key="deepchrome", expression_unit="RPKM")
+    adata.uns["deepchrome"] |= {"labels": labels, "medians": by_cell_type(medians, "median")}
     _compare_labels(adata, medians, labels=labels)
-    report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
     return adata
 
 
+def _rename_cell_type(parts: Sequence[Part], cell_type: str, path: Path) -> list[Part]:
+    """Name the one cell type of the files; raise ``ValueError`` where there are several."""
+    found = list(dict.fromkeys(part.cell for part in parts))
+    if len(found) > 1:
+        msg = (
+            f"cell_type={cell_type!r} names one, but {path} holds {', '.join(found)}. Choose one with "
+            f"cell_types={found[0]!r}."
+        )
+        raise ValueError(msg)
+    return [part._replace(cell=cell_type) for part in parts]
+
+
 def _read_parts(path: Path, columns: Columns, cells: str | Sequence[str] | None, *, max_bytes: int) -> list[Part]:
-    """Read every file, those of a cell type one after the other; no gene is in two of a cell type's."""
+    """Read every file, those of a cell type one after the other, and check that they fit together."""
     chosen = [cells] if isinstance(cells, str) else cells
     if chosen is not None and (not len(chosen) or len(set(chosen)) < len(chosen)):
-        msg = f"cells={list(chosen)}; expected the name of each cell type to read once, or None for all."
+        msg = f"cell_types={list(chosen)}; expected the name of each cell type to read once, or None for all."
         raise ValueError(msg)
     with closing(open_cells(path, chosen, max_bytes=max_bytes)) as files:
         parts = [
@@ -177,7 +175,7 @@ def _add_expression(obs: pd.DataFrame, cells: Sequence[str], table: pd.DataFrame
     """Write RPKM where they are known; return their medians over all public genes, by cell type."""
     medians = {}
     for cell in cells:
-        known = expression(cell, table)
+        known = load_cell_expression(cell, table)
         if known is None:
             continue
         rows = (obs[k.CELL_TYPE] == cell).to_numpy()
@@ -190,7 +188,7 @@ def _add_expression(obs: pd.DataFrame, cells: Sequence[str], table: pd.DataFrame
 
 
 def _compare_labels(adata: ad.AnnData, medians: dict[str, float], *, labels: Labels) -> None:
-    """Label by RPKM if that is asked for; else say where the published labels contradict RPKM."""
+    """Replace labels by those of RPKM where ``labels`` says so; warn where published labels contradict RPKM."""
     cells = adata.obs[k.CELL_TYPE].astype(str)
     if labels == "rpkm" and (without := set(cells) - set(medians)):
         msg = (
@@ -214,9 +212,9 @@ def _compare_labels(adata: ad.AnnData, medians: dict[str, float], *, labels: Lab
                 else "",
             )
         if labels == "rpkm":
-            called = pd.Series(np.where(high, "high", "low"), index=adata.obs_names).where(rows)
-            mine = (cells == cell).to_numpy()
-            adata.obs.loc[mine, k.LABEL] = pd.Categorical(called[mine], k.LABELS, ordered=True)
+            from_rpkm = pd.Series(np.where(high, "high", "low"), index=adata.obs_names).where(rows)
+            of_cell = (cells == cell).to_numpy()
+            adata.obs.loc[of_cell, k.LABEL] = pd.Categorical(from_rpkm[of_cell], k.LABELS, ordered=True)
     if labels == "rpkm":
         adata.uns["label_expression"] = {
             "expression_key": k.EXPRESSION,

@@ -1,4 +1,4 @@
-"""Read the CSV files of DeepDiff."""
+"""Reader of the CSV files of DeepDiff."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core import window as _window
-from simplechrome_tk.deepchrome._bincsv import read_genes
-from simplechrome_tk.deepchrome._bincsv_header import Columns, check_marks
-from simplechrome_tk.deepchrome._csv_genes import Part, assemble, check_parts, describe, public_table, report
+from simplechrome_tk.deepchrome._assemble import Part, build, check_parts, describe, load_gene_table
+from simplechrome_tk.deepchrome._parse_csv import read_genes
+from simplechrome_tk.deepchrome._parse_header import Columns, check_marks
 from simplechrome_tk.io._text import MAX_BYTES, opened, read_blocks
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def read_deepdiff(
         Marks in the order of their columns.
     orient
         Turn the bins of genes on the minus strand, so that all run from 5' to 3'. Genes of unknown strand stay as
-        found.
+        they are in the file.
     annotate
         Add positions and strand from public tables (2.3 MB, downloaded once). Where these are out of reach the log says
-        so, and genes stay without, and unturned.
+        so, and genes have no positions and are not turned.
     max_bytes
-        What a gzipped file may hold once unpacked.
+        Largest size of a gzipped file once it is unpacked, in bytes.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def read_deepdiff(
     FileNotFoundError
         When there is no such file.
     ValueError
-        When a file is no such file (the line or gene is named), a gene is in two files of a cell type, or no id is
+        When a file has another format (the line or gene is named), a gene is in two files of a cell type, or no id is
         known to the public tables.
 
     Examples
@@ -111,26 +111,15 @@ def read_deepdiff(
         if name not in counts and beside.exists():
             counts[name] = _read_expression(beside)
     check_parts(parts)
-    table = public_table() if annotate else None
+    table = load_gene_table() if annotate else None
     source = str(files[0][2].parent)
     obs, unmatched = describe(parts, table, source=source)
     _add_counts(obs, counts, source=source)
-    turned = (obs[k.STRAND] == "-").to_numpy() & orient
-    repeated = [gene for part in parts for gene in part.genes.repeated]
-    adata = assemble(parts, obs, turned, window)
-    if k.EXPRESSION in obs:
-        adata.uns[k.UNITS][k.EXPRESSION] = "counts"
-    adata.uns["deepdiff"] = {
-        "oriented": orient,
-        "repeated": np.array(repeated, dtype=str),
-        "unmatched": np.array(unmatched, dtype=str),
-    }
-    report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched), orient=orient)
-    return adata
+    return build(parts, obs, unmatched, window, orient=orient, record_key="deepdiff", expression_unit="counts")
 
 
 def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[tuple[str, str, Path]]:
-    """Cell type, split and path of each file, by cell type and split."""
+    """Return cell type, split and path of each file, sorted by cell type and split."""
     given = [Path(path)] if isinstance(path, str) or not hasattr(path, "__iter__") else [Path(file) for file in path]
     files = []
     for file in given:
@@ -161,7 +150,7 @@ def _read_expression(path: Path) -> pd.Series:
             quoting=csv.QUOTE_NONE,
             skip_blank_lines=False,
         )
-    except ValueError as error:  # pandas' and Unicode's are ValueErrors too
+    except ValueError as error:  # errors of pandas and of Unicode are ValueErrors too
         msg = f"{path}: {error}; {expected}."
         raise ValueError(msg) from error
     if table.shape[1] != 2:
@@ -178,7 +167,7 @@ def _read_expression(path: Path) -> pd.Series:
 
 
 def _add_counts(obs: pd.DataFrame, counts: Mapping[str, pd.Series], *, source: str) -> None:
-    """Write expression where there is a file of it."""
+    """Write expression to ``obs`` where there is a file of it."""
     cells = obs[k.CELL_TYPE].astype(str)
     for cell, table in counts.items():
         rows = (cells == cell).to_numpy()

@@ -1,4 +1,4 @@
-"""The split of the genes that DeepChrome's authors published."""
+"""The split that DeepChrome's authors published."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from simplechrome_tk.pp._split import write_split
 if TYPE_CHECKING:
     import anndata as ad
 
+# First Ensembl id of the second and of the third block.
 _FIRST_VALID = "ENSG00000132963"
-
-
 _FIRST_TEST = "ENSG00000172936"
 
 
@@ -24,8 +23,8 @@ def split(adata: ad.AnnData, *, key_added: str = k.SPLIT, copy: bool = False) ->
     """Split as DeepChrome did: three consecutive blocks of Ensembl ids (6,601 / 6,601 / 6,600 of its 19,802 genes).
 
     Old Ensembl ids are well-studied, expressed genes, so the three blocks differ (62, 53 and 35 % high), and neighbours
-    on the chromosome fall into different blocks. Kept to compare with published figures; use
-    :func:`split_by_chromosome`.
+    on the chromosome fall into different blocks. It is kept for comparisons with published figures; use
+    :func:`simplechrome_tk.pp.split_by_chromosome` for everything else.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write the CSV files of DeepChrome and AttentiveChrome."""
+"""Writer of the CSV files of DeepChrome and AttentiveChrome."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core import window as _window
-from simplechrome_tk.core.layout import region as view
+from simplechrome_tk.core.layout import Layout, values
 from simplechrome_tk.core.require import cell_types, gene_ids, obs_column
+from simplechrome_tk.core.window import TSS_WINDOW
 from simplechrome_tk.deepchrome._read import MARKS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def write(
 ) -> None:
     """Write genes by bins in the format of DeepChrome and AttentiveChrome, for use with their code.
 
-    What :func:`read` has turned is turned back: bins run along the genome in the file.
+    Genes that :func:`read` has turned are turned back: in the file, bins run along the genome.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ def write(
     Raises
     ------
     ValueError
-        When the region has other than 100 bins, values are negative or missing, a gene has no label, or one file is
-        asked for and there are several cell types.
+        When the region has other than 100 bins, values are negative or missing, a gene has no label, or ``path`` is
+        one file and there are several cell types.
     FileExistsError
         When a file is there and ``overwrite`` is not given.
 
     Notes
     -----
     Files have no header, and marks in the published order, when the marks are the published five; otherwise a header
-    line names them. Ids are cut to their last six digits where these say it all.
+    line names them. Ensembl ids whose other digits are 0 are cut to the last six digits.
 
     Examples
     --------
@@ -87,12 +87,12 @@ def write(
 
 
 def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarray, list[str]]:
-    """Values in genome direction, shape ``(n_genes, n_bins, n_marks)``, and the marks."""
-    cube = view(adata, region, layer=layer)
-    marks = list(adata.var.loc[adata.var[k.REGION].astype(str) == region, k.MARK].astype(str).unique())
-    if cube.shape[2] != _window.TSS_WINDOW.n_bins:
+    """Return values in genome direction, ``(n_genes, n_bins, n_marks)``, and the marks."""
+    layout = Layout.of(adata)
+    cube, marks = layout.view(values(adata, layer), region), layout.marks
+    if cube.shape[2] != TSS_WINDOW.n_bins:
         msg = (
-            f"region {region!r} has {cube.shape[2]} bins; the format has {_window.TSS_WINDOW.n_bins}. Bin the genes "
+            f"region {region!r} has {cube.shape[2]} bins; the format has {TSS_WINDOW.n_bins}. Bin the genes "
             "with windows=[sct.pp.TSS_WINDOW]."
         )
         raise ValueError(msg)
@@ -114,15 +114,16 @@ def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarr
 
 
 def _short_ids(adata: ad.AnnData) -> list[str]:
+    """Return the ids as the published files write them; raise where one cannot be written to CSV."""
     ids = list(gene_ids(adata))
-    if strange := [gene for gene in ids if set(gene) & set(',"\r\n') or not gene.strip()]:
-        msg = f"gene id {strange[0]!r} cannot stand in a CSV file of this format; rename it."
+    if invalid := [gene for gene in ids if set(gene) & set(',"\r\n') or not gene.strip()]:
+        msg = f"gene id {invalid[0]!r} cannot be written to a CSV file of this format; rename it."
         raise ValueError(msg)
     return [gene[-6:] if re.fullmatch("ENSG00000[0-9]{6}", gene) else gene for gene in ids]
 
 
 def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.ndarray]:
-    """Rows that go into each file."""
+    """Return the rows of each file."""
     names = list(cells.unique())
     if path.name.lower().endswith((".csv", ".csv.gz")):
         if len(names) > 1:
@@ -134,9 +135,9 @@ def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.nda
         return {path: np.arange(adata.n_obs)}
     if paths := [name for name in names if not _is_folder_name(name)]:
         msg = (
-            f"cell type {paths[0]!r} cannot name a folder: it is empty, begins with a dot, or holds / \\ : or what is "
-            f"not printed. Rename it: adata.obs[{k.CELL_TYPE!r}] = adata.obs[{k.CELL_TYPE!r}].astype(str).replace("
-            f"{paths[0]!r}, 'a_name')."
+            f"cell type {paths[0]!r} cannot name a folder: it is empty, begins with a dot, or holds / \\ : or a "
+            f"character that cannot be printed. Rename it: adata.obs[{k.CELL_TYPE!r}] = "
+            f"adata.obs[{k.CELL_TYPE!r}].astype(str).replace({paths[0]!r}, 'a_name')."
         )
         raise ValueError(msg)
     fix = "run sct.pp.split_by_chromosome(adata) first, or write all genes to one file whose name ends in .csv"
@@ -151,19 +152,21 @@ def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.nda
 
 
 def _is_folder_name(name: str) -> bool:
-    """Whether a name stays in the folder it is joined to, on every system."""
+    """Whether a path of a folder and this name stays within the folder, on every system."""
     return bool(name.strip()) and name.isprintable() and not name.startswith(".") and not set(name) & set("/\\:")
 
 
 def _write(file: Path, table: pd.DataFrame, signal: np.ndarray, marks: list[str]) -> None:
+    """Write genes with ``id`` and ``label`` and their signal ``(n_genes, n_bins, n_marks)``, whole numbers as such."""
     n_genes, n_bins, n_marks = signal.shape
-    values = signal.reshape(-1, n_marks)
-    if (values % 1 == 0).all():
-        values = values.astype(np.int64)
-    rows = pd.DataFrame(values, columns=marks)
+    counts = signal.reshape(-1, n_marks)
+    if (counts % 1 == 0).all():
+        counts = counts.astype(np.int64)
+    rows = pd.DataFrame(counts, columns=marks)
     rows.insert(0, "geneid", np.repeat(table["id"].to_numpy(object), n_bins))
     rows.insert(1, "bin", np.tile(np.arange(1, n_bins + 1), n_genes))
     rows["label"] = np.repeat(table["label"].to_numpy(), n_bins)
+    # The file appears under its name only when it is complete.
     new = file.with_name(f".{file.name}.part")
     compression = "gzip" if file.name.lower().endswith(".gz") else None
     rows.to_csv(new, index=False, header=marks != list(MARKS), compression=compression)

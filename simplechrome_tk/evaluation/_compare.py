@@ -1,4 +1,4 @@
-"""Compare models on the same genes, to tell a better one from one that was lucky in the genes."""
+"""Paired comparison of models on the same genes, to tell a better model from a lucky one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import positions
 from simplechrome_tk.core.require import cell_types, gene_ids, split_of
-from simplechrome_tk.evaluation._evaluate import choose_splits, pair, scorable, scored
+from simplechrome_tk.evaluation._align import align, choose_splits, read_truth, scored_columns
+from simplechrome_tk.evaluation._metrics import METRICS
 from simplechrome_tk.evaluation._resample import (
-    Sample,
     check_n_bootstrap,
+    draw_weights,
+    drop_undefined,
     interval,
-    known,
     recentre,
-    resamples,
-    score,
-    streams,
+    score_samples,
+    spawn_generators,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-    from simplechrome_tk.evaluation._evaluate import Pairs
+    from simplechrome_tk.evaluation._align import Sample
     from simplechrome_tk.evaluation._metrics import Metric
 
 Unit = Literal["gene", "block"]
@@ -57,10 +57,11 @@ def compare(
     n_bootstrap: int = 1_000,
     rng: np.random.Generator | int | None = 0,
 ) -> pd.DataFrame:
-    """Bootstrap the differences between models, paired: both are scored on the same resampled genes.
+    """Bootstrap the differences between models, in pairs: both models are scored on the same resampled genes.
 
-    The same genes are hard for every model, so that the intervals of two models (:func:`evaluate`) overlap long after
-    their difference is beyond doubt. What the difference says is about new genes, not about new trainings of the model.
+    The same genes are hard for every model, so that the intervals of two models (:func:`evaluate`) can overlap where
+    their difference is beyond doubt. An interval of the difference holds for new genes, not for new trainings of the
+    models.
 
     Parameters
     ----------
@@ -73,11 +74,11 @@ def compare(
     splits
         Splits to score; ``None`` scores those that have genes.
     unit
-        What is drawn with replacement, from all chromosomes of the split alike. ``"gene"``: a gene, in all its cell
-        types at once. ``"block"``: all genes whose TSS lies in the same stretch of a chromosome, which allows for
-        neighbours that are right or wrong together; its intervals tend to be wider.
+        The unit that is drawn with replacement, from all chromosomes of the split alike. ``"gene"`` draws a gene with
+        all its cell types. ``"block"`` draws all genes whose TSS lies in the same block of a chromosome: neighbouring
+        genes are often right or wrong together, and the intervals are wider.
     block_size
-        Length of such a stretch, in bp.
+        Length of such a block, in bp.
     label_key, expression_key, split_key
         Columns of ``obs`` with ``low`` and ``high``, with expression in linear units, with ``train``, ``valid`` and
         ``test``.
@@ -92,9 +93,9 @@ def compare(
         One row per two models, split, metric and cell type: ``model``, ``reference``, ``split``, ``cell_type`` (with
         several also ``"mean"``, the mean over them), ``metric`` as in :func:`evaluate`, ``value``, ``reference_value``,
         ``difference`` (the first minus the second), ``low`` and ``high`` (2.5 and 97.5 percentiles of the difference
-        over the resamples), ``share_above`` (share of resamples in which the difference is above 0, those in which it
-        is 0 counted half) and ``n`` (genes scored; for the mean their sum over cell types). Of ``ECE`` less is better,
-        of all other metrics more.
+        over the resamples), ``share_above`` (share of resamples in which the difference is above 0; where it is 0, a
+        resample counts half) and ``n`` (genes scored; for the mean their sum over cell types). A lower ``ECE`` is
+        better, and higher values of all other metrics.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def compare(
 
     Examples
     --------
-    >>> import anndata as ad, numpy as np, pandas as pd, simplechrome_tk as sct
+    >>> import anndata as ad, numpy as np, pandas as pd
     >>> genes = pd.DataFrame({"label": ["low", "high"] * 50, "split": "test"}, index=[f"g{i}" for i in range(100)])
     >>> noise = np.random.default_rng(0).random(100)
     >>> good = pd.DataFrame({"probability": np.tile([0.1, 0.5], 50) + 0.5 * noise}, index=genes.index)
@@ -119,29 +120,31 @@ def compare(
     check_n_bootstrap(n_bootstrap)
     contrasts = _contrasts(predictions, reference)
     split = split_of(adata, split_key)
-    chosen = choose_splits(split, splits, split_key)
-    tasks = scored(label_key, expression_key)
-    has = {name: scorable(table, what=f"prediction {name!r}") for name, table in predictions.items()}
-    units = _units(adata, unit, block_size)
-    generators = streams(rng, list(tasks))
+    names = choose_splits(split, splits, split_key)
+    columns_of = {model: scored_columns(table, f"prediction {model!r}") for model, table in predictions.items()}
+    units = _name_units(adata, unit, block_size)
+    generators = spawn_generators(rng, list(METRICS))
     rows = []
-    for name, column in product(chosen, tasks):
-        wanted = [two for two in contrasts if all(column in has[model] for model in two)]
-        models = {model: predictions[model][column] for two in wanted for model in two}
-        if models:
-            pairs = _pairs(adata, models, tasks[column].truth(adata), split == name, name)
-            draws = _Draws(units, n_bootstrap, generators[name, column])
-            rows += [(*two, name, *row) for two, row in _differences(pairs, tasks[column].metrics, wanted, draws, name)]
+    for name, column in product(names, METRICS):
+        contrasts_here = [two for two in contrasts if all(column in columns_of[model] for model in two)]
+        if not contrasts_here:
+            continue
+        models = {model: predictions[model][column] for two in contrasts_here for model in two}
+        truth = read_truth(adata, column, label_key=label_key, expression_key=expression_key)
+        samples = _align_models(adata, models, truth, split == name, name)
+        draws = _Draws(units, n_bootstrap, generators[name, column])
+        rows += [(*two, name, *row) for two, row in _differences(samples, METRICS[column], contrasts_here, draws, name)]
     if not rows:
         msg = (
-            f"no two of the models {', '.join(predictions)} predict the same; each has probability or expression alone."
+            f"no two of the models {', '.join(predictions)} predict the same; each has {k.PROBABILITY} or "
+            f"{k.LOG_EXPRESSION} alone."
         )
         raise ValueError(msg)
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 class _Draws(NamedTuple):
-    """How to resample: the unit of each row of ``adata``, how often, and from which source."""
+    """How to resample: the unit of each row of ``adata``, the number of resamples, and the generator."""
 
     units: pd.Index
     n: int
@@ -149,10 +152,12 @@ class _Draws(NamedTuple):
 
 
 def _contrasts(predictions: Mapping[str, pd.DataFrame], reference: str | None) -> list[tuple[str, str]]:
-    """Each model to compare with its reference."""
+    """Return pairs of a model and its reference."""
     if not isinstance(predictions, Mapping) or len(predictions) < 2:
-        found = ", ".join(predictions) if isinstance(predictions, Mapping) else type(predictions).__name__
-        msg = f"predictions: {found or 'none'}; expected those of two models or more, by name: {{'a': ..., 'b': ...}}."
+        found = f"is a {type(predictions).__name__}"
+        if isinstance(predictions, Mapping):
+            found = f"holds {', '.join(predictions) or 'none'}"
+        msg = f"predictions {found}; expected two predictions or more, by name: {{'a': ..., 'b': ...}}."
         raise ValueError(msg)
     if reference is None:
         return [(later, earlier) for earlier, later in combinations(predictions, 2)]
@@ -162,8 +167,8 @@ def _contrasts(predictions: Mapping[str, pd.DataFrame], reference: str | None) -
     return [(name, reference) for name in predictions if name != reference]
 
 
-def _units(adata: ad.AnnData, unit: str, block_size: int) -> pd.Index:
-    """Name what each gene is drawn with, shape ``(n_genes,)``."""
+def _name_units(adata: ad.AnnData, unit: str, block_size: int) -> pd.Index:
+    """Name the unit that each gene is drawn with, ``(n_genes,)``."""
     if unit not in get_args(Unit) or block_size < 1:
         msg = f"unit is {unit!r} and block_size {block_size}; expected {' or '.join(get_args(Unit))}, and 1 bp or more."
         raise ValueError(msg)
@@ -173,47 +178,49 @@ def _units(adata: ad.AnnData, unit: str, block_size: int) -> pd.Index:
     return pd.Index([f"{chrom}:{block:.0f}" for chrom, block in zip(where.chrom, where.tss // block_size, strict=True)])
 
 
-def _pairs(
+def _align_models(
     adata: ad.AnnData, models: Mapping[str, pd.Series], truth: np.ndarray, inside: np.ndarray, name: str
-) -> dict[tuple[str, str], Pairs]:
-    """Truth and prediction for each model and cell type."""
+) -> dict[tuple[str, str], Sample]:
+    """Return the genes to score for each model and cell type, of the split ``name``."""
     cells = cell_types(adata)
-    several = list(cells.unique())
+    where = dict.fromkeys(cells.unique(), f"split {name!r}")
+    if k.CELL_TYPE in adata.obs:
+        where = {cell: f"{split} of {cell}" for cell, split in where.items()}
     return {
-        (model, cell): pair(
+        (model, cell): align(
             adata,
             predicted,
             truth,
             inside & (cells == cell).to_numpy(),
-            name=name,
-            cell=cell if k.CELL_TYPE in adata.obs else "",
-            model=model,
+            where=where[cell],
+            prediction=f"prediction {model!r}",
         )
         for model, predicted in models.items()
-        for cell in several
+        for cell in where
     }
 
 
 def _differences(
-    pairs: Mapping[tuple[str, str], Pairs],
+    samples: Mapping[tuple[str, str], Sample],
     metrics: Mapping[str, Metric],
     contrasts: Sequence[tuple[str, str]],
     draws: _Draws,
     name: str,
 ) -> Iterator[tuple[tuple[str, str], tuple[object, ...]]]:
     """Yield each two models with a row: cell type, metric, values, difference, interval, share, genes."""
-    rows_of = {cell: each.rows for (_, cell), each in pairs.items()}  # the same for every model
+    rows_of = {cell: sample.rows for (_, cell), sample in samples.items()}  # the same for every model
     rows = np.unique(np.concatenate(list(rows_of.values())))
-    samples = {key: Sample(each.truth, each.predicted, np.searchsorted(rows, each.rows)) for key, each in pairs.items()}
-    scores = score(samples, metrics, resamples(draws.units[rows], draws.n, draws.rng))
+    # Draws have one column for each row that any cell type scores.
+    drawn = {key: sample._replace(rows=np.searchsorted(rows, sample.rows)) for key, sample in samples.items()}
+    scores = score_samples(drawn, metrics, draw_weights(draws.units[rows], draws.n, draws.rng))
     groups = {cell: [cell] for cell in rows_of}
     if len(rows_of) > 1:
         groups[MEAN] = list(rows_of)
     for two, metric, (cell, members) in product(contrasts, metrics, groups.items()):
         ours, theirs = (np.mean([scores[model, each][metric] for each in members], axis=0) for model in two)
         difference = ours - theirs
-        what = f"{metric} of {two[0]} and {two[1]} on {name} of {cell}"
-        resampled = recentre(known(difference[1:], what), difference[0], metric)
+        resampled = drop_undefined(difference[1:], f"{metric} of {two[0]} and {two[1]} on {name} of {cell}")
+        resampled = recentre(resampled, difference[0], metric)
         above = float(np.mean((resampled > 0) + 0.5 * (resampled == 0))) if len(resampled) else np.nan
         n = sum(len(rows_of[each]) for each in members)
         yield two, (cell, metric, ours[0], theirs[0], difference[0], *interval(resampled), above, n)

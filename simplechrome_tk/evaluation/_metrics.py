@@ -1,7 +1,8 @@
-"""Metrics over many resamples at once: exact weighted counts, ties included.
+"""Metrics over many resamples at once, with exact weights and ties.
 
 Each takes ``(truth, predicted, weights)``, shapes ``(n,)``, ``(n,)`` and ``(n_resamples, n)``, and returns
-``(n_resamples,)``; a weight says how often a gene was drawn. With weights of one they are scikit-learn's and scipy's.
+``(n_resamples,)``; a weight says how often a gene was drawn. With weights of one, values equal those of
+scikit-learn and scipy.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simplechrome_tk.core import keys as k
+
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 CALIBRATION_BINS = 15
 """Bins of :func:`expected_calibration_error`."""
 
-_ROUNDING = 1e-26  # relative variance below which values differ by rounding alone
+# Variance, relative to the square of the largest value, below which values differ by rounding alone.
+_ROUNDING = 1e-26
 
 
 def auroc(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Chance that a high gene gets a higher probability than a low gene; ties count half."""
+    """Chance that a high gene has a higher probability than a low gene; ties count half."""
     high, every = _by_value(predicted, weights * truth), _by_value(predicted, weights)
     low = every - high
     wins = np.einsum("bv,bv->b", high, np.cumsum(low, axis=1) - low / 2)
@@ -35,26 +39,36 @@ def auprc(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of genes called right, high above a probability of 0.5."""
+    """Share of genes that are classified correctly, high above a probability of 0.5."""
     return _ratio(weights @ ((predicted > 0.5) == truth), weights.sum(axis=1))
 
 
 class Bins(NamedTuple):
-    """Genes sorted by probability in bins of equal count, shape ``(n_resamples, n_bins)`` each."""
+    """Genes sorted by probability in bins of equal count, ``(n_resamples, n_bins)`` each.
+
+    Attributes
+    ----------
+    number
+        Number of genes.
+    high
+        Number of genes that are high.
+    expected
+        Number of high genes that is expected from their probabilities, which is the sum of these.
+    """
 
     number: np.ndarray
     high: np.ndarray
-    """How many of them are high."""
     expected: np.ndarray
-    """How many would be by their probabilities: the sum of these."""
 
 
 def calibration_bins(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, *, n_bins: int = CALIBRATION_BINS
 ) -> Bins:
     """Sort genes into bins of equal count by probability; genes of one probability share the bin of their mean rank."""
-    total = np.maximum(weights.sum(axis=1, keepdims=True), 1)  # NaN, not a warning, where no gene was drawn
+    # Where no gene was drawn, values become NaN without a warning.
+    total = np.maximum(weights.sum(axis=1, keepdims=True), 1)
     middle = (_ranks(predicted, weights) - 0.5) / total
+    # Each resample has a range of bin numbers of its own, so that one bincount serves all of them.
     place = np.clip(middle * n_bins, 0, n_bins - 1).astype(np.int64) + np.arange(len(weights))[:, None] * n_bins
     sums = (
         np.bincount(place.ravel(), (weights * per_gene).ravel(), len(weights) * n_bins)
@@ -66,11 +80,11 @@ def calibration_bins(
 def expected_calibration_error(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, *, n_bins: int = CALIBRATION_BINS
 ) -> np.ndarray:
-    """Mean distance between probability and share of high genes over bins of equal count, each by its genes.
+    """Mean distance between probability and share of high genes over bins, weighted by their number of genes.
 
     The expected calibration error (ECE) of Naeini et al. (AAAI 2015) of the probability of *high*, with bins of equal
     count as in Nixon et al. (arXiv 1904.01685), since most probabilities lie near 0 and 1, and 15 of them as in Guo et
-    al. (arXiv 1706.04599). It is never below 0, so chance alone lifts it.
+    al. (arXiv 1706.04599). It is never below 0, so that chance alone raises it.
     """
     bins = calibration_bins(truth, predicted, weights, n_bins=n_bins)
     return _ratio(np.abs(bins.high - bins.expected).sum(axis=1), weights.sum(axis=1))
@@ -97,7 +111,7 @@ def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 
 def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean rank of each gene when each is there ``weights`` times, shape ``(n_resamples, n)``."""
+    """Mean rank of each gene where each gene counts ``weights`` times, ``(n_resamples, n)``."""
     times = _by_value(values, weights)
     ranks = np.cumsum(times, axis=1) - (times - 1) / 2
     return ranks[:, np.unique(values, return_inverse=True)[1]]
@@ -108,7 +122,8 @@ def _by_value(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    if len(starts) == len(order):  # no ties, nothing to add up
+    # Without ties there is nothing to add up.
+    if len(starts) == len(order):
         return weights[:, order]
     return np.add.reduceat(weights[:, order], starts, axis=1)
 
@@ -118,11 +133,15 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
 
 
-CLASSIFICATION: dict[str, Metric] = {
-    "AUROC": auroc,
-    "AUPRC": auprc,
-    "accuracy": accuracy,
-    "ECE": expected_calibration_error,
+METRICS: dict[str, dict[str, Metric]] = {
+    k.PROBABILITY: {
+        "AUROC": auroc,
+        "AUPRC": auprc,
+        "accuracy": accuracy,
+        "ECE": expected_calibration_error,
+    },
+    k.LOG_EXPRESSION: {"Pearson": pearson, "Spearman": spearman},
 }
-REGRESSION: dict[str, Metric] = {"Pearson": pearson, "Spearman": spearman}
+"""Metrics of each column of a prediction."""
+
 LOWER_IS_BETTER = ("ECE",)

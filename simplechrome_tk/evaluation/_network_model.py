@@ -1,8 +1,7 @@
-"""Train a network as a baseline: same genes, same splits, weights of the best validation epoch."""
+"""Networks as comparison models: the same genes and splits, with the weights of the best validation epoch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +10,7 @@ import torch
 from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
-from simplechrome_tk.core.layout import blocks, region_shapes
-from simplechrome_tk.core.normalization import normalization
+from simplechrome_tk.evaluation._comparison_model import GeneModel
 from simplechrome_tk.nn._compute import one_thread, seeded
 from simplechrome_tk.nn._fit import fit_network
 from simplechrome_tk.nn._loss import Targets
@@ -21,75 +19,105 @@ from simplechrome_tk.nn._predict import predict_network
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import anndata as ad
+    from simplechrome_tk.core.features import Task
+    from simplechrome_tk.evaluation._comparison_model import TrainingData
 
-    from simplechrome_tk.core.features import Observed, Task
 
+class ComparisonNetwork(GeneModel):
+    """A network of your own, and how it is trained.
 
-@dataclass(frozen=True)
-class NetworkBaseline:
-    """A network and how it is trained; :func:`dataclasses.replace` changes either.
+    Parameters
+    ----------
+    build
+        Makes the network from the shapes of its regions. The network takes ``(batch, n_columns)`` and returns a
+        :class:`simplechrome_tk.nn.Output`.
+    phase
+        Epochs, batch size and learning rate.
+    regression_weight
+        Weight of the squared error of expression (in standard units) against the cross-entropy of the label.
+    task
+        Whether it learns and predicts labels (``"classification"``), expression (``"regression"``) or both.
+    reads_covariates
+        Whether it can read a last region of one mark and one bin, which holds the gene's length.
+    rng
+        Seed or generator of weights, batches and dropout.
+    device
+        Where to compute; ``None`` takes CUDA, MPS or CPU, the first there is.
 
-    ``build`` makes the network, ``(batch, n_columns)`` to :class:`simplechrome_tk.nn.Output`, from the shapes of its
-    regions. ``regression_weight`` weighs the squared error of expression (in standard units) against the cross-entropy
-    of the label. ``task`` says which of them it learns and predicts. ``seed`` decides weights, batches and dropout.
-    ``reads_covariates``: it reads a last region of one bin, such as the gene's length.
+    Attributes
+    ----------
+    network_
+        The trained network, after :meth:`fit`.
     """
 
-    build: Callable[[Sequence[nn.RegionShape]], torch.nn.Module]
-    phase: nn.Phase
-    regression_weight: float = 0.5
-    task: Task = "both"
-    seed: int = 0
-    reads_covariates: bool = False
+    needs_normalized = True
+    network_: torch.nn.Module
+
+    def __init__(
+        self,
+        build: Callable[[Sequence[nn.RegionShape]], torch.nn.Module],
+        phase: nn.Phase,
+        *,
+        regression_weight: float = 0.5,
+        task: Task = "both",
+        reads_covariates: bool = False,
+        rng: np.random.Generator | int | None = 0,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.build, self.phase, self.regression_weight = build, phase, regression_weight
+        self.task, self.reads_covariates, self.device = task, reads_covariates, device
+        self.seed = int(np.random.default_rng(rng).integers(2**31))
+
+    def _learn(self, data: TrainingData) -> None:
+        observed, x = data.observed, data.x
+        x_units = None
+        genes = observed.rows(data.split)
+        # The columns of X are normalised; those of a representation may have any unit.
+        if data.inputs.use_rep is not None:
+            x_units = _column_units(x[data.split == "train"])
+            x = (x - x_units[0]) / x_units[1]
+        center, scale = expression_units = observed.expression_units(genes["train"])
+        log_expression = (observed.log_expression - center) / scale
+
+        device = resolve_device(self.device)
+        x_tensor, label, expression = (_tensor(values, device) for values in (x, observed.label, log_expression))
+        train_rows, valid_rows = (torch.as_tensor(genes[name], device=device) for name in ("train", "valid"))
+        shapes = [*data.inputs.shapes, (1, 1)] if data.inputs.gene_length else data.inputs.shapes
+        # The caller's random state and number of threads are left as they were.
+        with seeded(self.seed), one_thread():
+            network = self.build([nn.RegionShape(*shape) for shape in shapes]).to(device)
+            fit_network(
+                network,
+                x_tensor,
+                Targets(label, expression),
+                train=train_rows,
+                valid=valid_rows,
+                phase=self.phase,
+                regression_weight=self.regression_weight,
+            )
+        self.network_, self._device = network, device
+        self._x_units, self._expression_units = x_units, expression_units
+
+    def _apply(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        if self._x_units is not None:
+            x = (x - self._x_units[0]) / self._x_units[1]
+        output = predict_network(self.network_, _tensor(x, self._device))
+        center, scale = self._expression_units
+        log_expression = output.log_expression * scale + center
+        predicted = {
+            k.PROBABILITY: torch.sigmoid(output.logit).cpu().numpy(),
+            k.LOG_EXPRESSION: log_expression.cpu().numpy(),
+        }
+        absent = {"classification": k.LOG_EXPRESSION, "regression": k.PROBABILITY}.get(self.task)
+        return {name: values for name, values in predicted.items() if name != absent}
 
 
-def read_regions(
-    adata: ad.AnnData, features: np.ndarray, train: np.ndarray, *, from_rep: bool
-) -> tuple[list[nn.RegionShape], np.ndarray]:
-    """Return the shapes that a network reads ``features`` ``(n_genes, n_columns)`` by, and what it reads."""
-    if from_rep:
-        center, scale = features[train].mean(axis=0), features[train].std(axis=0)
-        return [nn.RegionShape(features.shape[1], 1)], (features - center) / np.where(scale > 0, scale, 1)
-    normalization(adata)
-    return [nn.RegionShape(*shape) for shape in region_shapes(blocks(adata))], features
+def _column_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column, the latter 1 where a column is constant."""
+    deviation = x.std(axis=0)
+    return x.mean(axis=0), np.where(deviation > 0, deviation, 1)
 
 
-def predict_with_network(
-    baseline: NetworkBaseline,
-    features: np.ndarray,
-    regions: Sequence[nn.RegionShape],
-    observed: Observed,
-    rows: dict[str, np.ndarray],
-    device: str | torch.device | None,
-) -> dict[str, np.ndarray]:
-    """Train on ``rows["train"]``, stop by ``rows["valid"]``, predict every gene, ``(n_genes,)`` each.
-
-    Expression is brought to mean 0 and variance 1 over the training genes, and predictions back. The caller's random
-    state is left as it was.
-    """
-    place = resolve_device(device)
-    center, scale = observed.expression_units(rows["train"])
-    x, label, expression = (
-        torch.as_tensor(np.asarray(values, dtype=np.float32), device=place)
-        for values in (features, observed.label, (observed.log_expression - center) / scale)
-    )
-    train, valid = (torch.as_tensor(rows[name], device=place) for name in ("train", "valid"))
-    with seeded(baseline.seed), one_thread():
-        net = baseline.build(regions).to(place)
-        fit_network(
-            net,
-            x,
-            Targets(label, expression),
-            train=train,
-            valid=valid,
-            phase=baseline.phase,
-            regression_weight=baseline.regression_weight,
-        )
-    output = predict_network(net, x)
-    predicted = {
-        k.PROBABILITY: torch.sigmoid(output.logit).cpu().numpy(),
-        k.LOG_EXPRESSION: (output.log_expression * scale + center).cpu().numpy(),
-    }
-    unwanted = {"classification": k.LOG_EXPRESSION, "regression": k.PROBABILITY}.get(baseline.task)
-    return {name: values for name, values in predicted.items() if name != unwanted}
+def _tensor(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return values as float32 on the device."""
+    return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device)

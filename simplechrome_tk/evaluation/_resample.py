@@ -1,10 +1,10 @@
-"""Draw genes again and again, and what that says of a figure."""
+"""Bootstrap resamples of genes, and intervals from them."""
 
 from __future__ import annotations
 
 import logging
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,18 @@ from simplechrome_tk.core import keys as k
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from simplechrome_tk.evaluation._align import Sample
     from simplechrome_tk.evaluation._metrics import Metric
 
 logger = logging.getLogger(__name__)
 
 Key = TypeVar("Key")
 
-_WEIGHTS_AT_ONCE = 200_000  # that the work on one piece stays within a processor's cache
+# Weights computed in one piece, so that they stay within a processor's cache (200,000 floats are 1.6 MB).
+_WEIGHTS_AT_ONCE = 200_000
 
 
-def streams(
+def spawn_generators(
     rng: np.random.Generator | int | None, columns: Sequence[str]
 ) -> dict[tuple[str, str], np.random.Generator]:
     """Return a generator for each column of a prediction on each split, the same whichever others are scored."""
@@ -31,13 +33,13 @@ def streams(
     return dict(zip(names, np.random.default_rng(rng).spawn(len(names)), strict=True))
 
 
-def resamples(units: pd.Index, n_bootstrap: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield how often each row is there: once, then as often as its unit is drawn with replacement.
+def draw_weights(units: pd.Index, n_bootstrap: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield how often each row counts: once at first, then as often as its unit is drawn with replacement.
 
     Parameters
     ----------
     units
-        What is drawn as one, of each row, ``(n,)``: a gene, which may be there in several cell types, or a block.
+        The unit that each row is drawn with, ``(n,)``: a gene, which may have rows in several cell types, or a block.
     n_bootstrap
         Number of resamples.
     rng
@@ -46,41 +48,38 @@ def resamples(units: pd.Index, n_bootstrap: int, rng: np.random.Generator) -> It
     Yields
     ------
     numpy.ndarray
-        Weights, ``(1, n)`` at first, then ``(some, n)``, ``n_bootstrap`` rows altogether.
+        Weights, ``(1, n)`` at first, then ``(n_resamples, n)`` in several pieces, ``n_bootstrap`` rows altogether.
     """
     unit, distinct = pd.factorize(units)
     yield np.ones((1, len(unit)))
     step = max(1, _WEIGHTS_AT_ONCE // len(distinct))
     for start in range(0, n_bootstrap, step):
         size = min(step, n_bootstrap - start)
+        # Each resample counts its draws in a range of numbers of its own, so that one bincount serves all of them.
         drawn = rng.integers(len(distinct), size=(size, len(distinct))) + np.arange(size)[:, None] * len(distinct)
         times = np.bincount(drawn.ravel(), minlength=size * len(distinct)).reshape(size, len(distinct))
         yield times[:, unit].astype(float)
 
 
-class Sample(NamedTuple):
-    """What was measured and what was predicted, aligned, ``(n,)`` each; ``columns`` of a draw that are these rows."""
-
-    truth: np.ndarray
-    predicted: np.ndarray
-    columns: np.ndarray | slice
-
-
-def score(
+def score_samples(
     samples: Mapping[Key, Sample], metrics: Mapping[str, Metric], draws: Iterable[np.ndarray]
 ) -> dict[Key, dict[str, np.ndarray]]:
-    """Return each metric of each sample on every draw, shape ``(n_draws,)``; what is drawn is the same for all."""
+    """Return each metric of each sample on every resample, ``(n_resamples,)``.
+
+    ``draws`` are weights ``(n_resamples, n_columns)``, the same for all samples; the ``rows`` of a sample say which of
+    their columns are its genes.
+    """
     parts: dict[Key, dict[str, list[np.ndarray]]] = {key: {metric: [] for metric in metrics} for key in samples}
     for weights in draws:
         for key, sample in samples.items():
-            own = weights[:, sample.columns]
+            own = weights[:, sample.rows]
             for metric, function in metrics.items():
                 parts[key][metric].append(function(sample.truth, sample.predicted, own))
     return {key: {metric: np.concatenate(p) for metric, p in by_metric.items()} for key, by_metric in parts.items()}
 
 
-def known(resampled: np.ndarray, what: str) -> np.ndarray:
-    """Leave out resamples in which a figure is undefined, and count them in the log."""
+def drop_undefined(resampled: np.ndarray, what: str) -> np.ndarray:
+    """Leave out resamples in which a metric is undefined, and count them in the log, under the name ``what``."""
     defined = resampled[~np.isnan(resampled)]
     if len(defined) < len(resampled):
         logger.warning(
@@ -96,7 +95,7 @@ def recentre(resampled: np.ndarray, value: float, metric: str, *, floor: float =
     """Shift the resamples of a calibration error so that their median is the value; leave other metrics as they are.
 
     An ECE adds up absolute errors of bins. Drawing genes adds noise to each error, so that resamples lie above the
-    value itself and their percentiles may not even hold it. What falls below ``floor`` is set to it.
+    value itself, and their percentiles may not even include it. Values below ``floor`` are set to it.
     """
     if metric != "ECE" or not len(resampled):
         return resampled

@@ -1,4 +1,4 @@
-"""A comparison model that reads no marks: the same gene in other cell types."""
+"""Prediction of a gene from the same gene in other cell types, without its marks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def same_gene_baseline(
+def same_gene_mean(
     adata: ad.AnnData, others: ad.AnnData, *, label_key: str = k.LABEL, expression_key: str = k.EXPRESSION
 ) -> pd.DataFrame:
-    """Predict each gene from its expression in other cell types, without its marks.
+    """Predict each gene from its mean expression in other cell types, without its marks.
 
-    Most genes are on, or off, in nearly all cell types. A model whose marks of a cell type add something does better
-    than this. Nothing that was measured in the cell type of ``adata`` is read.
+    Most genes are on, or off, in nearly all cell types. Where the marks of a cell type add information, a model that
+    reads them predicts better than this mean. Nothing that was measured in the cell type of ``adata`` is read.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def same_gene_baseline(
         Genes to predict.
     others
         Genes of two or more other cell types, stacked (:func:`simplechrome_tk.pp.stack_cell_types`), with labels and
-        expression. Those of held-out chromosomes are read as well, unlike by :func:`fit_baseline`.
+        expression. Those of held-out chromosomes are read as well; a :class:`ComparisonModel` does not read them.
     label_key
         Column of ``obs`` of ``others`` with ``low`` and ``high``.
     expression_key
@@ -42,10 +42,10 @@ def same_gene_baseline(
     Returns
     -------
     pandas.DataFrame
-        Indexed by ``obs_names``: ``expression``, the mean log expression of the gene in the other cell types, and
-        ``probability`` of a high label, a logistic curve of it. The curve is fitted to each of the other cell types and
-        the mean over the rest of them. Genes that none of them has are NaN, and counted in the log. :func:`evaluate`
-        scores it.
+        Indexed by ``obs_names``: ``log_expression``, the mean log expression of the gene in the other cell types, and
+        ``probability`` of a high label, a logistic curve of this mean. The curve is fitted to the labels of each of the
+        other cell types and the mean over the others among them. Genes that none of them has are NaN, and counted in
+        the log. :func:`evaluate` scores it.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def same_gene_baseline(
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
     >>> cells = {name: sct.datasets.simulate(300, rng=0) for name in "ABC"}
     >>> others = sct.pp.stack_cell_types({"B": cells["B"], "C": cells["C"]})
-    >>> prediction = sct.evaluation.same_gene_baseline(cells["A"], others)
+    >>> prediction = sct.evaluation.same_gene_mean(cells["A"], others)
     >>> prediction.columns.tolist()
     ['probability', 'log_expression']
     """
     expression, label = _by_gene(adata, others, label_key, expression_key)
+    # The curve is fitted as it is applied: to the mean over cell types other than the one whose labels are predicted.
     rest = np.column_stack([expression.drop(columns=cell).mean(axis=1) for cell in expression])
     known = ~np.isnan(rest) & label.notna().to_numpy()
     if len(np.unique(label.to_numpy()[known])) < len(k.LABELS):
@@ -87,14 +87,14 @@ def same_gene_baseline(
 def _by_gene(
     adata: ad.AnnData, others: ad.AnnData, label_key: str, expression_key: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Log expression and labels (0, 1) of the other cell types, genes by cell types each."""
+    """Return log expression and labels (0, 1) of the other cell types, genes by cell types each."""
     cells = obs_column(others, k.CELL_TYPE, fix="stack cell types with sct.pp.stack_cell_types").astype(str)
     shared = sorted(set(cells) & set(cell_types(adata))) if k.CELL_TYPE in adata.obs else []
     if shared or cells.nunique() < 2:
+        also = f", and adata holds {', '.join(shared)} as well" if shared else ""
         msg = (
-            f"others holds the cell types {', '.join(cells.unique())}"
-            + (f", and adata holds {', '.join(shared)} as well" if shared else "")
-            + "; expected two or more that are not those to predict."
+            f"others holds the cell types {', '.join(cells.unique())}{also}; expected two or more, other than "
+            "those of adata."
         )
         raise ValueError(msg)
     table = pd.DataFrame(

@@ -13,6 +13,7 @@ from simplechrome_tk.core.features import Observed, gene_length, one_hot, read_f
 from simplechrome_tk.core.graph import neighbor_matrices
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.model_checks import check_columns, check_normalization
 from simplechrome_tk.core.normalization import normalization
 from simplechrome_tk.core.require import cell_types, check_data, check_unique, obs_column, obs_numbers
 from simplechrome_tk.nn._graph import Graph
@@ -215,33 +216,6 @@ def check_counts(adata: ad.AnnData) -> None:
             f"{adata.obs_names[row]!r} in {adata.var_names[column]!r}. Count reads with sct.pp.bin_reads, or use "
             "likelihood='gaussian'."
         )
-        raise ValueError(msg)
-
-
-def check_columns(found: Sequence[str], expected: Sequence[str]) -> None:
-    """Raise ``ValueError`` that names the columns in which the data differ from those the model was trained on."""
-    if list(found) == list(expected):
-        return
-    present, known = set(found), set(expected)
-    missing = [name for name in expected if name not in present]
-    unknown = [name for name in found if name not in known]
-    parts = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for names, what in ((missing, "missing"), (unknown, "unknown to the model"))
-        if names
-    ]
-    fix = "bin the same marks with the same windows" if parts else "reorder with adata[:, names]"
-    difference = "; ".join(parts) or "same names in another order"
-    msg = f"columns differ from those the model was trained on: {difference}. Please {fix}."
-    raise ValueError(msg)
-
-
-def check_normalization(adata: ad.AnnData, expected: dict[str, np.ndarray]) -> None:
-    """Raise ``ValueError`` unless ``X`` was normalised with the model's constants."""
-    fix = "sct.pp.normalize(adata, reference=model.normalization) on its raw signal"
-    found = normalization(adata, fix=f"run {fix}")
-    if not all(key in found and np.array_equal(np.asarray(found[key]), value) for key, value in expected.items()):
-        msg = f"X was normalised with other constants than the model's: run {fix} (adata.layers['signal'])."
         raise ValueError(msg)
 
 

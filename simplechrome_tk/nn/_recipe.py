@@ -67,7 +67,7 @@ class Recipe:
     -----
     The learning rate of phase 1 is the highest that is safe. At 8e-3, without a limit to the gradients, training comes
     close to divergence: predictions become erratic for inputs that no gene comes near, such as those on the way to the
-    baseline of attributions (``docs/architecture.md``, "The latent space").
+    baseline of attributions (``docs/experiments.md``, "The latent space").
     """
 
     latent: Phase = field(

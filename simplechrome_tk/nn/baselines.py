@@ -2,7 +2,7 @@
 
 Each network is built from the shapes of its regions, reads ``(batch, n_columns)`` and returns
 :class:`simplechrome_tk.nn.Output`. The published networks predict the label alone; the output for expression was added.
-:func:`simplechrome_tk.evaluation.fit_baseline` trains them.
+:class:`simplechrome_tk.evaluation.ComparisonNetwork` trains them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class DeepChrome(nn.Module):
     which is the same model; there is an output for expression; and each of several regions has its own convolution,
     joined before the dropout, so that the network can read the same inputs as others. The published training is plain
     gradient descent, one gene at a time, for 100 epochs at a rate of 0.001, on read counts;
-    :func:`simplechrome_tk.evaluation.deepchrome` describes the training used here.
+    :class:`simplechrome_tk.evaluation.DeepChrome` describes the training used here.
 
     Examples
     --------
@@ -154,7 +154,7 @@ class AttentiveChrome(nn.Module):
     one; its dropout acts between layers of an LSTM that has one layer, and so never; there is an output for expression;
     and each of several regions has all of these layers, joined before the last one, so that the network can read the
     same inputs as others. The published training is Adam at a rate of 0.0001, with batches of 10, 90 epochs and
-    gradients shortened to a norm of 1; :func:`simplechrome_tk.evaluation.attentivechrome` describes the training used
+    gradients shortened to a norm of 1; :class:`simplechrome_tk.evaluation.AttentiveChrome` describes the training used
     here.
 
     Examples

@@ -1,4 +1,4 @@
-"""Figures to draw on: pyplot's, as in a script or a notebook, or such as nobody else knows of."""
+"""New figures, in pyplot for scripts and notebooks, or outside it for widgets."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DETACHED: ContextVar[list[Figure] | None] = ContextVar("detached", default=None
 
 @contextmanager
 def detached() -> Iterator[list[Figure]]:
-    """Keep the figures made inside out of pyplot, and collect them in the list that is handed over.
+    """Keep figures that are made in the ``with`` block out of pyplot, and collect them in the list that it yields.
 
-    Pyplot holds on to its figures and shows them under whatever cell ends next; a plot made in another thread, for a
-    widget, must not turn up there.
+    Pyplot keeps its figures and shows them below the notebook cell that ends next. A plot that a widget makes in
+    another thread must not appear there.
     """
     figures: list[Figure] = []
     token = _DETACHED.set(figures)

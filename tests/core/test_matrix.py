@@ -99,7 +99,7 @@ CALLS: dict[str, Callable[[ad.AnnData, sct.SimpleChrome], object]] = {
     "predict": lambda adata, model: model.predict(adata),
     "latents": lambda adata, model: model.get_latent_representation(adata),
     "evaluate": lambda adata, model: model.evaluate(adata, splits=["train"], n_bootstrap=0),
-    "fit_baseline": lambda adata, _: sct.evaluation.fit_baseline(adata, sct.evaluation.logistic_regression()),
+    "ComparisonModel": lambda adata, _: sct.evaluation.LogisticRegression().fit(adata).predict(adata),
     "attribute": lambda adata, model: sct.tl.attribute(
         adata, model, genes=[GENE], baseline="low", n_steps=2, progress=False
     ),

@@ -131,7 +131,7 @@ def test_concatenated_with_defaults_says_how_to_concatenate(normal: ad.AnnData):
         lambda: sct.pp.normalize(lost),
         lambda: sct.pp.qc(lost),
         lambda: sct.pp.stack_cell_types({"A": lost}),
-        lambda: sct.evaluation.fit_baseline(lost, sct.evaluation.mlp()),
+        lambda: sct.evaluation.MLP().fit(lost),
         lambda: sct.tl.attribute(lost, model.module.first, progress=False),
     ):
         with pytest.raises(ValueError, match=r"uns\['normalize'\].* is not: ad\.concat .*uns_merge='same'.*stack_cell"):

@@ -16,6 +16,8 @@ from simplechrome_tk.io._public import CACHE_VARIABLE, DatasetUnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from simplechrome_tk.datasets._example_tracks import ExampleTracks
+
 MARKS = list(sct.datasets.CORE_MARKS)
 PILOT = "E116-H3K4me3.pilot.hg19.bw"
 FETCHERS = (_example_tracks, _pilot_tracks)
@@ -157,7 +159,7 @@ def test_the_pilot_regions_have_a_value_for_each_25_bp_of_the_arrays():
         assert (region["start"].to_numpy()[1:] > region["end"].to_numpy()[:-1]).all()
 
 
-def _all(files: sct.datasets.ExampleTracks) -> list[Path]:
+def _all(files: ExampleTracks) -> list[Path]:
     return [*files.tracks.values(), files.annotation, files.expression]
 
 

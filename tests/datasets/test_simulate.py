@@ -301,7 +301,7 @@ def test_round_trip_through_h5ad(simulated, tmp_path):
         ({"n_genes": 137}, "n_genes is 137; expected 138 to 200000"),
         ({"n_genes": 200_001}, "expected 138 to 200000"),
         ({"marks": ("H3K4me3", "H2AZ")}, "H2AZ; choose from H3K4me3, H3K4me1"),
-        ({"marks": ()}, "marks asked for: none"),
+        ({"marks": ()}, "choose from H3K4me3"),
         ({"marks": ("H3K4me3", "H3K4me3")}, "each once"),
         ({"windows": ()}, "at least one"),
         ({"neighbor_fraction": 1.5}, "neighbor_fraction is 1.5; expected a fraction"),
@@ -357,7 +357,7 @@ def test_example_simulates_under_a_banner(out_of_reach, monkeypatch, capsys, val
         "neither cached nor reachable",
         "could not be downloaded (ConnectionError)",
         "do NOT describe biology",
-        "roadmap('E117') and the genes asked for",
+        "roadmap('E117') and its genes",
         "SIMPLECHROME_TK_CACHE",
         str(out_of_reach),
     ):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simplechrome_tk as sct
+
+if TYPE_CHECKING:
+    from simplechrome_tk.deepchrome._audit import LabelAudit
 
 ZERO_CELLS = {"E056", "E057", "E059", "E100", "E116", "E117", "E123"}
 """Epigenomes whose median lies between 1 and 2, where text and numbers compare alike."""
@@ -21,7 +26,7 @@ def rpkm() -> np.ndarray:
     return np.random.default_rng(0).lognormal(1.2, 2, 2_001).round(3)
 
 
-def agreement(audit: sct.deepchrome.LabelAudit) -> dict[str, int]:
+def agreement(audit: LabelAudit) -> dict[str, int]:
     return dict(zip(audit.rules["rule"], audit.rules["agree"], strict=True))
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,15 +13,6 @@ from sklearn.calibration import calibration_curve
 
 from simplechrome_tk import evaluation, pl, pp
 from simplechrome_tk.evaluation._metrics import calibration_bins, expected_calibration_error
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-    plt.close("all")
 
 
 def calibrated(n, seed=0):
@@ -146,7 +136,7 @@ def test_real_genes(e116):
     adata = e116.copy()
     pp.split_by_chromosome(adata)
     pp.normalize(adata)
-    prediction = evaluation.fit_baseline(adata, evaluation.logistic_regression()._replace(regressor=None))
+    prediction = evaluation.LogisticRegression().fit(adata).predict(adata)[["probability"]]
     row = evaluation.evaluate(adata, prediction, splits="test", n_bootstrap=200).set_index("metric").loc["ECE"]
     assert 0.005 < row["value"] < 0.05
     ax = pl.calibration(adata, prediction)

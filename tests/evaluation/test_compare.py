@@ -4,8 +4,6 @@ import logging
 import time
 
 import anndata as ad
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,15 +15,6 @@ from simplechrome_tk import evaluation, pl, pp
 from simplechrome_tk.evaluation import _resample
 
 METRICS = ["AUROC", "AUPRC", "accuracy", "ECE", "Pearson", "Spearman"]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-    plt.close("all")
 
 
 def make(n=300, cells=(), seed=0):
@@ -238,7 +227,7 @@ def test_splits_and_genes_without_truth(caplog):
     assert list(table["split"].unique()) == ["train", "valid", "test"]
     assert of(table, split="test", metric="AUROC")["n"].unique().tolist() == [98]
     assert of(table, split="train", metric="Pearson")["n"].unique().tolist() == [100]
-    assert "test: 2 of 100 genes have no label" in caplog.text
+    assert "2 of 100 genes have no label" in caplog.text
 
 
 def put(adata, **columns):
@@ -250,27 +239,27 @@ def put(adata, **columns):
 @pytest.mark.parametrize(
     ("change", "kwargs", "message"),
     [
-        (lambda a, m: {"fair": m["fair"]}, {}, "predictions: fair; expected those of two models or more"),
-        (lambda a, m: m["fair"], {}, "predictions: DataFrame; expected those of two"),
-        (lambda a, m: m, {"reference": "best"}, "reference 'best' is not among the models: poor, fair, good"),
-        (lambda a, m: m, {"unit": "chromosome"}, "unit is 'chromosome' and block_size 1000000; expected gene or block"),
+        (lambda a, m: {"fair": m["fair"]}, {}, "predictions holds fair; expected two"),
+        (lambda a, m: m["fair"], {}, "predictions is a DataFrame; expected two"),
+        (lambda a, m: m, {"reference": "best"}, "reference 'best'"),
+        (lambda a, m: m, {"unit": "chromosome"}, "unit is 'chromosome'"),
         (lambda a, m: m, {"block_size": 0}, "block_size 0"),
         (lambda a, m: m, {"n_bootstrap": -1}, "n_bootstrap is -1"),
         (lambda a, m: m, {"splits": ["exam"]}, "choose from train, valid, test"),
         (
             lambda a, m: m | {"fair": m["fair"].drop(index=["g2:A", "g2:B"])},
             {},
-            "prediction 'fair' lacks 1 of the 100 genes in split 'test' of A, such as g2:A",
+            "prediction 'fair' lacks 1 of the 100 .* of A, such as g2:A",
         ),
-        (lambda a, m: m | {"fair": m["fair"].add_prefix("my_")}, {}, "prediction 'fair' has columns my_probability"),
+        (lambda a, m: m | {"fair": m["fair"].add_prefix("my_")}, {}, "'fair' has columns my_probability"),
         (
             lambda a, m: m | {"fair": m["fair"] * np.nan},
             {},
-            "prediction 'fair': 100 of 100 predictions of 'probability'",
+            "'fair': 100 of 100",
         ),
         (lambda a, m: put(a, label="low") or m, {}, "in split 'test' of A are low"),
         (lambda a, m: put(a, split="valid") or m, {}, "no gene is in split 'test' of A"),
-        (lambda a, m: put(a, label=np.nan) or m, {}, "no label is known for any of the 100 genes in split 'test' of A"),
+        (lambda a, m: put(a, label=np.nan) or m, {}, "no label is known .* 'test' of A"),
         (lambda a, m: put(a, tss=np.nan) or m, {"unit": "block"}, "300 genes have no tss"),
     ],
 )
@@ -344,10 +333,10 @@ def test_plot_of_one_reference_and_some_metrics():
 @pytest.mark.parametrize(
     ("change", "kwargs", "message"),
     [
-        (lambda t: t.drop(columns="low"), {}, "no column low; expected what sct.evaluation.compare returns"),
+        (lambda t: t.drop(columns="low"), {}, r"no column low; .*evaluation\.compare"),
         (lambda t: t, {"split": "train"}, "no split 'train' \\(found: test\\)"),
-        (lambda t: t, {"metrics": ["F1"]}, "metrics asked for: F1; choose from AUROC"),
-        (lambda t: t, {"metrics": []}, "metrics asked for: none"),
+        (lambda t: t, {"metrics": ["F1"]}, "F1; choose from AUROC"),
+        (lambda t: t, {"metrics": []}, "metrics is empty"),
     ],
 )
 def test_plot_names_bad_input(change, kwargs, message):

@@ -7,10 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
-from sklearn.svm import LinearSVC
-from threadpoolctl import threadpool_limits
 
 from simplechrome_tk import evaluation, pp
 from simplechrome_tk.evaluation import _metrics, _resample
@@ -178,8 +175,8 @@ def test_genes_without_truth_are_left_out_and_counted(caplog):
         "Pearson": 91,
         "Spearman": 91,
     }
-    assert "test: 7 of 100 genes have no label" in caplog.text
-    assert "test: 9 of 100 genes have no expression" in caplog.text
+    assert "7 of 100 genes have no label" in caplog.text
+    assert "9 of 100 genes have no expression" in caplog.text
     kept = adata[test[9:]].copy()
     same = evaluation.evaluate(kept, prediction, n_bootstrap=0).set_index("metric")
     assert same.loc["Pearson", "value"] == table.loc["Pearson", "value"]
@@ -206,7 +203,7 @@ def test_columns_of_obs_can_be_named():
 def test_constant_predictions_have_no_correlation(caplog):
     adata, prediction = make()
     table = evaluation.evaluate(
-        adata, prediction.assign(expression=0.1, probability=0.3), splits=["test"], n_bootstrap=20
+        adata, prediction.assign(log_expression=0.1, probability=0.3), splits=["test"], n_bootstrap=20
     )
     table = table.set_index("metric")
     assert table.loc[["Pearson", "Spearman"], ["value", "low", "high"]].isna().all(axis=None)
@@ -225,22 +222,22 @@ def test_resamples_of_one_class_are_left_out(caplog):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a, p: (a, p.drop(index=["g2", "g5"])), "lacks 2 of the 100 genes in split 'test', such as g2, g5"),
-        (lambda a, p: (a, p.rename(columns=str.upper)), "columns PROBABILITY, EXPRESSION; expected 'probability'"),
+        (lambda a, p: (a, p.drop(index=["g2", "g5"])), "lacks 2 of the 100 .* g2, g5"),
+        (lambda a, p: (a, p.rename(columns=str.upper)), "columns PROBABILITY, LOG_EXPRESSION"),
         (
             lambda a, p: (a, p.drop(index="g2").reindex(p.index)),
-            "1 of 100 predictions of 'probability' in split 'test' are missing",
+            "1 of 100 predictions of 'probability'",
         ),
         (lambda a, p: (a, p.assign(probability=p["probability"] * 3)), "expected 0 to 1"),
-        (lambda a, p: (a, pd.concat([p, p.iloc[:1]])), "names 1 genes more than once, such as 'g0'"),
-        (lambda a, p: (a[a.obs["label"] == "low"].copy(), p), "in split 'test' are low; AUROC needs both classes"),
+        (lambda a, p: (a, pd.concat([p, p.iloc[:1]])), "names 1 genes .* 'g0'"),
+        (lambda a, p: (a[a.obs["label"] == "low"].copy(), p), "split 'test' are low"),
         (lambda a, p: (a[a.obs["split"] != "test"].copy(), p), "no gene is in split 'test'"),
-        (lambda a, p: (drop(a, "split"), p), "run sct.pp.split_by_chromosome"),
-        (lambda a, p: (drop(a, "label"), p), "run sct.pp.label_expression"),
+        (lambda a, p: (drop(a, "split"), p), "pp.split_by_chromosome"),
+        (lambda a, p: (drop(a, "label"), p), "pp.label_expression"),
         (lambda a, p: (drop(a, "expression"), p), "leave expression out"),
-        (lambda a, p: (assign(a, label=np.nan), p), "no label is known for any of the 100 genes in split 'test'"),
-        (lambda a, p: (assign(a, label="up"), p), "holds up; expected low and high"),
-        (lambda a, p: (assign(a, expression=-1.0), p), "300 negative values; expected linear units"),
+        (lambda a, p: (assign(a, label=np.nan), p), "no label is known"),
+        (lambda a, p: (assign(a, label="up"), p), "holds up"),
+        (lambda a, p: (assign(a, expression=-1.0), p), "300 negative values"),
     ],
 )
 def test_bad_input_is_named(change, message):
@@ -268,99 +265,3 @@ def drop(adata, column):
 def assign(adata, **columns):
     adata.obs = adata.obs.assign(**columns)
     return adata
-
-
-PLAIN = evaluation.Baseline(LogisticRegression(), LinearRegression())
-
-
-def test_baseline_learns_from_training_genes_alone():
-    adata, _ = make()
-    adata.obs.iloc[0, adata.obs.columns.get_loc("label")] = np.nan
-    adata.obs.iloc[3, adata.obs.columns.get_loc("expression")] = np.nan
-    prediction = evaluation.fit_baseline(adata, PLAIN)
-    train = (adata.obs["split"] == "train").to_numpy()
-    labelled, measured = train.copy(), train.copy()
-    labelled[0] = measured[3] = False
-    high = (adata.obs["label"] == "high").to_numpy()
-    classifier = LogisticRegression().fit(adata.X[labelled], high[labelled])
-    regressor = LinearRegression().fit(adata.X[measured], pp.log_expression(adata.obs["expression"])[measured])
-    np.testing.assert_allclose(prediction["probability"], classifier.predict_proba(adata.X)[:, 1])
-    np.testing.assert_allclose(prediction["log_expression"], regressor.predict(adata.X), rtol=1e-5)
-    assert list(prediction.index) == list(adata.obs_names)
-    table = evaluation.evaluate(adata, prediction, splits="test", n_bootstrap=0).set_index("metric")
-    assert table["value"].drop("ECE").min() > 0.2
-    held_out = adata.copy()
-    held_out.obs.loc[~train, "label"] = "low"
-    held_out.obs.loc[~train, "expression"] = 0.0
-    pd.testing.assert_frame_equal(evaluation.fit_baseline(held_out, PLAIN), prediction)
-
-
-def test_baseline_leaves_estimators_and_data_as_they_are():
-    adata, _ = make()
-    before = adata.copy()
-    evaluation.fit_baseline(adata, PLAIN)
-    assert not hasattr(PLAIN.classifier, "coef_")
-    assert not hasattr(PLAIN.regressor, "coef_")
-    np.testing.assert_array_equal(adata.X, before.X)
-    pd.testing.assert_frame_equal(adata.obs, before.obs)
-
-
-def test_baseline_without_regressor_needs_no_expression():
-    adata, _ = make()
-    prediction = evaluation.fit_baseline(drop(adata, "expression"), evaluation.Baseline(LogisticRegression()))
-    assert list(prediction) == ["probability"]
-
-
-def test_baseline_from_a_representation():
-    adata, _ = make()
-    adata.obsm["X_small"] = adata.X[:, :2].copy()
-    expected = evaluation.fit_baseline(adata[:, :2].copy(), PLAIN)
-    pd.testing.assert_frame_equal(evaluation.fit_baseline(adata, PLAIN, use_rep="X_small"), expected)
-    with pytest.raises(ValueError, match="obsm has no 'X_pca' \\(found: X_small\\)"):
-        evaluation.fit_baseline(adata, PLAIN, use_rep="X_pca")
-
-
-@pytest.fixture
-def one_thread():
-    """Threads that wait for each other are slow on so few genes."""
-    with threadpool_limits(1):
-        yield
-
-
-def boosting(rng):
-    return evaluation.gradient_boosting(classifier_rounds=20, regressor_rounds=20, n_seeds=2, rng=rng)
-
-
-@pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("baseline", [evaluation.logistic_regression(), boosting(0)], ids=["linear", "boosting"])
-def test_ready_made_baselines_beat_guessing(baseline):
-    adata, _ = make(ties=False)
-    table = evaluation.evaluate(
-        adata, evaluation.fit_baseline(adata, baseline), splits=["test"], n_bootstrap=0
-    ).set_index("metric")
-    assert table.loc["AUROC", "value"] > 0.6
-    assert table.loc["Pearson", "value"] > 0.25
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_rng_decides_which_columns_boosting_sees():
-    adata, _ = make(ties=False)
-    first = evaluation.fit_baseline(adata, boosting(0))
-    pd.testing.assert_frame_equal(evaluation.fit_baseline(adata, boosting(np.random.default_rng(0))), first)
-    assert not np.allclose(evaluation.fit_baseline(adata, boosting(1)), first)
-
-
-def test_baseline_bad_input_is_named():
-    adata, _ = make()
-    with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
-        evaluation.fit_baseline(adata, evaluation.Baseline(LinearSVC()))
-    with pytest.raises(ValueError, match="all 100 labelled training genes are low"):
-        evaluation.fit_baseline(assign(adata.copy(), label="low"), PLAIN)
-    with pytest.raises(ValueError, match="no label is known for any of the 100 training genes"):
-        evaluation.fit_baseline(assign(adata.copy(), label=np.nan), PLAIN)
-    with pytest.raises(ValueError, match="no label is known for any of the 0 training genes"):
-        evaluation.fit_baseline(adata[adata.obs["split"] == "test"].copy(), PLAIN)
-    with pytest.raises(ValueError, match="no expression is known for any of the 100 training genes"):
-        evaluation.fit_baseline(assign(adata.copy(), expression=np.nan), PLAIN)
-    with pytest.raises(ValueError, match=r"run sct\.pp\.split_by_chromosome"):
-        evaluation.fit_baseline(drop(adata, "split"), PLAIN)

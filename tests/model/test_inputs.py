@@ -106,7 +106,7 @@ def test_repeated_names_are_refused_where_a_name_must_be_one_gene(linked: ad.Ann
     for call in (
         lambda: sct.SimpleChrome(linked),
         lambda: model.read(linked),
-        lambda: sct.evaluation.fit_baseline(linked, sct.evaluation.logistic_regression()),
+        lambda: sct.evaluation.LogisticRegression().fit(linked),
         lambda: sct.get.neighbors(linked, genes=names[9]),
         lambda: sct.widgets.GeneBrowser(linked),
     ):
@@ -131,7 +131,7 @@ def test_no_genes_or_no_columns(linked: ad.AnnData, empty: str):
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinite_expression_counts_and_names_genes_wherever_it_is_read(linked: ad.AnnData, value: float):
     model = sct.SimpleChrome(linked, n_latent=2, n_hidden=8, device="cpu")
-    prediction = sct.evaluation.fit_baseline(linked, sct.evaluation.logistic_regression())
+    prediction = sct.evaluation.LogisticRegression().fit(linked).predict(linked)
     linked.obs.loc[linked.obs_names[[3, 40]], "expression"] = value
     message = (
         rf"obs\['expression'\] is infinite for 2 of 138 genes: {linked.obs_names[3]}, {linked.obs_names[40]}; .*nan"
@@ -139,7 +139,7 @@ def test_infinite_expression_counts_and_names_genes_wherever_it_is_read(linked: 
     for call in (
         lambda: model.train(latent_epochs=1, expression_epochs=1, progress=False),
         lambda: sct.evaluation.evaluate(linked, prediction),
-        lambda: sct.evaluation.fit_baseline(linked, sct.evaluation.logistic_regression()),
+        lambda: sct.evaluation.LogisticRegression().fit(linked),
         lambda: sct.pp.label_expression(linked),
     ):
         with pytest.raises(ValueError, match=message):

@@ -98,17 +98,17 @@ def test_the_number_of_threads_does_not_change_a_bit(genes: ad.AnnData) -> None:
 class _CountsThreads(LogisticRegression):
     """A classifier that notes how many threads the libraries below it may take while it is fitted."""
 
-    seen: list[int] = []  # noqa: RUF012  shared with the copies that fit_baseline makes
+    seen: list[int] = []  # noqa: RUF012  shared with the copies that ComparisonModel makes
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> _CountsThreads:
         self.seen.extend(library["num_threads"] for library in threadpool_info())
         return super().fit(x, y)
 
 
-def test_baselines_are_fitted_on_one_thread(genes: ad.AnnData) -> None:
+def test_comparison_models_are_fitted_on_one_thread(genes: ad.AnnData) -> None:
     with threadpool_limits(2):
         before = [library["num_threads"] for library in threadpool_info()]
-        sct.evaluation.fit_baseline(genes, sct.evaluation.Baseline(_CountsThreads()))
+        sct.evaluation.ComparisonModel(_CountsThreads()).fit(genes)
         after = [library["num_threads"] for library in threadpool_info()]
     assert set(_CountsThreads.seen) == {1}
     assert before == after

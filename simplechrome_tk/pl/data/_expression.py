@@ -1,4 +1,4 @@
-"""Distribution of expression."""
+"""Plots of the distribution of expression."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Bins of the histogram, over all groups together.
 _N_BINS = 40
 
 
 def expression(
     adata: ad.AnnData, *, groupby: str = k.LABEL, expression_key: str = k.EXPRESSION, ax: Axes | None = None
 ) -> Axes:
-    """Draw how expression is spread in groups of genes, each as a histogram of area 1 with its median.
+    """Draw the distribution of expression in groups of genes, each as a histogram of area 1 with its median.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def expression(
     Returns
     -------
     matplotlib.axes.Axes
-        ``log10(expression + 0.1)`` to the right, density upwards; dashed lines stand at medians.
+        ``log10(expression + 0.1)`` on the x axis, density on the y axis; dashed lines are medians.
 
     Raises
     ------
@@ -65,9 +66,9 @@ def expression(
     for name in names:
         of_group = value[known & (group == name).to_numpy()]
         density, _ = np.histogram(of_group, bins=edges, density=True)
-        label = f"{name} ({len(of_group):,} gene{'s' if len(of_group) > 1 else ''})"
+        n_genes = "1 gene" if len(of_group) == 1 else f"{len(of_group):,} genes"
         ax.stairs(density, edges, color=color[str(name)], fill=True, alpha=0.25)
-        ax.stairs(density, edges, color=color[str(name)], linewidth=1.5, label=literal(label))
+        ax.stairs(density, edges, color=color[str(name)], linewidth=1.5, label=literal(f"{name} ({n_genes})"))
         ax.axvline(np.median(of_group), color=color[str(name)], linestyle="--", linewidth=1.2)
     of = unit(adata, k.EXPRESSION)
     ax.set(xlabel=literal(f"log10({of or 'expression'} + 0.1)"), ylabel="density of genes", ylim=(0, None))

@@ -1,4 +1,4 @@
-"""Average signal along the gene."""
+"""Plots of the average signal along the gene."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
-_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN, _ABOVE = 0.72, 0.2, 0.24, 0.5, 0.14, 0.36  # inches
+# Sizes in inches: margins of the figure, room between panels and above each of them, width of the narrowest panel, and
+# size of a panel with its margins before the legend is placed.
+_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN, _ABOVE = 0.72, 0.2, 0.24, 0.5, 0.14, 0.36
 _NARROWEST = 1.0
+_PANEL_WIDTH, _PANEL_HEIGHT, _EXTRA_WIDTH, _EXTRA_HEIGHT = 3.2, 1.15, 1.6, 0.8
+# Room beyond the drawn values, as a fraction of their range.
 _ROOM = 0.05
 
 
@@ -60,9 +64,10 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
         ax.add_artist(Line2D(x, mean, color=color[str(group)], linewidth=1.5, label=names[group]))
         _band(ax, x, part, color[str(group)])
     for row, mark in enumerate(marks):
-        for column, ax in enumerate(axes[row]):  # y spares the search for room above the ticks, even of no title
+        for column, ax in enumerate(axes[row]):
+            # Without a given y matplotlib searches for room above the ticks, even for an empty title.
             ax.set_title("" if column else literal(mark), loc="left", fontsize="medium", fontweight="bold", y=1.0)
-        limits = _limits(profiles[profiles["mark"] == mark], from_zero=bool(profiles["mean"].min() >= 0))
+        limits = _y_limits(profiles[profiles["mark"] == mark], from_zero=bool(profiles["mean"].min() >= 0))
         for ax in axes[row]:
             ax.set_ylim(limits)
     for column, region in enumerate(regions):
@@ -76,13 +81,13 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     figure.supylabel(literal(f"mean {measure(adata, layer)}"), fontsize="medium")
     handles = [line for line in axes[0, 0].lines if line.get_label() in names.values()]
     legend = figure.legend(handles=handles, title=literal(groupby), loc="upper right", borderaxespad=0.2, frameon=False)
-    _place(figure, axes, legend)
+    _place_panels(figure, axes, legend)
     return axes
 
 
 def _panels(n_marks: int, n_regions: int) -> tuple[Figure, np.ndarray]:
     """Make a figure with Axes that share the x axis in a column and the y axis in a row."""
-    figure = new_figure(figsize=(3.2 * n_regions + 1.6, 1.15 * n_marks + 0.8))
+    figure = new_figure(figsize=(_PANEL_WIDTH * n_regions + _EXTRA_WIDTH, _PANEL_HEIGHT * n_marks + _EXTRA_HEIGHT))
     axes = np.empty((n_marks, n_regions), dtype=object)
     for row, column in np.ndindex(*axes.shape):
         ax: Axes = figure.add_subplot(
@@ -97,8 +102,11 @@ def _panels(n_marks: int, n_regions: int) -> tuple[Figure, np.ndarray]:
     return figure, axes
 
 
-def _place(figure: Figure, axes: np.ndarray, legend: Legend) -> None:
-    """Leave room for the legend: once, where a layout engine would measure every tick of every panel, twice."""
+def _place_panels(figure: Figure, axes: np.ndarray, legend: Legend) -> None:
+    """Place the panels left of the legend.
+
+    A layout engine would measure every tick of every panel twice, which takes most of the time of the plot.
+    """
     across, down = figure.get_size_inches()
     taken = legend.get_window_extent().width / figure.dpi
     n_marks, n_regions = axes.shape
@@ -109,16 +117,16 @@ def _place(figure: Figure, axes: np.ndarray, legend: Legend) -> None:
         ax.set_position((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
-def _limits(profiles: pd.DataFrame, *, from_zero: bool) -> tuple[float, float]:
+def _y_limits(profiles: pd.DataFrame, *, from_zero: bool) -> tuple[float, float]:
     """Return the ends of the axis of a mark, a little beyond its means and intervals."""
-    reached = profiles[["mean", "low", "high"]].to_numpy()
-    lowest, highest = float(np.nanmin(reached)), float(np.nanmax(reached))
+    drawn = profiles[["mean", "low", "high"]].to_numpy()
+    lowest, highest = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     room = _ROOM * (highest - lowest) or 1.0
     return 0.0 if from_zero else lowest - room, highest + room
 
 
 def _band(ax: Axes, x: np.ndarray, part: pd.DataFrame, color: str) -> None:
-    """Fill between the ends of the intervals, where there are any."""
+    """Fill between the ends of the intervals."""
     low, high = part["low"].to_numpy(), part["high"].to_numpy()
     outline = np.column_stack([np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])])
     ax.add_artist(PolyCollection([outline], facecolor=color, alpha=0.25, linewidth=0))

@@ -1,4 +1,4 @@
-"""Quality of the tracks at a glance."""
+"""Plots of the quality of tracks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simplechrome_tk.pl._style import GREY, colors, literal, measure
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, expected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     import anndata as ad
     import pandas as pd
@@ -27,14 +27,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
     from matplotlib.typing import LineStyleType
 
+# Colours of dots (without and with a problem), of the ring around dots with a problem, and of the expected range.
 _PLAIN, _ODD, _RING, _EXPECTED = "#0072B2", "#D55E00", "black", "#009E73"
 _PALE = 0.18
-_PROFILES_BESIDE = 5
+# Half the height of the expected range of a mark, and half the spread of its dots, where marks are 1 apart.
+_HALF_RANGE, _HALF_SPREAD = 0.42, 0.25
+
+# Sizes in inches: width of the figure; height of each mark and of axes in the top row; height of each row of profiles
+# and of their common label; height of a line of text.
+_WIDTH = 14.0
+_MARK_HEIGHT, _TOP_MARGIN = 0.3, 1.9
+_PROFILE_HEIGHT, _PROFILE_MARGIN = 1.5, 0.4
+_LINE = 0.19
+# Widths of the panels of the top row, relative to each other: five ratios, then the correlations.
+_WIDTHS = (1, 1, 1.1, 1.5, 1.5, 2.0)
+
+_PROFILES_IN_A_ROW = 5
 _TICKS_AT_MOST = 5
-_LINE = 0.19  # height of a line of text, inches
+# Characters in a line of text, sentences of findings, and cell types named in the legend.
 _WRAP = 190
 _SENTENCES_AT_MOST = 12
 _NAMED_AT_MOST = 8
+# A correlation beyond this is written in white, since its cell is dark.
+_DARK = 0.6
+
 _STRANDS: dict[str, tuple[str, LineStyleType]] = {
     "+": ("+ strand", "-"),
     "-": ("− strand", "--"),
@@ -42,30 +58,42 @@ _STRANDS: dict[str, tuple[str, LineStyleType]] = {
 }
 
 
-class _Measure(NamedTuple):
+class _Panel(NamedTuple):
+    """A panel of the top row: a column of the table of marks, and how it is drawn.
+
+    Attributes
+    ----------
+    column, title, unit
+        Name in the table, title of the panel and label of its axis.
+    shown
+        Values that the logarithmic axis shows in any case; without any the axis is linear from 0 to 1.
+    shape
+        Whether it is a ratio around the TSS, which has an expected range for each mark.
+    """
+
     column: str
     title: str
     unit: str
-    shown: tuple[float, ...]
-    """Values that the axis shows in any case; the axis is linear from 0 to 1 where there are none."""
+    shown: tuple[float, ...] = ()
+    shape: bool = False
 
 
-_MEASURES = (
-    _Measure("coverage", "coverage", "genes with signal", ()),
-    _Measure("zeros", "zeros", "bins without signal", ()),
-    _Measure("dynamic_range", "dynamic range", "99th percentile / median\nof bins with signal", (1.0,)),
-    _Measure("tss", "enrichment at the TSS", "within 1 kb / 3 to 5 kb away", (0.8, 1.25)),
-    _Measure("downstream", "enrichment downstream", "1 to 5 kb downstream / upstream", (0.8, 1.25)),
+_PANELS = (
+    _Panel("coverage", "coverage", "genes with signal"),
+    _Panel("zeros", "zeros", "bins without signal"),
+    _Panel("dynamic_range", "dynamic range", "99th percentile / median\nof bins with signal", (1.0,)),
+    _Panel("tss", "enrichment at the TSS", "within 1 kb / 3 to 5 kb away", (0.8, 1.25), shape=True),
+    _Panel("downstream", "enrichment downstream", "1 to 5 kb downstream / upstream", (0.8, 1.25), shape=True),
 )
 
 
 def qc(adata: ad.AnnData) -> np.ndarray:
-    """Draw what :func:`simplechrome_tk.pp.qc` found: figures of each mark, their correlation, profiles and findings.
+    """Draw what :func:`simplechrome_tk.pp.qc` found: ratios of each mark, their correlation, profiles and findings.
 
-    Top left, a dot is a mark (of a cell type), its bar the interval, and green what is expected of the mark; marks with
-    a problem are orange, or ringed when cell types have colours. Top right, rank correlation over genes of two marks,
-    averaged over cell types. Below, the mean signal around the TSS of genes on the plus (solid) and minus strand
-    (dashed), which lie on top of each other when bins are oriented. Then the findings, in words.
+    Top left, a dot is a mark (of a cell type), its bar the 95 % interval, and green the range expected of the mark.
+    Marks with a problem are orange, or ringed when cell types have colours. Top right, the rank correlation of two
+    marks over genes, averaged over cell types. Below, the mean signal around the TSS of genes on the plus strand
+    (solid) and on the minus strand (dashed), which coincide when bins are oriented. Last, the findings in words.
 
     Parameters
     ----------
@@ -90,28 +118,42 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     marks = list(dict.fromkeys(record["marks"][k.MARK]))
     cells = list(dict.fromkeys(record["marks"][k.CELL_TYPE]))
     color = colors(cells) if len(cells) > 1 else {cells[0]: _PLAIN}
-    profiled = len(record["profiles"]) > 0
-    n_rows = -(-len(marks) // _PROFILES_BESIDE)
     lines = _lines(record)
-    heights = [0.3 * len(marks) + 1.9, (1.5 * n_rows + 0.4) * profiled, _LINE * (len(lines) + 2)]
-    figure = new_figure(figsize=(14, sum(heights)), layout="constrained")
-    parts = figure.subfigures(2 + profiled, 1, squeeze=False, height_ratios=[height for height in heights if height])
-    axes = parts[0, 0].subplots(1, 6, width_ratios=[1, 1, 1.1, 1.5, 1.5, 2.0])
-    for ax, figure_of in zip(axes, _MEASURES, strict=False):
-        _dots(ax, record["marks"], figure_of, marks, color)
+    top, middle, bottom = _subfigures(len(marks), len(lines), profiled=len(record["profiles"]) > 0)
+    axes = top.subplots(1, len(_WIDTHS), width_ratios=_WIDTHS)
+    for ax, panel in zip(axes, _PANELS, strict=False):
+        _draw_panel(ax, record["marks"], panel, marks, color)
     axes[0].set_yticks(range(len(marks)), list(map(literal, marks)))
-    _correlations(axes[5], record["correlations"], marks)
-    panels = list(axes)
-    if profiled:
+    _draw_correlations(axes[-1], record["correlations"], marks)
+    panels, strands = list(axes), []
+    if middle is not None:
         odd = set(record["marks"].loc[record["marks"]["problems"] != "", k.MARK])
-        panels += _profiles(parts[1, 0], record["profiles"], marks, odd, color, measure(adata, k.SIGNAL))
-    strands = dict.fromkeys(record["profiles"][k.STRAND]) if profiled else ()
-    parts[0, 0].legend(handles=_key(strands, color), loc="outside upper left", ncols=12, frameon=False)
-    for i, line in enumerate([_headline(record), *lines]):
-        weight, tint = ("bold", _ODD if len(record["findings"]) else "black") if i == 0 else ("normal", "black")
-        y = 1 - (i + 0.5) * _LINE / heights[2]
-        parts[-1, 0].text(0.01, y, literal(line), va="top", fontsize=9, fontweight=weight, color=tint)
+        panels += _draw_profiles(middle, record["profiles"], marks, odd, color, measure(adata, k.SIGNAL))
+        strands = list(dict.fromkeys(record["profiles"][k.STRAND]))
+    top.legend(handles=_key(strands, color), loc="outside upper left", ncols=12, frameon=False)
+    headline_color = _ODD if len(record["findings"]) else "black"
+    _write(bottom, _headline(record), lines, headline_color)
     return np.array(panels, dtype=object)
+
+
+def _subfigures(n_marks: int, n_lines: int, *, profiled: bool) -> tuple[SubFigure, SubFigure | None, SubFigure]:
+    """Make a figure in three parts: dots and correlations, profiles where there are any, and text."""
+    n_rows = -(-n_marks // _PROFILES_IN_A_ROW)
+    heights = [_MARK_HEIGHT * n_marks + _TOP_MARGIN, _LINE * (n_lines + 2)]
+    if profiled:
+        heights.insert(1, _PROFILE_HEIGHT * n_rows + _PROFILE_MARGIN)
+    figure = new_figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    return parts[0], parts[1] if profiled else None, parts[-1]
+
+
+def _write(figure: SubFigure, headline: str, lines: list[str], headline_color: str) -> None:
+    """Write the headline in bold and the lines below it."""
+    height = _LINE * (len(lines) + 2)
+    for i, line in enumerate([headline, *lines]):
+        weight, color = ("normal", "black") if i else ("bold", headline_color)
+        y = 1 - (i + 0.5) * _LINE / height
+        figure.text(0.01, y, literal(line), va="top", fontsize=9, fontweight=weight, color=color)
 
 
 def _key(strands: Iterable[str], color: dict[str, str]) -> list[Artist]:
@@ -130,63 +172,74 @@ def _key(strands: Iterable[str], color: dict[str, str]) -> list[Artist]:
     return handles
 
 
-def _dots(ax: Axes, table: pd.DataFrame, measure: _Measure, marks: list[str], color: dict[str, str]) -> None:
-    offsets = np.linspace(-0.25, 0.25, len(color)) if len(color) > 1 else [0.0]
-    place = dict(zip(color, offsets, strict=True))
+def _draw_panel(ax: Axes, table: pd.DataFrame, panel: _Panel, marks: list[str], color: dict[str, str]) -> None:
+    """Draw a column of the table of marks: a dot for each mark and cell type, with its interval."""
+    offsets = np.linspace(-_HALF_SPREAD, _HALF_SPREAD, len(color)) if len(color) > 1 else [0.0]
+    offset_of = dict(zip(color, offsets, strict=True))
     for row in table.to_dict("records"):
-        y = marks.index(row[k.MARK]) + place[row[k.CELL_TYPE]]
-        odd = bool(row["problems"])
-        fill = _ODD if odd and len(color) == 1 else color[row[k.CELL_TYPE]]
-        low, high = row.get(f"{measure.column}_low", np.nan), row.get(f"{measure.column}_high", np.nan)
-        if 0 < low and high < math.inf:
-            ax.plot([low, high], [y, y], color=fill, linewidth=1.5, zorder=2)
-        size, edge = (7, 0.0) if len(color) == 1 else (5, 1.5 * odd)
-        ax.plot(
-            [row[measure.column]],
-            [y],
-            color=fill,
-            marker="o",
-            markersize=size,
-            markeredgecolor=_RING,
-            markeredgewidth=edge,
-        )
-    if measure.shown:
+        y = marks.index(row[k.MARK]) + offset_of[row[k.CELL_TYPE]]
+        _draw_dot(ax, y, row, panel.column, color)
+    if panel.shown:
         ax.set_xscale("log")
-        ax.set_xlim(_limits(table, measure))
+        ax.set_xlim(_log_limits(table, panel))
         ticks = _ticks(*ax.get_xlim())
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.set_xticks([], minor=True)
     else:
         ax.set_xlim(-0.04, 1.04)
         ax.xaxis.set_major_formatter(PercentFormatter(1))
-    if measure.column in ("tss", "downstream") and table[measure.column].notna().any():
-        ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-        for y, mark in enumerate(marks):
-            if shape := expected(mark):
-                low, high = np.clip(getattr(shape, measure.column), *ax.get_xlim())
-                ax.fill_betweenx([y - 0.42, y + 0.42], low, high, color=_EXPECTED, alpha=_PALE, linewidth=0, zorder=0)
+    if panel.shape and table[panel.column].notna().any():
+        _shade_expected(ax, panel.column, marks)
     ax.set_ylim(len(marks) - 0.5, -0.5)
     ax.set_yticks([])
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize="small")
     ax.grid(axis="x", color="0.92")
     ax.set_axisbelow(True)
-    ax.set_title(measure.title, loc="left", fontsize="medium")
-    ax.set_xlabel(measure.unit, fontsize="small")
+    ax.set_title(panel.title, loc="left", fontsize="medium")
+    ax.set_xlabel(panel.unit, fontsize="small")
     sns.despine(ax=ax, left=True)
 
 
-def _limits(table: pd.DataFrame, measure: _Measure) -> tuple[float, float]:
-    """Span what is drawn on a logarithmic axis."""
-    columns = [name for name in (measure.column + end for end in ("", "_low", "_high")) if name in table]
-    values = [*measure.shown, *table[columns].to_numpy().ravel()]
+def _draw_dot(ax: Axes, y: float, row: dict[Hashable, Any], column: str, color: dict[str, str]) -> None:
+    """Draw the value of a mark and its interval; a problem shows in the fill, or as a ring where colours are taken."""
+    odd, several = bool(row["problems"]), len(color) > 1
+    fill = _ODD if odd and not several else color[row[k.CELL_TYPE]]
+    low, high = row.get(f"{column}_low", np.nan), row.get(f"{column}_high", np.nan)
+    if 0 < low and high < math.inf:
+        ax.plot([low, high], [y, y], color=fill, linewidth=1.5, zorder=2)
+    ax.plot(
+        [row[column]],
+        [y],
+        color=fill,
+        marker="o",
+        markersize=5 if several else 7,
+        markeredgecolor=_RING,
+        markeredgewidth=1.5 if several and odd else 0.0,
+    )
+
+
+def _shade_expected(ax: Axes, column: str, marks: list[str]) -> None:
+    """Shade the range that is expected of each known mark, as far as the axis reaches."""
+    ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    for y, mark in enumerate(marks):
+        if shape := expected(mark):
+            low, high = np.clip(getattr(shape, column), *ax.get_xlim())
+            span = [y - _HALF_RANGE, y + _HALF_RANGE]
+            ax.fill_betweenx(span, low, high, color=_EXPECTED, alpha=_PALE, linewidth=0, zorder=0)
+
+
+def _log_limits(table: pd.DataFrame, panel: _Panel) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis, a little beyond all that is drawn on it."""
+    columns = [name for name in (panel.column + end for end in ("", "_low", "_high")) if name in table]
+    values = [*panel.shown, *table[columns].to_numpy().ravel()]
     drawn = [value for value in values if 0 < value < math.inf]
     room = max(1.1, (max(drawn) / min(drawn)) ** 0.06)
     return min(drawn) / room, max(drawn) * room
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers in the range, the most of them that have room."""
+    """Return round numbers in the range, as many as there is room for."""
     ticks: list[float] = []
     for digits in ((1, 1.2, 1.5, 2, 3, 4, 6, 8), (1, 1.5, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         ticks = [digit * 10.0**power for power in range(-6, 7) for digit in digits]
@@ -196,7 +249,8 @@ def _ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
+def _draw_correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
+    """Draw the correlation of each two marks as a heat map with its values."""
     matrix = np.full((len(marks), len(marks)), np.nan)
     mean = table.groupby([k.MARK, "other"])["spearman"].mean()
     for (first, second), value in mean.items():
@@ -205,7 +259,8 @@ def _correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
     mesh = ax.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(matrix):
         if not np.isnan(value):
-            shade = "white" if abs(value) > 0.6 else "0.2"
+            shade = "white" if abs(value) > _DARK else "0.2"
+            # Adding 0 turns -0.0 into 0.0.
             ax.text(j, i, f"{round(value, 2) + 0:.2f}", ha="center", va="center", fontsize=9, color=shade)
     names = list(map(literal, marks))
     ax.set_xticks(range(len(marks)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
@@ -219,7 +274,7 @@ def _correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
     ax.figure.colorbar(mesh, ax=ax, ticks=[-1, 0, 1], shrink=0.7, pad=0.02)
 
 
-def _profiles(
+def _draw_profiles(
     figure: SubFigure,
     table: pd.DataFrame,
     marks: list[str],
@@ -227,8 +282,9 @@ def _profiles(
     color: dict[str, str],
     unit: str,
 ) -> list[Axes]:
-    n_rows = -(-len(marks) // _PROFILES_BESIDE)
-    grid = figure.subplots(n_rows, _PROFILES_BESIDE, sharex=True, squeeze=False).ravel()
+    """Draw the mean signal of each mark around the TSS, a line for each cell type and strand."""
+    n_rows = -(-len(marks) // _PROFILES_IN_A_ROW)
+    grid = figure.subplots(n_rows, _PROFILES_IN_A_ROW, sharex=True, squeeze=False).ravel()
     for spare in grid[len(marks) :]:
         spare.remove()
     panels = dict(zip(marks, grid, strict=False))
@@ -249,7 +305,7 @@ def _profiles(
 
 
 def _lines(record: dict[str, Any]) -> list[str]:
-    """Write the findings, and what was left out, in lines that fit the figure."""
+    """Return the findings, and what was left out, in lines that fit the figure."""
     findings = [str(sentence) for sentence in record["findings"]]
     shown = findings[:_SENTENCES_AT_MOST]
     lines = [
@@ -272,9 +328,9 @@ def _lines(record: dict[str, Any]) -> list[str]:
 
 
 def _headline(record: dict[str, Any]) -> str:
-    """Say how much was found, and what could not be judged."""
+    """Say how many findings there are, and what could not be judged."""
     n, few = len(record["findings"]), record["marks"]["n_genes"].min()
-    found = f"{n} finding{'s' * (n > 1)}" if n else "No findings"
+    found = {0: "No findings", 1: "1 finding"}.get(n, f"{n} findings")
     if few < FEWEST_GENES:
         return f"{found}; {few} genes are too few to judge marks by, {FEWEST_GENES} are needed"
     return found if len(record["profiles"]) else f"{found}; shapes are not judged: no window shows 5 kb around the TSS"

@@ -1,15 +1,17 @@
-"""Draw whether probabilities are what they say."""
+"""Reliability diagrams of predicted probabilities."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.evaluation._metrics import CALIBRATION_BINS, calibration_bins, expected_calibration_error
+from simplechrome_tk.get._attribution import Z95
 from simplechrome_tk.pl._style import GREY, colors
-from simplechrome_tk.pl.evaluation._curves import curve_name, finish_square, labelled_pairs, once, square_axes
+from simplechrome_tk.pl.evaluation._curves import align_labels, finish_square, name_curve, score_sample, square_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
     from matplotlib.axes import Axes
-
-_Z = 1.959964  # 97.5 percentile of the normal distribution
 
 
 def calibration(
@@ -31,9 +31,9 @@ def calibration(
     split_key: str = k.SPLIT,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a reliability diagram: the share of high genes among those of like probability, with the ECE.
+    """Draw a reliability diagram: the share of high genes among genes of similar probability, with the ECE.
 
-    Above the diagonal genes are high more often than their probability says, below it less often.
+    Above the diagonal, genes are high more often than their probability says; below it, less often.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def calibration(
     split
         Genes to draw.
     n_bins
-        Bins of equal count, sorted by probability; of :func:`simplechrome_tk.evaluation.evaluate` there are 15.
+        Number of bins, each of equally many genes; :func:`simplechrome_tk.evaluation.evaluate` has 15.
     label_key, split_key
         Columns of ``obs`` with labels and splits.
     ax
@@ -64,17 +64,16 @@ def calibration(
     if n_bins < 2:
         msg = f"n_bins is {n_bins}; expected 2 or more."
         raise ValueError(msg)
-    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
-    ax = square_axes(ax, len(pairs))
-    color = colors(list(pairs))
+    samples = align_labels(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(samples))
+    color = colors(list(samples))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated (ECE 0.000)")
-    for name, (truth, predicted, _) in pairs.items():
-        number, high, expected = (
-            values[0] for values in calibration_bins(truth, predicted, once(truth), n_bins=n_bins)
-        )
-        number, high, expected = (values[number > 0] for values in (number, high, expected))
+    for name, sample in samples.items():
+        bins = calibration_bins(sample.truth, sample.predicted, np.ones((1, len(sample.truth))), n_bins=n_bins)
+        filled = bins.number[0] > 0
+        number, high, expected = (values[0, filled] for values in bins)
         share, low, above = _wilson(high, number)
-        error = expected_calibration_error(truth, predicted, once(truth), n_bins=n_bins)[0]
+        error = score_sample(partial(expected_calibration_error, n_bins=n_bins), sample)
         ax.errorbar(
             expected / number,
             share,
@@ -84,15 +83,15 @@ def calibration(
             markersize=4,
             linewidth=1.5,
             elinewidth=1,
-            label=curve_name(name, "ECE", error),
+            label=name_curve(name, "ECE", error),
         )
     ax.set(xlabel="predicted probability of high (mean of bin)", ylabel="high genes (fraction of bin)")
-    return finish_square(ax, pairs, split)
+    return finish_square(ax, samples, split)
 
 
 def _wilson(high: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share, and the ends of its 95 % interval by Wilson's score."""
+    """Return the share of high genes and the ends of its 95 % interval by Wilson's score."""
     share = high / number
-    middle = (share + _Z**2 / (2 * number)) / (1 + _Z**2 / number)
-    half = _Z / (1 + _Z**2 / number) * np.sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))
+    middle = (share + Z95**2 / (2 * number)) / (1 + Z95**2 / number)
+    half = Z95 / (1 + Z95**2 / number) * np.sqrt(share * (1 - share) / number + Z95**2 / (4 * number**2))
     return share, np.minimum(middle - half, share), np.maximum(middle + half, share)

@@ -1,4 +1,4 @@
-"""Curves of a classifier over all thresholds."""
+"""ROC and precision-recall curves of predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import label_truth, split_of
-from simplechrome_tk.evaluation._evaluate import Pairs, pair
+from simplechrome_tk.evaluation._align import align
 from simplechrome_tk.evaluation._metrics import auprc, auroc
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors, literal
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from simplechrome_tk.evaluation._align import Sample
+    from simplechrome_tk.evaluation._metrics import Metric
 
 
 def roc(
@@ -32,7 +35,7 @@ def roc(
     split_key: str = k.SPLIT,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw true against false positive rates of each prediction, with its AUROC.
+    """Draw the true against the false positive rate of each prediction, with its AUROC.
 
     Parameters
     ----------
@@ -57,17 +60,15 @@ def roc(
     ValueError
         As :func:`simplechrome_tk.evaluation.evaluate`.
     """
-    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
-    ax = square_axes(ax, len(pairs))
-    color = colors(list(pairs))
-    for name, (truth, predicted, _) in pairs.items():
-        false, true, _ = roc_curve(truth, predicted, drop_intermediate=False)
-        ax.plot(
-            false, true, color=color[name], label=curve_name(name, "AUROC", auroc(truth, predicted, once(truth))[0])
-        )
+    samples = align_labels(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(samples))
+    color = colors(list(samples))
+    for name, sample in samples.items():
+        false, true, _ = roc_curve(sample.truth, sample.predicted, drop_intermediate=False)
+        ax.plot(false, true, color=color[name], label=name_curve(name, "AUROC", score_sample(auroc, sample)))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="guessing (0.500)")
     ax.set(xlabel="low genes called high (fraction)", ylabel="high genes called high (fraction)")
-    return finish_square(ax, pairs, split)
+    return finish_square(ax, samples, split)
 
 
 def precision_recall(
@@ -96,55 +97,62 @@ def precision_recall(
     ValueError
         As :func:`simplechrome_tk.evaluation.evaluate`.
     """
-    pairs = labelled_pairs(adata, predictions, split, label_key, split_key)
-    ax = square_axes(ax, len(pairs))
-    color = colors(list(pairs))
-    for name, (truth, predicted, _) in pairs.items():
-        precision, recall, _ = precision_recall_curve(truth, predicted)
-        label = curve_name(name, "AUPRC", auprc(truth, predicted, once(truth))[0])
+    samples = align_labels(adata, predictions, split, label_key, split_key)
+    ax = square_axes(ax, len(samples))
+    color = colors(list(samples))
+    for name, sample in samples.items():
+        precision, recall, _ = precision_recall_curve(sample.truth, sample.predicted)
+        label = name_curve(name, "AUPRC", score_sample(auprc, sample))
         ax.step(recall, precision, where="post", color=color[name], label=label)
-    share = next(iter(pairs.values())).truth.mean()
+    share = next(iter(samples.values())).truth.mean()
     ax.axhline(share, color=GREY, linestyle="--", linewidth=1, label=f"guessing ({share:.3f})")
     ax.set(xlabel="recall: high genes found (fraction)", ylabel="precision: correct calls (fraction)")
-    return finish_square(ax, pairs, split)
+    return finish_square(ax, samples, split)
 
 
-def labelled_pairs(
+def align_labels(
     adata: ad.AnnData,
     predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
     split: str,
     label_key: str,
     split_key: str,
-) -> dict[str, Pairs]:
-    """Labels and probabilities of each prediction on the split."""
+) -> dict[str, Sample]:
+    """Return labels and probabilities on the split for each prediction; one without a name is called ``""``."""
     named = predictions if isinstance(predictions, Mapping) else {"": predictions}
     if not named:
         msg = "predictions is empty; expected a prediction, or several by name."
         raise ValueError(msg)
     inside = split_of(adata, split_key) == split
     truth = label_truth(adata, label_key)
+    samples = {}
     for name, prediction in named.items():
+        what = f"prediction {name!r}" if name else "prediction"
         if k.PROBABILITY not in prediction:
-            what = f"prediction {name!r}" if name else "prediction"
             msg = f"{what} has columns {', '.join(map(str, prediction)) or 'none'}; expected {k.PROBABILITY!r}."
             raise ValueError(msg)
-    return {name: pair(adata, table[k.PROBABILITY], truth, inside, name=split) for name, table in named.items()}
+        probability = prediction[k.PROBABILITY]
+        samples[name] = align(adata, probability, truth, inside, where=f"split {split!r}", prediction=what)
+    return samples
 
 
-def once(truth: np.ndarray) -> np.ndarray:
-    return np.ones((1, len(truth)))
+def score_sample(metric: Metric, sample: Sample) -> float:
+    """Return the metric of a sample in which each gene counts once."""
+    return float(metric(sample.truth, sample.predicted, np.ones((1, len(sample.truth))))[0])
 
 
-def curve_name(name: str, metric: str, value: float) -> str:
+def name_curve(name: str, metric: str, value: float) -> str:
+    """Name a curve in the legend by its prediction and the value of a metric."""
     return literal(f"{name} ({metric} {value:.3f})") if name else f"{metric} {value:.3f}"
 
 
 def square_axes(ax: Axes | None, n_lines: int) -> Axes:
+    """Return ``ax``, or new axes with room below for a legend of so many lines."""
     return subplots(figsize=(4.2, 4.7 + 0.22 * n_lines), layout="constrained")[1] if ax is None else ax
 
 
-def finish_square(ax: Axes, pairs: dict[str, Pairs], split: str) -> Axes:
-    truth = next(iter(pairs.values())).truth
+def finish_square(ax: Axes, samples: dict[str, Sample], split: str) -> Axes:
+    """Set limits and title of axes that show fractions, and a legend half an inch below them."""
+    truth = next(iter(samples.values())).truth
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     title = literal(f"{split} split: {len(truth):,} genes, {100 * truth.mean():.0f} % high")
     ax.set_title(title, loc="left", fontsize="medium")

@@ -1,4 +1,4 @@
-"""How training went."""
+"""Plots of the history of a training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, literal
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import pandas as pd
     from matplotlib.axes import Axes
 
-# column -> name, colour, line style
+    Lines: TypeAlias = dict[str, tuple[str, str, str]]
+
+# Name in the legend, colour and line style of each column of the history.
 LOSSES = {
     "train_loss": ("training loss", "#0072B2", "-"),
     "valid_loss": ("validation loss", "#D55E00", "-"),
@@ -42,7 +46,7 @@ def history(history: pd.DataFrame) -> np.ndarray:
     -------
     numpy.ndarray
         Axes, shape ``(n_panels,)``: the losses of each phase, the Kullback-Leibler divergence, the validation scores;
-        what was not recorded is left out.
+        panels of columns that the history does not hold are left out.
 
     Raises
     ------
@@ -53,10 +57,11 @@ def history(history: pd.DataFrame) -> np.ndarray:
         msg = f"history has columns {', '.join(map(str, history)) or 'none'}; expected 'epoch' and losses."
         raise ValueError(msg)
     phases = history["phase"].astype(str) if "phase" in history else None
-    panels = []
-    for phase in [None] if phases is None else phases.unique():
-        part = history if phase is None else history[phases == phase]
-        panels.append(("loss" if phase is None else f"{phase} phase", "loss", part, LOSSES))
+    panels: list[tuple[str, str, pd.DataFrame, Lines]] = []
+    if phases is None:
+        panels.append(("loss", "loss", history, LOSSES))
+    else:
+        panels += [(f"{phase} phase", "loss", history[phases == phase], LOSSES) for phase in phases.unique()]
     panels += [("KL divergence", "nats", history, _KL), ("validation scores", "score", history, SCORES)]
     drawn = [(*panel, lines) for *panel, known in panels if (lines := _recorded(panel[2], known))]
     if not drawn:
@@ -72,11 +77,7 @@ def history(history: pd.DataFrame) -> np.ndarray:
         spare.remove()
     for ax, (title, unit, part, lines) in zip(axes, drawn, strict=False):
         part = part[part[list(lines)].notna().any(axis=1)]
-        models = [model for _, model in part.groupby("model" if "model" in part else np.zeros(len(part)))]
-        for column, (name, color, style) in lines.items():
-            for number, model in enumerate(models):
-                label = name if number == 0 else None
-                ax.plot(model["epoch"], model[column], color=color, linestyle=style, linewidth=1.5, label=label)
+        _draw_lines(ax, part, lines)
         _mark_best(ax, part)
         ax.set_title(literal(title), loc="left", fontsize="medium")
         ax.set(xlabel="epoch", ylabel=unit)
@@ -86,14 +87,25 @@ def history(history: pd.DataFrame) -> np.ndarray:
     return axes[: len(drawn)]
 
 
-def _recorded(part: pd.DataFrame, known: dict[str, tuple[str, str, str]]) -> dict[str, tuple[str, str, str]]:
+def _draw_lines(ax: Axes, part: pd.DataFrame, lines: Lines) -> None:
+    """Draw columns over epochs, each model as a line of its own; the legend names a column once."""
+    models = [model for _, model in part.groupby("model" if "model" in part else np.zeros(len(part)))]
+    for column, (name, color, style) in lines.items():
+        for number, model in enumerate(models):
+            label = name if number == 0 else None
+            ax.plot(model["epoch"], model[column], color=color, linestyle=style, linewidth=1.5, label=label)
+
+
+def _recorded(part: pd.DataFrame, known: Lines) -> Lines:
+    """Return the columns that the history holds values of."""
     return {column: style for column, style in known.items() if column in part and part[column].notna().any()}
 
 
 def _mark_best(ax: Axes, part: pd.DataFrame) -> None:
+    """Draw a dotted line at the epochs whose weights were kept."""
     if "best" not in part:
         return
     epochs = sorted(part.loc[part["best"].isin([True]), "epoch"])
-    name = f"best epoch{'s' if len(epochs) > 1 else ''}: {', '.join(map(str, epochs))}"
+    name = f"{'best epochs' if len(epochs) > 1 else 'best epoch'}: {', '.join(map(str, epochs))}"
     for number, epoch in enumerate(epochs):
         ax.axvline(epoch, color=GREY, linestyle=":", linewidth=1.2, label=name if number == 0 else None)

@@ -1,4 +1,4 @@
-"""Compare models."""
+"""Plots of metrics of models."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _COLUMNS = ("split", "metric", "value", "low", "high")
 def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "test") -> np.ndarray:
     """Draw each model's metrics on one split as points with their 95 % intervals.
 
-    Intervals of models that were scored on the same genes overlap more than the models differ: the same genes are hard
-    for all of them.
+    The same genes are hard for all models, so that intervals can overlap where one model is reliably better than
+    another: :func:`simplechrome_tk.evaluation.compare` tells whether it is.
 
     Parameters
     ----------
@@ -62,12 +62,8 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
     for ax, metric in zip(axes[0], names, strict=True):
         for place, (name, table) in enumerate(chosen.items()):
             if metric in table.index:
-                _point(ax, place, table.loc[metric], color[name])
-        ax.set_title(literal(f"{metric} (lower is better)" if metric in LOWER_IS_BETTER else metric), fontsize="medium")
-        ax.grid(axis="x", color="0.9")
-        ax.set_axisbelow(True)
-        ax.locator_params(axis="x", nbins=3)
-        ax.tick_params(axis="y", length=0)
+                _draw_value(ax, place, table.loc[metric], color[name])
+        style_metric_axes(ax, f"{metric} (lower is better)" if metric in LOWER_IS_BETTER else metric, n_ticks=3)
     axes[0, 0].set_yticks(range(len(chosen)), list(map(literal, chosen)))
     axes[0, 0].set_ylim(len(chosen) - 0.4, -0.7)
     sns.despine(figure, left=True)
@@ -75,14 +71,24 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
     return axes[0]
 
 
+def style_metric_axes(ax: Axes, title: str, *, n_ticks: int) -> None:
+    """Set title, grid and ticks of a panel that shows a metric of models, one below the other."""
+    ax.set_title(literal(title), fontsize="medium")
+    ax.grid(axis="x", color="0.92")
+    ax.set_axisbelow(True)
+    ax.locator_params(axis="x", nbins=n_ticks)
+    ax.tick_params(axis="y", length=0)
+
+
 def _rows(table: pd.DataFrame, name: str, split: str) -> pd.DataFrame:
-    """Rows of one split, indexed by metric."""
+    """Return the rows of one split, indexed by metric."""
     what = f"table {name!r}" if name else "table"
     rows = rows_of_split(table, split, columns=_COLUMNS, what=what, source="sct.evaluation.evaluate")
     return rows.set_index("metric")
 
 
-def _point(ax: Axes, place: int, row: pd.Series, color: str) -> None:
+def _draw_value(ax: Axes, place: int, row: pd.Series, color: str) -> None:
+    """Draw a value with its interval, and write it above."""
     ax.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2)
     ax.plot([row["value"]], [place], color=color, marker="o", markersize=6)
     ax.annotate(

@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import blocks
 from simplechrome_tk.core.matrix import dense
+from simplechrome_tk.core.model_checks import check_columns, check_normalization
 from simplechrome_tk.core.require import cell_types, check_order, split_of
-from simplechrome_tk.model._inputs import check_columns, check_normalization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

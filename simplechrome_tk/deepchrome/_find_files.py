@@ -1,4 +1,4 @@
-"""Find the CSV files of cell types: in a folder, a folder of folders, or a tar archive that stays packed."""
+"""CSV files of cell types, found in a folder, a folder of folders, or a tar archive that stays packed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from simplechrome_tk.io._text import BUFFER, GZIP, Limited, opened
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-_FOLDER = "classification"  # between a cell type's name and its files, in the published archive
+# Folder between a cell type's name and its files, in the published archive.
+_FOLDER = "classification"
 _SPLIT_FILE = re.compile(rf"({'|'.join(k.SPLITS)})\.csv(\.gz)?", re.IGNORECASE)
 
 
 class CellFile(NamedTuple):
-    """An open CSV file: whose it is and which split, ``None`` where its name does not say."""
+    """An open CSV file, its cell type, and its split, ``None`` where the name of the file does not say it."""
 
     cell: str
     split: str | None
@@ -38,18 +39,18 @@ def open_cells(path: Path, cells: Sequence[str] | None, *, max_bytes: int) -> Ge
     cells
         Cell types to read, of several; ``None`` for all.
     max_bytes
-        What a compressed file may hold once unpacked.
+        Largest size of a compressed file once it is unpacked, in bytes.
 
     Yields
     ------
     CellFile
-        Good until the next is asked for. Files of one folder come as train, valid, test; those of an archive as they
-        lie there, and it is not read beyond the last one that is asked for.
+        Open until the next one is yielded. Files of one folder come as train, valid, test; those of an archive in its
+        order, and it is not read beyond the last file that is needed.
 
     Raises
     ------
     FileNotFoundError
-        When there is nothing at ``path``, no such file below it, or not all cell types asked for.
+        When there is nothing at ``path``, no such file below it, or not every one of ``cells``.
     ValueError
         When an archive is damaged, holds links or paths that leave it, or more than ``max_bytes``.
     """
@@ -61,14 +62,14 @@ def open_cells(path: Path, cells: Sequence[str] | None, *, max_bytes: int) -> Ge
     elif re.search(r"\.(tar|tar\.gz|tgz)$", path.name, re.IGNORECASE):
         yield from _from_archive(path, cells, max_bytes)
     else:
-        cell, split = _named(path)
+        cell, split = _name_parts(path)
         _check_found([cell], cells, path)
         with opened(path, max_bytes) as stream:
             yield CellFile(cell, split, str(path), stream)
 
 
-def _named(path: Path | PurePosixPath) -> tuple[str, str | None]:
-    """Cell type and split that the path of a file says."""
+def _name_parts(path: Path | PurePosixPath) -> tuple[str, str | None]:
+    """Return the cell type and the split that the path of a file names."""
     found = _SPLIT_FILE.fullmatch(path.name)
     if not found:
         return re.sub(r"\.csv(\.gz)?$", "", path.name, flags=re.IGNORECASE), None
@@ -77,6 +78,7 @@ def _named(path: Path | PurePosixPath) -> tuple[str, str | None]:
 
 
 def _from_folders(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Generator[CellFile]:
+    """Open the files of one folder of a cell type, or of all such folders below ``path``."""
     own = path.resolve()
     folders = {(own.parent if own.name == _FOLDER else own).name: path}
     if not _split_files(path):
@@ -97,7 +99,7 @@ def _from_folders(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
 
 
 def _split_files(folder: Path) -> dict[str, Path]:
-    """Train, valid and test file of a cell type's folder, as far as they are there."""
+    """Return the train, valid and test file of a cell type's folder, those that exist."""
     for parent in (folder / _FOLDER, folder):
         inside = {file.name.lower(): file for file in parent.iterdir()} if parent.is_dir() else {}
         found = {
@@ -109,6 +111,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Generator[CellFile]:
+    """Open the files of a tar archive as a stream, in the order in which they lie there."""
     wanted = None if cells is None else {(cell, split) for cell in cells for split in k.SPLITS}
     found: dict[str, None] = {}
     with path.open("rb") as raw:
@@ -119,7 +122,7 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
                 for member in archive:
                     _check_member(member, path)
                     name = PurePosixPath(member.name)
-                    cell, split = _named(name)
+                    cell, split = _name_parts(name)
                     if not member.isfile() or split is None:
                         continue
                     found[cell] = None
@@ -131,6 +134,7 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
                         inside = io.BufferedReader(Limited(gzip.GzipFile(fileobj=inside), max_bytes, source), BUFFER)
                     yield CellFile(cell, split, source, inside)
                     if wanted is not None:
+                        # The rest of the archive is not unpacked once all that is wanted has been read.
                         wanted.discard((cell, split))
                         if not wanted:
                             return
@@ -144,7 +148,10 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
 
 
 def _check_member(member: tarfile.TarInfo, path: Path) -> None:
-    """Refuse what could reach beyond the archive. Nothing is ever written, but such an archive is not to be trusted."""
+    """Raise ``ValueError`` for a member that could reach beyond the archive.
+
+    Nothing is ever written, but an archive with such a member is not to be trusted.
+    """
     if not (member.isfile() or member.isdir()):
         kind = "a link" if member.issym() or member.islnk() else "neither a file nor a folder"
         problem = f"{member.name!r} is {kind}" + (f" to {member.linkname!r}" if member.linkname else "")
@@ -157,8 +164,12 @@ def _check_member(member: tarfile.TarInfo, path: Path) -> None:
 
 
 def _check_found(found: Sequence[str], cells: Sequence[str] | None, path: Path) -> None:
+    """Raise ``FileNotFoundError`` where a cell type to read is not among those found."""
     missing = [cell for cell in cells or [] if cell not in found]
     if missing:
         some = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
-        msg = f"{path} holds no cell type {', '.join(missing)}; found {some or 'none'}. Name some of these with cells=."
+        msg = (
+            f"{path} holds no cell type {', '.join(missing)}; found {some or 'none'}. Name some of these with "
+            "cell_types=."
+        )
         raise FileNotFoundError(msg)

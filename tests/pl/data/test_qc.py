@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -11,15 +9,6 @@ from simplechrome_tk import datasets, pl, pp
 from simplechrome_tk.pl.data._qc import _ODD, _PLAIN, _ticks
 
 MARKS = list(datasets.CORE_MARKS)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()  # what only goes wrong while drawing goes wrong here
-    plt.close("all")
 
 
 def simulated(**kwargs) -> ad.AnnData:

@@ -1,4 +1,4 @@
-"""Tell what the columns of a CSV file of genes by bins are."""
+"""Columns of a CSV file of genes by bins, and its header line."""
 
 from __future__ import annotations
 
@@ -15,28 +15,38 @@ _ALIASES = {
     _BIN: {"bin", "binid", "bins", "binnumber"},
     _LABEL: {"label", "class", "expr", "expression", "classification", "classifications", "binarylabel"},
 }
-_COUNTED = 5  # rows to look at
+# Rows that are read to find the column that counts bins.
+_COUNTED = 5
 
 
 class Columns(NamedTuple):
-    """What the fields of a row are."""
+    """The fields of a row.
+
+    Attributes
+    ----------
+    marks
+        Names of the marks.
+    n_bins
+        Bins of each gene.
+    joint
+        Whether the first field is ``gene_bin`` and there is no label; otherwise rows are ``gene,bin,marks,label``.
+    order
+        Positions of gene, bin, marks and label in the file; ``None`` where they come in this order.
+    """
 
     marks: tuple[str, ...]
     n_bins: int
     joint: bool
-    """Whether the first field is ``gene_bin`` and there is no label; else rows are ``gene,bin,marks,label``."""
-
     order: tuple[int, ...] | None = None
-    """Where the file has gene, bin, marks and label, when not in this order."""
 
     @property
     def width(self) -> int:
-        """Fields in a row."""
+        """Number of fields in a row."""
         return len(self.marks) + (1 if self.joint else 3)
 
     @property
     def names(self) -> list[str]:
-        """Names of the fields, as the file has them."""
+        """Names of the fields, in the order of the file."""
         ours = ["gene_bin", *self.marks] if self.joint else ["geneid", "bin", *self.marks, "label"]
         if self.order is None:
             return ours
@@ -75,12 +85,12 @@ def read_header(stream: io.BufferedReader, columns: Columns, *, source: str) -> 
     if b"\0" in stream.readline():
         msg = f"{source}: the header line holds a NUL byte, which no text does. Download or write the file again."
         raise ValueError(msg)
-    return _named(lines[0], columns, source=source), 2
+    return _read_names(lines[0], columns, source=source), 2
 
 
-def _named(header: list[str], columns: Columns, *, source: str) -> Columns:
-    """Read a header."""
-    found = [_plain(name) for name in header]
+def _read_names(header: list[str], columns: Columns, *, source: str) -> Columns:
+    """Find the columns that a header line names."""
+    found = [_plain_name(name) for name in header]
     keys = ("gene_bin",) if columns.joint else (_GENE, _BIN, _LABEL)
     marks = tuple(name for name in found if name not in keys)
     if set(marks) == set(columns.marks) and len(marks) == len(columns.marks):
@@ -99,8 +109,8 @@ def _named(header: list[str], columns: Columns, *, source: str) -> Columns:
     return columns._replace(marks=marks, order=None if order == tuple(range(len(order))) else order)
 
 
-def _plain(name: str) -> str:
-    """Undress the name of a column: ``H3K4me3 count`` is ``H3K4me3``, ``Bin ID`` is ``bin``."""
+def _plain_name(name: str) -> str:
+    """Return the name of what a column holds: ``H3K4me3`` for ``H3K4me3 count``, ``bin`` for ``Bin ID``."""
     name = re.sub(r"[\s_-]*counts?$", "", name.strip().strip('"'), flags=re.IGNORECASE)
     bare = re.sub(r"[\s_-]", "", name.lower())
     if bare == "genebin":

@@ -1,4 +1,4 @@
-"""Read genes by bins from CSV files in the manner of DeepChrome: one row for each bin of each gene."""
+"""Parser of CSV files with one row for each bin of each gene, as DeepChrome and DeepDiff write them."""
 
 from __future__ import annotations
 
@@ -6,65 +6,96 @@ import csv
 import io
 import math
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk.deepchrome._bincsv_header import Columns, read_header
+from simplechrome_tk.deepchrome._parse_header import Columns, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BLOCK = 1 << 19  # parsed at once: what fits the processor's cache is quickest
-_MOST_DIGITS = 9  # of an integer that fits 32 bits
+# Bytes parsed at once: half a megabyte stays within the processor's cache, which is quickest.
+_BLOCK = 1 << 19
+# Digits of the longest integer that fits 32 bits whatever its digits are.
+_MOST_DIGITS = 9
 _LARGEST = float(np.finfo(np.float32).max)
-_LONGEST_RUN = 100  # genes' worth of rows under one id, beyond which this is no table of genes
+# Rows under one id, in genes, beyond which this is no table of genes.
+_LONGEST_RUN = 100
 
 
 class Rows(NamedTuple):
-    """Consecutive rows of a file."""
+    """Consecutive rows of a file.
+
+    Attributes
+    ----------
+    gene
+        Id of the gene, ``(n_rows,)``: integers, or text where ids are not numbers.
+    bin
+        Number of the bin, ``(n_rows,)``.
+    values
+        Signal of each mark, ``(n_rows, n_marks)``.
+    label
+        0 or 1, ``(n_rows,)``; -1 throughout where the file has no labels.
+    line
+        Line number of the first row.
+    """
 
     gene: np.ndarray
-    """Shape ``(n_rows,)``: integers, or text where ids are no numbers."""
-
     bin: np.ndarray
     values: np.ndarray
-    """Shape ``(n_rows, n_marks)``."""
-
     label: np.ndarray
-    """0 or 1; -1 throughout where the file has none."""
-
     line: int
-    """Line number of the first row."""
 
     def cut(self, start: int, stop: int | None = None) -> Rows:
         """Take some of the rows."""
         return self.take(slice(start, stop), line=self.line + start)
 
     def take(self, rows: slice | np.ndarray, *, line: int) -> Rows:
-        """Take rows by number, of which the first is in this line."""
+        """Take rows by number; the first of them is in this ``line``."""
         return Rows(self.gene[rows], self.bin[rows], self.values[rows], self.label[rows], line)
 
 
 @dataclass
-class Genes:
-    """The genes of one file."""
+class FileGenes:
+    """The genes of one file, in its order.
+
+    Attributes
+    ----------
+    marks
+        Names of the marks.
+    ids
+        Ids of the genes.
+    labels
+        Labels in several pieces, ``(n_genes,)`` each: 0, 1, or -1 without a label.
+    repeated
+        Ids whose rows the file holds more than once, value for value; they are kept once.
+    """
 
     marks: tuple[str, ...]
     ids: list[str] = field(default_factory=list)
-    values: list[np.ndarray] = field(default_factory=list)
-    """Pieces, each ``(n_genes, n_marks, n_bins)`` float32."""
-
-    label: list[np.ndarray] = field(default_factory=list)
-    """Pieces, each ``(n_genes,)``: 0, 1, or -1 without a label."""
-
+    labels: list[np.ndarray] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
-    """Ids whose rows the file holds more than once, value for value; kept once."""
+    _values: deque[np.ndarray] = field(default_factory=deque)
+
+    def add_values(self, values: np.ndarray) -> None:
+        """Add the signal of the next genes, ``(n_genes, n_marks, n_bins)``."""
+        self._values.append(values)
+
+    def move_values(self) -> Iterator[np.ndarray]:
+        """Hand over the signal in the pieces that were added, and keep none of it.
+
+        Each piece can be freed as soon as the caller has copied it, so that the signal is never in memory twice. A
+        second call yields nothing.
+        """
+        while self._values:
+            yield self._values.popleft()
 
 
-def read_genes(stream: io.BufferedReader, columns: Columns, *, source: str) -> Genes:
+def read_genes(stream: io.BufferedReader, columns: Columns, *, source: str) -> FileGenes:
     """Read a CSV file of genes by bins, with a header line or without.
 
     Parameters
@@ -72,26 +103,28 @@ def read_genes(stream: io.BufferedReader, columns: Columns, *, source: str) -> G
     stream
         The file, unpacked.
     columns
-        What the fields are; a header line may name other marks, or these in another order.
+        The fields of a row; a header line may name other marks, or these in another order.
     source
-        What to call the file in messages.
+        Name of the file in messages.
 
     Returns
     -------
-    Genes
+    FileGenes
         In the order of the file.
 
     Raises
     ------
     ValueError
-        When a row is no row or the rows of a gene are not its bins 1 to ``n_bins`` in order, with one label.
+        When a line is not a row of these columns, or the rows of a gene are not its bins 1 to ``n_bins`` in order, with
+        one label.
     """
     columns, first_line = read_header(stream, columns, source=source)
-    genes = Genes(columns.marks)
+    genes = FileGenes(columns.marks)
     seen: set[str] = set()
     rest: Rows | None = None
     for line, block in _blocks(stream, first_line, source):
         rows = _parse(block, columns, line=line, source=source)
+        # The last gene of a block may go on in the next one: its rows are kept until then.
         if rest is not None:
             rows = _join(rest, rows)
         starts = _run_starts(rows.gene)
@@ -108,7 +141,7 @@ def read_genes(stream: io.BufferedReader, columns: Columns, *, source: str) -> G
 
 
 def _blocks(stream: IO[bytes], line: int, source: str) -> Iterator[tuple[int, bytes]]:
-    """Yield whole lines, half a megabyte at a time, with the number of the first; empty lines at the end left out."""
+    """Yield blocks of whole lines with the number of their first line, without empty lines at the end of the file."""
     rest = b""
     while data := stream.read(_BLOCK):
         rest += data
@@ -125,8 +158,10 @@ def _blocks(stream: IO[bytes], line: int, source: str) -> Iterator[tuple[int, by
 
 
 def _parse(block: bytes, columns: Columns, *, line: int, source: str) -> Rows:
+    """Parse a block of lines whose first has this number; raise ``ValueError`` that names a line that is wrong."""
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
+    # Files of counts take the quick way, all others pandas.
     if not columns.joint:
         numbers = _parse_integers(block, columns.width)
         if numbers is not None:
@@ -146,11 +181,11 @@ def _parse(block: bytes, columns: Columns, *, line: int, source: str) -> Rows:
 
 
 def _parse_integers(block: bytes, width: int) -> np.ndarray | None:
-    """Read rows of ``width`` unsigned integers, or return None where that is not what they are.
+    """Read rows of ``width`` unsigned integers, or return ``None`` where a field is something else.
 
-    What files of counts are made of, and three times as fast as :func:`pandas.read_csv`: fields end where bytes are
-    not digits, and the digits of all fields are added up place by place.
+    Files of counts hold nothing else, and this is three times as fast as :func:`pandas.read_csv`.
     """
+    # Fields end where bytes are not digits.
     text = np.frombuffer(block, np.uint8)
     digits = text - np.uint8(ord("0"))
     ends = np.flatnonzero(digits > 9)
@@ -162,6 +197,7 @@ def _parse_integers(block: bytes, width: int) -> np.ndarray | None:
     length = np.diff(ends, prepend=-1) - 1
     if length.min() < 1 or length.max() > _MOST_DIGITS:
         return None
+    # The digits of all fields are added up place by place, from the right.
     numbers = digits[ends - 1].astype(np.int32)
     place, longer = 1, np.flatnonzero(length > 1)
     while len(longer):
@@ -202,6 +238,7 @@ def _parse_any(block: bytes, columns: Columns) -> pd.DataFrame:
 
 
 def _to_rows(fields: pd.DataFrame, columns: Columns, line: int) -> Rows:
+    """Turn fields into rows, with integers for ids that are numbers."""
     numbers = fields.iloc[:, 1:].to_numpy()
     gene = fields[0]
     if columns.joint:
@@ -214,7 +251,9 @@ def _to_rows(fields: pd.DataFrame, columns: Columns, line: int) -> Rows:
 
 
 def _join(first: Rows, second: Rows) -> Rows:
+    """Join consecutive rows."""
     genes = [first.gene, second.gene]
+    # Ids of one block may all be numbers, and those of the next text.
     if genes[0].dtype != genes[1].dtype:
         genes = [part if part.dtype == object else part.astype(str).astype(object) for part in genes]
     return Rows(
@@ -227,18 +266,22 @@ def _join(first: Rows, second: Rows) -> Rows:
 
 
 def _gene_id(gene: int | str) -> str:
-    """Ensembl id of a gene that is written as its last digits, ``id.version`` or ``id_symbol``; others are kept."""
+    """Return the Ensembl id of a gene that is written as its last digits, ``id.version`` or ``id_symbol``.
+
+    Other ids are returned as they are.
+    """
     if isinstance(gene, int) or (gene.isascii() and gene.isdecimal() and len(gene) <= 11):
         return f"ENSG{int(gene):011d}"
     return gene[:15] if re.fullmatch(r"ENSG[0-9]{11}([._].*)?", gene) else gene
 
 
 def _run_starts(gene: np.ndarray) -> np.ndarray:
+    """Return the rows at which the id of the gene changes, and the first."""
     return np.flatnonzero(np.append(True, gene[1:] != gene[:-1]))
 
 
-def _add(rows: Rows, starts: np.ndarray, columns: Columns, genes: Genes, seen: set[str], *, source: str) -> None:
-    """Check whole runs of rows of one gene each, and add them to ``genes``."""
+def _add(rows: Rows, starts: np.ndarray, columns: Columns, genes: FileGenes, seen: set[str], *, source: str) -> None:
+    """Check the rows of whole genes, which begin at ``starts``, and add them to ``genes``."""
     n_bins, size = columns.n_bins, len(rows.gene)
     ids = [_gene_id(gene) for gene in rows.gene[starts].tolist()]
     lengths = np.diff(starts, append=size)
@@ -258,37 +301,52 @@ def _add(rows: Rows, starts: np.ndarray, columns: Columns, genes: Genes, seen: s
             raise ValueError(msg)
         seen.add(gene)
     genes.ids.extend(ids)
-    genes.label.append(label[:, 0].astype(np.int8))
+    genes.labels.append(label[:, 0].astype(np.int8))
     values = rows.values.reshape(len(ids), n_bins, len(columns.marks))
-    genes.values.append(np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32))
+    genes.add_values(np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32))
 
 
 def _without_repeats(
     rows: Rows, starts: np.ndarray, lengths: np.ndarray, columns: Columns, *, source: str
 ) -> tuple[Rows, list[int]]:
-    """Keep the first of rows that a gene has more than once, value for value; raise for whatever else is wrong.
+    """Keep the first copy of each row that a gene has more than once, value for value.
 
-    Returns the rows, and which runs had repeats.
+    Returns
+    -------
+    tuple
+        The rows, and the numbers of the genes that had repeats.
+
+    Raises
+    ------
+    ValueError
+        When anything else is wrong with the rows of a gene.
     """
     kept, repeated = [], []
     for at, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
         run = rows.cut(start, start + length)
-        copies, over = divmod(length, columns.n_bins)
-        order = np.argsort(run.bin, kind="stable") if copies > 1 else np.arange(length)
-        expected = np.repeat(np.arange(1, columns.n_bins + 1), max(copies, 1))
-        fine = not over and copies > 0 and bool((run.bin[order] == expected).all())
-        fine = fine and bool((run.label == run.label[0]).all())
-        if fine and copies > 1:
-            numbers = np.column_stack([run.values, run.label])[order].reshape(columns.n_bins, copies, -1)
-            fine = bool((numbers == numbers[:, :1]).all())
-            repeated.append(at)
-        if not fine:
+        order = _order_of_copies(run, columns.n_bins)
+        if order is None:
             raise ValueError(_bad_run(run, columns, source=source))
+        copies = length // columns.n_bins
+        if copies > 1:
+            repeated.append(at)
         kept.append(start + order[::copies])
     return rows.take(np.concatenate(kept), line=rows.line), repeated
 
 
-# What is wrong with rows, and where
+def _order_of_copies(run: Rows, n_bins: int) -> np.ndarray | None:
+    """Order the rows of a gene by bin, copies side by side; ``None`` unless they are whole copies of all bins."""
+    copies, over = divmod(len(run.bin), n_bins)
+    if over or not copies or (run.label != run.label[0]).any():
+        return None
+    order = np.argsort(run.bin, kind="stable") if copies > 1 else np.arange(n_bins)
+    if (run.bin[order] != np.repeat(np.arange(1, n_bins + 1), copies)).any():
+        return None
+    values = run.values[order].reshape(n_bins, copies, -1)
+    return order if (values == values[:, :1]).all() else None
+
+
+# Messages for rows that are wrong
 
 
 def _bad_line(block: bytes, columns: Columns, *, line: int, source: str) -> str:
@@ -302,16 +360,19 @@ def _bad_line(block: bytes, columns: Columns, *, line: int, source: str) -> str:
         for at, (name, text) in enumerate(zip(columns.names, fields, strict=True), start=1):
             if problem := _field(name, text):
                 return (
-                    f"{source}: line {number}, column {at} ({name}) holds {_short(text)}; expected {problem}. Mend the "
-                    f"line; if the columns are in another order than {','.join(columns.names)}, add a header line that "
-                    "names them."
+                    f"{source}: line {number}, column {at} ({name}) holds {_short(text)}; expected {problem}. Correct "
+                    f"the line; if the columns are in another order than {','.join(columns.names)}, add a header line "
+                    "that names them."
                 )
     last = line + block.count(b"\n") - 1
     return f"{source}: lines {line} to {last} cannot be read as {','.join(columns.names)}; expected plain numbers."
 
 
 def _width(fields: list[str], columns: Columns) -> str:
-    found = f"has {len(fields)} field{'s' * (len(fields) != 1)}" if fields != [""] else "is empty"
+    """Say that a line has too many or too few fields, and what may be wrong with the file."""
+    found = "has 1 field" if len(fields) == 1 else f"has {len(fields)} fields"
+    if fields == [""]:
+        found = "is empty"
     expected = f"expected {columns.width}: {','.join(columns.names)}"
     separator = next((name for name, mark in (("tabs", "\t"), ("semicolons", ";")) if mark in fields[0]), None)
     if len(fields) == 1 and separator:
@@ -320,7 +381,7 @@ def _width(fields: list[str], columns: Columns) -> str:
 
 
 def _field(name: str, text: str) -> str:
-    """Say what is expected of a field; nothing when it is fine."""
+    """Say what is expected of a field, or nothing where the field is right."""
     if name == "geneid":
         return "" if text else "a gene id"
     if name == "gene_bin":
@@ -337,6 +398,7 @@ def _field(name: str, text: str) -> str:
 
 
 def _short(text: str) -> str:
+    """Quote a field, cut after 40 characters."""
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
@@ -351,7 +413,7 @@ def _bad_run(rows: Rows, columns: Columns, *, source: str) -> str:
         at = first + int(np.flatnonzero(rows.label != rows.label[0])[0])
         return (
             f"{where} has label {int(rows.label[0])} in line {first} and {int(labels[labels != rows.label[0]][0])} in "
-            f"line {at}; expected one label for all its bins. Mend the label, or leave the gene out."
+            f"line {at}; expected one label for all its bins. Correct the label, or leave the gene out."
         )
     numbers, times = np.unique(rows.bin, return_counts=True)
     if (times > 1).any() and (numbers <= n_bins).all():
@@ -370,7 +432,8 @@ def _bad_run(rows: Rows, columns: Columns, *, source: str) -> str:
         )
     missing = np.setdiff1d(np.arange(1, n_bins + 1), numbers)
     detail = f"bin {missing[0]} is missing" if len(missing) else f"the last is bin {numbers[-1]}"
+    n_found = "1 bin" if size == 1 else f"{size} bins"
     return (
-        f"{where} has {size} bin{'s' * (size != 1)} ({lines}), expected {n_bins}: {detail}. Is the file cut short, or "
+        f"{where} has {n_found} ({lines}), expected {n_bins}: {detail}. Is the file cut short, or "
         f"in other columns than {','.join(columns.names)}?"
     )

@@ -1,4 +1,4 @@
-"""Make an AnnData of the genes of CSV files: look them up in public tables, stack files and cell types."""
+"""The AnnData of CSV files: genes looked up in public tables, files and cell types stacked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simplechrome_tk.core.window import Window
-    from simplechrome_tk.deepchrome._bincsv import Genes
+    from simplechrome_tk.deepchrome._parse_csv import FileGenes
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +27,14 @@ _ORDER = (*_COLUMNS, k.EXPRESSION, k.LABEL, k.SPLIT, k.CELL_TYPE)
 
 
 class Expression(NamedTuple):
-    """RPKM of DeepChrome's genes in one Roadmap epigenome, by Ensembl id, and their median."""
+    """RPKM of DeepChrome's genes in one Roadmap epigenome by Ensembl id, and the median over all of them."""
 
     rpkm: pd.Series
     median: float
 
 
-def public_table() -> pd.DataFrame | None:
-    """DeepChrome's genes by Ensembl id; None, and a warning, where the files are out of reach."""
+def load_gene_table() -> pd.DataFrame | None:
+    """Load DeepChrome's genes by Ensembl id; return ``None``, with a warning, where the files are out of reach."""
     try:
         table, _ = _roadmap._gene_table()
     except DatasetUnavailableError as error:
@@ -44,7 +44,7 @@ def public_table() -> pd.DataFrame | None:
 
 
 def _annotate(ids: Sequence[str], table: pd.DataFrame | None, *, source: str) -> tuple[pd.DataFrame, list[str]]:
-    """Look genes up.
+    """Look up genes in the public table.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def _annotate(ids: Sequence[str], table: pd.DataFrame | None, *, source: str) ->
     Raises
     ------
     ValueError
-        When it has none of them.
+        When the public table has none of the genes.
     """
     index = pd.Index(ids, dtype=object)
     if table is None:
@@ -74,10 +74,10 @@ def _annotate(ids: Sequence[str], table: pd.DataFrame | None, *, source: str) ->
     return obs, list(index[~known])
 
 
-def expression(cell: str, table: pd.DataFrame) -> Expression | None:
-    """RPKM of a cell type; None, and a warning, where they are not public or out of reach."""
+def load_cell_expression(cell: str, table: pd.DataFrame) -> Expression | None:
+    """Load the RPKM of a cell type; return ``None``, with a warning, where they are not public or out of reach."""
     if f"shallowchrome/targets/{cell}/T.csv" not in registry():
-        logger.warning("%r is none of the 56 Roadmap epigenomes whose RPKM are public; its genes have none.", cell)
+        logger.warning("%r is none of the 56 Roadmap epigenomes whose RPKM are public: its genes have no RPKM.", cell)
         return None
     try:
         labelled = _roadmap._with_expression(table, cell)
@@ -90,16 +90,19 @@ def expression(cell: str, table: pd.DataFrame) -> Expression | None:
 
 
 class Part(NamedTuple):
-    """What one file holds, and what its name says of it."""
+    """The genes of one file, and the cell type and split that its path names.
+
+    ``source`` is the name of the file in messages.
+    """
 
     cell: str
     split: str | None
     source: str
-    genes: Genes
+    genes: FileGenes
 
 
 def check_parts(parts: Sequence[Part]) -> None:
-    """Raise where a gene is in two files of a cell type, or the files hold different marks."""
+    """Raise ``ValueError`` where a gene is in two files of a cell type, or the files hold different marks."""
     owner: dict[tuple[str, str], int] = {}
     for number, part in enumerate(parts):
         if part.genes.marks != parts[0].genes.marks:
@@ -113,13 +116,13 @@ def check_parts(parts: Sequence[Part]) -> None:
             if other != number:
                 msg = (
                     f"gene {gene} of {part.cell} is in {parts[other].source} and in {part.source}; expected each gene "
-                    "in one file, or it is learnt from and tested on. Leave it out of one."
+                    "in one file, since it would be trained and tested on. Leave it out of one."
                 )
                 raise ValueError(msg)
 
 
 def describe(parts: Sequence[Part], table: pd.DataFrame | None, *, source: str) -> tuple[pd.DataFrame, list[str]]:
-    """Make ``obs``, save label and expression; the second value are ids unknown to the public table."""
+    """Return ``obs`` without label and expression, and the ids that the public table does not have."""
     ids = [gene for part in parts for gene in part.genes.ids]
     sizes = [len(part.genes.ids) for part in parts]
     cells = list(dict.fromkeys(part.cell for part in parts))
@@ -132,25 +135,68 @@ def describe(parts: Sequence[Part], table: pd.DataFrame | None, *, source: str) 
     return obs, unmatched
 
 
-def assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, window: Window) -> ad.AnnData:
-    """Gather the pieces of all files, which are given up one by one; ``turned`` genes get their bins reversed."""
+def build(
+    parts: Sequence[Part],
+    obs: pd.DataFrame,
+    unmatched: Sequence[str],
+    window: Window,
+    *,
+    orient: bool,
+    record_key: str,
+    expression_unit: str,
+) -> ad.AnnData:
+    """Build the AnnData of all files, and log what was read.
+
+    Parameters
+    ----------
+    parts
+        The files; their signal is moved out of them.
+    obs
+        Table of genes, as :func:`describe` makes it, with labels and expression where they are known.
+    unmatched
+        Ids that the public table does not have.
+    window
+        The window that the bins are of.
+    orient
+        Whether to reverse the bins of genes on the minus strand.
+    record_key
+        Key of ``uns`` for ``oriented``, ``repeated`` and ``unmatched``.
+    expression_unit
+        Unit of expression.
+    """
+    turned = (obs[k.STRAND] == "-").to_numpy() & orient
+    repeated = [gene for part in parts for gene in part.genes.repeated]
+    adata = _assemble(parts, obs, turned, window)
+    if k.EXPRESSION in obs:
+        adata.uns[k.UNITS][k.EXPRESSION] = expression_unit
+    adata.uns[record_key] = {
+        "oriented": orient,
+        "repeated": np.array(repeated, dtype=str),
+        "unmatched": np.array(unmatched, dtype=str),
+    }
+    _report(adata, turned, n_repeated=len(repeated), n_unmatched=len(unmatched))
+    return adata
+
+
+def _assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, window: Window) -> ad.AnnData:
+    """Gather the genes of all files in one AnnData, with the bins of ``turned`` genes reversed.
+
+    The signal is moved out of ``parts``, so that it is not in memory twice.
+    """
     obs = obs[[column for column in _ORDER if column in obs]]
     marks = parts[0].genes.marks
     matrix = np.empty((len(obs), len(marks) * window.n_bins), dtype=np.float32)
     start = 0
     for part in parts:
-        pieces = part.genes.values
-        pieces.reverse()
-        while pieces:
-            piece = pieces.pop()
-            stop = start + len(piece)
+        for values in part.genes.move_values():
+            stop = start + len(values)
             backwards = turned[start:stop]
-            piece[backwards] = piece[backwards, :, ::-1]
-            matrix[start:stop] = piece.reshape(len(piece), -1)
+            values[backwards] = values[backwards, :, ::-1]
+            matrix[start:stop] = values.reshape(len(values), -1)
             start = stop
     adata = ad.AnnData(matrix, obs=obs, var=_bin._columns(marks, [window]))
     adata.uns[k.UNITS] = {k.SIGNAL: "reads per bin"}
-    adata.uns["windows"] = pd.DataFrame(
+    adata.uns[k.WINDOWS] = pd.DataFrame(
         {
             "anchor": window.anchor,
             "upstream": window.upstream,
@@ -162,17 +208,17 @@ def assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, windo
     return adata
 
 
-def report(adata: ad.AnnData, turned: np.ndarray, *, n_repeated: int, n_unmatched: int, orient: bool) -> None:
-    """Log what was read, left out and kept as found."""
-    unknown = int((adata.obs[k.STRAND] == k.UNKNOWN_STRAND).sum())
+def _report(adata: ad.AnnData, turned: np.ndarray, *, n_repeated: int, n_unmatched: int) -> None:
+    """Log what was read; a warning where the public tables do not have a gene, whose id may be wrong."""
     logger.log(
-        logging.WARNING if n_repeated or n_unmatched or (orient and 0 < unknown < adata.n_obs) else logging.INFO,
-        "%d genes of %s: %d held twice value for value and kept once; %d unknown to the public tables; %d on the minus "
-        "strand turned to run from 5' to 3', %d of unknown strand kept in genome direction.",
+        logging.WARNING if n_unmatched else logging.INFO,
+        "%d genes of %s were read: %d that are repeated value for value are kept once; %d are unknown to the public "
+        "tables; bins of %d on the minus strand were turned to run from 5' to 3', those of %d of unknown strand were "
+        "not.",
         adata.n_obs,
         ", ".join(adata.obs[k.CELL_TYPE].cat.categories),
         n_repeated,
         n_unmatched,
         turned.sum(),
-        unknown,
+        (adata.obs[k.STRAND] == k.UNKNOWN_STRAND).sum(),
     )

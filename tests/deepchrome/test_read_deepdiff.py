@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import simplechrome_tk as sct
+from simplechrome_tk.deepchrome._read import MARKS
+from simplechrome_tk.deepchrome._read_deepdiff import DEEPDIFF_MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +58,7 @@ def test_reads_cell_types_splits_and_counts(folder):
     assert adata.uns["units"] == {"signal": "reads per bin", "expression": "counts"}
     expected = table(["g"], seed=1).iloc[:, 1:].to_numpy(np.float32).T
     np.testing.assert_array_equal(sct.get.region(adata, "tss")[1], expected)
-    assert list(adata.var["mark"].cat.categories) == list(sct.deepchrome.DEEPDIFF_MARKS)
+    assert list(adata.var["mark"].cat.categories) == list(DEEPDIFF_MARKS)
     assert adata.var_names[0] == "H3K4me1:tss:-9950"
     adata.write_h5ad(folder / "a.h5ad")
 
@@ -188,8 +190,8 @@ def test_the_central_bins_of_e003_are_those_of_the_deepchrome_file(published, pu
     wide = sct.get.region(published, "tss")[[theirs[name] for name in shared]][:, :, 50:150]
     narrow = sct.get.region(deepchrome[shared].copy(), "tss")
     assert wide.sum() > 10_000
-    for i, mark in enumerate(sct.deepchrome.MARKS):
-        other = wide[:, sct.deepchrome.DEEPDIFF_MARKS.index(mark)]
+    for i, mark in enumerate(MARKS):
+        other = wide[:, DEEPDIFF_MARKS.index(mark)]
         np.testing.assert_array_equal(narrow[:, i], other * (2 if mark == "H3K4me3" else 1))
 
 

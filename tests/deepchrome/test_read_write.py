@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import DatasetUnavailableError
-from simplechrome_tk.deepchrome import _bincsv, _csv_genes
+from simplechrome_tk.deepchrome import _assemble, _parse_csv, _parse_header
 from simplechrome_tk.deepchrome import _read as _deepchrome
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def public(monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
         index=index,
     )
     rpkm = pd.Series([5.0, 1.0, 13.0, 2.0], index=index)
-    known = {"E003": _csv_genes.Expression(rpkm, 3.33)}
-    monkeypatch.setattr(_deepchrome, "public_table", lambda: genes)
-    monkeypatch.setattr(_deepchrome, "expression", lambda cell, _: known.get(cell))
+    known = {"E003": _assemble.Expression(rpkm, 3.33)}
+    monkeypatch.setattr(_deepchrome, "load_gene_table", lambda: genes)
+    monkeypatch.setattr(_deepchrome, "load_cell_expression", lambda cell, _: known.get(cell))
     return genes
 
 
@@ -108,7 +108,7 @@ def test_reads_genes_by_bins(tmp_path, numbers):
     np.testing.assert_array_equal(adata.X, matrix(frame))
     assert adata.X.dtype == np.float32
     assert list(adata.obs_names) == ["ENSG00000000003", "ENSG00000000419", "ENSG00000132963"]
-    assert list(adata.var["mark"].cat.categories) == list(sct.deepchrome.MARKS)
+    assert list(adata.var["mark"].cat.categories) == list(_deepchrome.MARKS)
     assert list(adata.var_names[[0, 99, 100]]) == ["H3K27me3:tss:-4950", "H3K27me3:tss:4950", "H3K36me3:tss:-4950"]
     assert sct.get.region(adata, "tss").shape == (3, 5, 100)
     expected = ["high" if label else "low" for label in frame.groupby(0, sort=False)[7].first()]
@@ -135,7 +135,7 @@ def test_the_size_of_blocks_does_not_matter(tmp_path, monkeypatch, size, kind):
         frame[0] = "ENSG00000" + frame[0]
     content = text(frame).replace("\n", "\r\n") if kind == "windows line ends" else text(frame)
     (tmp_path / "a.csv").write_bytes(content.encode() + b"\n\n" * (size % 2))
-    monkeypatch.setattr(_bincsv, "_BLOCK", size)
+    monkeypatch.setattr(_parse_csv, "_BLOCK", size)
     adata = read(tmp_path / "a.csv")
     np.testing.assert_array_equal(adata.X, matrix(frame))
     assert list(adata.obs_names) == [f"ENSG{number:011d}" for number in (1, 2, 77, 300)]
@@ -166,7 +166,7 @@ def test_a_header_names_columns_in_any_order(tmp_path, caplog):
     adata = read(tmp_path / "a.csv")
     frame.columns = range(8)
     np.testing.assert_array_equal(adata.X, matrix(frame))
-    assert list(adata.var["mark"].cat.categories) == list(sct.deepchrome.MARKS)
+    assert list(adata.var["mark"].cat.categories) == list(_deepchrome.MARKS)
 
 
 def test_other_marks_are_named_by_header_or_argument(tmp_path):
@@ -259,7 +259,7 @@ def test_what_is_no_such_file_is_refused_by_line_or_gene(tmp_path, content, mess
 @pytest.mark.parametrize("header", [False, True])
 def test_nul_bytes_are_refused(tmp_path, at, header):
     """pandas' parser takes them for the end of a field: 7, NUL, 1 would be read as 7."""
-    names = ["geneid", "bin", *sct.deepchrome.MARKS, "label"]
+    names = ["geneid", "bin", *_deepchrome.MARKS, "label"]
     lines = text(table([1, 2]), header=names if header else False).splitlines()
     lines[at] = lines[at].replace(",", "\x001,", 3).replace("\x001,", ",", 2)
     (tmp_path / "a.csv").write_text("\n".join(lines))
@@ -277,14 +277,14 @@ def test_a_label_that_changes_within_a_gene_is_refused(tmp_path):
 
 
 def test_bad_lines_are_counted_from_the_start_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(_bincsv, "_BLOCK", 700)
+    monkeypatch.setattr(_parse_csv, "_BLOCK", 700)
     (tmp_path / "a.csv").write_text("geneid,bin,a,b,c,d,e,label\n" + mutated(150, "000419,50,0,0,0,0,oh,1"))
     with pytest.raises(ValueError, match="line 151, column 7"):
         read(tmp_path / "a.csv")
 
 
 def test_a_line_without_end_is_not_gathered_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr(_bincsv, "_BLOCK", 1_000)
+    monkeypatch.setattr(_parse_csv, "_BLOCK", 1_000)
     (tmp_path / "a.csv").write_text("1" * 10_000)
     with pytest.raises(ValueError, match="line 1 is longer than 1,000 bytes"):
         read(tmp_path / "a.csv")
@@ -298,6 +298,7 @@ def test_one_gene_without_end_is_not_gathered_for_ever(tmp_path):
 
 @pytest.mark.parametrize("how", ["one after the other", "line by line"])
 def test_a_gene_repeated_value_for_value_is_kept_once_and_counted(tmp_path, caplog, how):
+    caplog.set_level("INFO")
     frame = table([3, 419, 500])
     copy = frame[frame[0] == "000419"]
     blocks = pd.concat([frame[:200], copy, frame[200:]])
@@ -306,7 +307,22 @@ def test_a_gene_repeated_value_for_value_is_kept_once_and_counted(tmp_path, capl
     adata = read(save(tmp_path / "a.csv", blocks))
     np.testing.assert_array_equal(adata.X, matrix(frame))
     assert list(adata.uns["deepchrome"]["repeated"]) == ["ENSG00000000419"]
-    assert "1 held twice value for value and kept once" in caplog.text
+    assert "1 that are repeated" in caplog.text
+
+
+def test_success_is_no_warning(tmp_path, caplog):
+    frame = table([3, 419])
+    read(save(tmp_path / "a.csv", pd.concat([frame, frame[frame[0] == "000419"]])))
+    assert caplog.text == ""
+
+
+def test_the_signal_of_a_file_is_moved_out_of_it(tmp_path):
+    path = save(tmp_path / "a.csv", table([3, 419]))
+    columns = _parse_header.Columns(_deepchrome.MARKS, 100, joint=False)
+    with path.open("rb") as stream:
+        genes = _parse_csv.read_genes(stream, columns, source=str(path))
+    assert sum(len(values) for values in genes.move_values()) == 2
+    assert list(genes.move_values()) == []
 
 
 def test_a_gene_repeated_with_other_values_is_refused(tmp_path):
@@ -341,10 +357,10 @@ def test_folder_and_archive_of_cell_types_hold_the_same(tmp_path):
     packed = read(archive)
     np.testing.assert_array_equal(packed.X, stacked.X)
     pd.testing.assert_frame_equal(packed.obs, stacked.obs)
-    one = read(archive, cells="E005")
+    one = read(archive, cell_types="E005")
     np.testing.assert_array_equal(one.X, matrix(frames["E005"]))
     assert list(one.obs_names) == [f"ENSG{number:011d}" for number in range(1, 7)]
-    ordered = read(tmp_path / "data", cells=["E005", "E003"])
+    ordered = read(tmp_path / "data", cell_types=["E005", "E003"])
     assert list(ordered.obs["cell_type"].unique()) == ["E005", "E003"]
     np.testing.assert_array_equal(ordered.X[:6], one.X)
 
@@ -359,9 +375,9 @@ def test_an_archive_is_not_read_beyond_what_is_asked_for(tmp_path):
         tar.addfile(member, io.BytesIO(rng.bytes(member.size)))
     whole = (tmp_path / "a.tar.gz").read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[:5_000_000])
-    assert read(tmp_path / "a.tar.gz", cells="E003").n_obs == 6
+    assert read(tmp_path / "a.tar.gz", cell_types="E003").n_obs == 6
     with pytest.raises(ValueError, match=r"a\.tar\.gz: the gzip file is truncated or damaged"):
-        read(tmp_path / "a.tar.gz", cells="E005")
+        read(tmp_path / "a.tar.gz", cell_types="E005")
 
 
 def test_nothing_is_unpacked_to_disk(tmp_path):
@@ -484,7 +500,7 @@ def test_missing_paths_and_cell_types_are_named(tmp_path):
         read(tmp_path)
     for path in (tmp_path / "data", tmp_path / "a.tar.gz"):
         with pytest.raises(FileNotFoundError, match="no cell type E999; found E003, E004"):
-            read(path, cells=["E003", "E999"])
+            read(path, cell_types=["E003", "E999"])
     with pytest.raises(ValueError, match=r"cell_type='E003' names one, but .* holds E003, E004"):
         read(tmp_path / "data", cell_type="E003")
 
@@ -511,7 +527,7 @@ def test_public_tables_add_position_strand_and_rpkm(tmp_path, public, caplog):
     assert adata.uns["units"] == {"signal": "reads per bin", "expression": "RPKM"}
     assert adata.uns["deepchrome"]["medians"].to_dict() == {"median": {"E003": 3.33}}
     assert list(adata.uns["deepchrome"]["unmatched"]) == ["ENSG00000000099"]
-    assert "1 unknown to the public tables; 1 on the minus strand turned" in caplog.text
+    assert "1 are unknown to the public tables; bins of 1 on the minus" in caplog.text
     found = sct.deepchrome.read(path, orient=False)
     np.testing.assert_array_equal(found.X, matrix(frame))
     turned = found.X.reshape(4, 5, 100).copy()

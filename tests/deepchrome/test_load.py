@@ -153,7 +153,7 @@ def left(folder: Path) -> set[str]:
 
 
 def test_reads_one_cell_type_of_the_archive(zenodo, cached, monkeypatch):
-    monkeypatch.setattr("simplechrome_tk.deepchrome._read.public_table", lambda: None)
+    monkeypatch.setattr("simplechrome_tk.deepchrome._read.load_gene_table", lambda: None)
     adata = sct.deepchrome.load("E005")
     assert adata.shape == (6, 500)
     assert set(adata.obs["cell_type"]) == {"E005"}
@@ -167,7 +167,7 @@ def test_reads_one_cell_type_of_the_archive(zenodo, cached, monkeypatch):
 
 def test_unknown_cell_types_are_refused_before_anything_is_downloaded(zenodo):
     for cells in ("E001", [], ["E003", "E003"]):
-        with pytest.raises(ValueError, match=r"cell types asked for: .*; choose from E003, E004"):
+        with pytest.raises(ValueError, match="choose from E003, E004"):
             sct.deepchrome.load(cells)
     assert zenodo.asked == []
 
