@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 import simplechrome_tk as sct
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import anndata as ad
+    import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 TRAIN = "model.train()"
