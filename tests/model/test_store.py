@@ -141,7 +141,7 @@ def sealed(folder: Path, config: dict[str, Any]) -> None:
         (("columns", 3), 4, "columns is .* expected a list of strings"),
         (("normalization", "method"), None, "normalization has the method 'None'"),
         (("normalization", "scale", 1), 0, r"normalization\['scale'\] holds 0; expected numbers above 0"),
-        (("normalization", "center", 1), 0.5, "is not what the normalisation in config.json says"),
+        (("normalization", "center", 1), 0.5, "center is not that of the normalisation in config.json"),
         (("normalization", "center"), [[1], [2, 3]], r"normalization\['center'\] is .* expected 5 finite numbers"),
         (("length_constants",), None, "length_constants is None; expected fields with values"),
         (("length_constants", "scale"), 0, "the scale in length_constants is 0; expected a finite number above 0"),
