@@ -52,7 +52,7 @@ class Observed(NamedTuple):
         known = measured[~np.isnan(measured)]
         return (float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
 
-    def known(self, split: np.ndarray) -> np.ndarray:
+    def rows_outside_test(self, split: np.ndarray) -> np.ndarray:
         """Return row numbers of the genes outside the test split with a known label or expression.
 
         Raises

@@ -28,7 +28,7 @@ from simplechrome_tk.model._inputs import (
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.model._state import ModelState
 from simplechrome_tk.model._store import read_model, write_model
-from simplechrome_tk.model._training import Genes, adapt, train
+from simplechrome_tk.model._training import LabelledData, adapt, train
 from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._predict import decode, encode
 
@@ -223,7 +223,7 @@ class SimpleChrome:
             neighbors={"epochs": neighbor_epochs, "batch_size": batch_size},
         )
         data = self.read()
-        genes = Genes.of(data, self.settings)
+        genes = LabelledData.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)
         trained = train(
             self._state.new_networks(self.device),
@@ -277,7 +277,7 @@ class SimpleChrome:
         )
         trained = train(
             copy.deepcopy(self._net.networks),
-            Genes.of(data, self.settings),
+            LabelledData.of(data, self.settings),
             recipe,
             seeds=self.settings.seeds,
             phases=("expression",),
@@ -315,7 +315,7 @@ class SimpleChrome:
         """
         require_trained(self)
         data = self.read(adata)
-        genes = Genes.of(data, self.settings)
+        genes = LabelledData.of(data, self.settings)
         trained = adapt(self._net.networks, genes, self._state.readout, seeds=self.settings.seeds)
         settings = dataclasses.replace(self.settings, adapted=True)
         state = dataclasses.replace(self._state, settings=settings, readout=trained.readout)

@@ -86,7 +86,13 @@ def test_two_writers_and_a_reader_at_once(models):
 
 SAVING = {
     function.__code__
-    for function in (_store.write_model, _store._replaced, _store._sweep, _files.put, _files.locked.__wrapped__)
+    for function in (
+        _store.write_model,
+        _store._weights_to_replace,
+        _store._sweep,
+        _files.put,
+        _files.locked.__wrapped__,
+    )
 }
 
 
@@ -261,7 +267,7 @@ def test_an_empty_folder_and_leftovers_are_no_model(models, tmp_path: Path):
 
 
 @pytest.mark.parametrize("older", [2, 3])
-def test_a_model_of_an_older_format_is_named_and_can_be_replaced(models, folder: Path, older: int):
+def test_a_model_of_an_older_format_is_named_and_can_be_weights_to_replace(models, folder: Path, older: int):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "format": older}))
     if older == 2:
