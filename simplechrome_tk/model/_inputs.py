@@ -222,6 +222,7 @@ def check_columns(found: Sequence[str], expected: Sequence[str]) -> None:
     """Raise ``ValueError`` that names the columns in which the data differ from those the model was trained on."""
     if list(found) == list(expected):
         return
+    # Which names are missing or unknown; if none, the order differs.
     present, known = set(found), set(expected)
     missing = [name for name in expected if name not in present]
     unknown = [name for name in found if name not in known]

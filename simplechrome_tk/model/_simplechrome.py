@@ -123,6 +123,7 @@ class SimpleChrome:
         rng: int = 0,
         device: str | torch.device | None = None,
     ) -> None:
+        # 10 latents were published.
         if n_latent is None:
             n_latent = 10 if preset == "paper" else 32
         check_data(adata)
@@ -222,6 +223,7 @@ class SimpleChrome:
             expression={"epochs": expression_epochs, "patience": patience, **shared},
             neighbors={"epochs": neighbor_epochs, "batch_size": batch_size},
         )
+        # New networks are trained, and replace those of the model once all has gone well.
         data = self.read()
         genes = LabelledData.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)

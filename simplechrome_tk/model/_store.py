@@ -232,6 +232,7 @@ def _read_weights(file: Path, sha256: str, state: ModelState) -> dict[str, torch
     if not file.is_file():
         msg = f"{file} is missing, which config.json names. Restore it from a copy, or save the model again."
         raise FileNotFoundError(msg)
+    # The config states how many bytes of weights there are; safetensors adds a header.
     one, n_models = state.weights_of_one(), state.settings.n_models
     needed = n_models * sum(tensor.nbytes for tensor in one.values())
     with file.open("rb") as handle:

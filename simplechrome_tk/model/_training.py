@@ -146,6 +146,7 @@ def train(
     with seeded(seeds[0]), one_thread(), tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
         recorder = _Recorder(bar, plan, len(networks), on_epoch)
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
+            # Each network draws from a seed of its own, so that it is the same alone and in an ensemble.
             torch.manual_seed(seed)
             for phase in phases:
                 fits[phase](net, on_epoch=partial(recorder.add, model=number, phase=phase))
