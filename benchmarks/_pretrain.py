@@ -1,7 +1,7 @@
 """Train the model that comes with the package and write it to ``simplechrome_tk/model/pretrained/roadmap-peaks``.
 
-All three public cell types together; test chromosomes 1, 8 and 21 are left out in each. Prints what it reaches there.
-What it reaches in a cell type that it has not seen is measured by ``benchmarks/transfer.py``, which leaves one out.
+The model is trained on all three public cell types together, without the test chromosomes 1, 8 and 21, and its accuracy
+on these is printed. ``benchmarks/transfer.py`` measures the accuracy in a cell type that was left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def main() -> None:
     model = sct.SimpleChrome(adata)
     model.train(progress=False)
     print(f"trained in {time.perf_counter() - start:.0f} s")
-    model.save(FOLDER, overwrite=True)  # CARD.md stays
+    # CARD.md stays as it is.
+    model.save(FOLDER, overwrite=True)
     prediction = model.predict()
     for cell in sct.datasets.CELL_TYPES:
         print(cell)

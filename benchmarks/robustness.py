@@ -1,8 +1,8 @@
-"""Damage saved models, kill and interrupt `save(overwrite=True)`, and let two writers and a reader share a folder.
+"""Robustness of saved models: damaged files, interrupted saving, and two writers and a reader in one folder.
 
-A changed file has to be refused by a `ValueError` that names it, or to change nothing, in 5 s and 1 GB. After a kill or
-an interrupt the folder has to hold a whole model, and after the next save nothing else. The table counts what happened,
-and the exit status is 1 when anything else did.
+A changed file must be refused by a `ValueError` that names it, or change nothing, within 5 s and 1 GB. After a kill or
+an interrupt the folder must hold a whole model, and after the next save nothing else. The table counts the outcomes;
+the exit status is 1 if there was any other outcome.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 SECONDS, MEMORY = 5, 1 << 30
 SAME, REFUSED, OTHERWISE, ERROR = "the same predictions", "refused by name", "other predictions", "another error"
-UNFIT = "of other data, by its own words"
+UNFIT = "refused with the data"
 ODD: list[Any] = [None, True, -1, 0, 3, 10**9, 10**30, 1e308, -0.5, 4.5, "", "x", "../../x", [], [1], {}, {"a": 1}]
 TOKENS = [b"NaN", b"-Infinity", b"1e999", b"9" * 5_000, b"[" * 100_000, b"\xff\xfe", b"\x00", b'"\\ud800"']
 
 
 class Trial(NamedTuple):
-    """What came of one kind of trial: counts, the longest time, the most memory (bytes), and what went wrong."""
+    """Outcomes of one kind of trial: counts, the longest time, the most memory in bytes, and wrong outcomes."""
 
     name: str
     counts: Counter[str]
@@ -63,7 +63,7 @@ def models(adata: ad.AnnData) -> list[sct.SimpleChrome]:
 
 
 def data() -> ad.AnnData:
-    """800 simulated genes with five marks around the TSS."""
+    """Return 800 simulated genes with five marks around the TSS."""
     window = sct.pp.Window("tss", anchor="tss", upstream=2_000, downstream=2_000, n_bins=8)
     adata = sct.datasets.simulate(800, windows=[window])
     sct.pp.split_by_chromosome(adata)
@@ -157,7 +157,7 @@ def change_weights(content: bytes, rng: random.Random) -> bytes:
 
 
 def seal(folder: Path, config: dict[str, Any], weights: bytes) -> None:
-    """Write a model with hashes that fit, as somebody would who means harm."""
+    """Write a model whose hashes fit, as an attacker would."""
     digest = hashlib.sha256(weights).hexdigest()
     for file in folder.glob("model-*"):
         file.unlink()
@@ -170,7 +170,7 @@ def seal(folder: Path, config: dict[str, Any], weights: bytes) -> None:
 
 
 def outcome(folder: Path, adata: ad.AnnData, expected: bytes) -> str:
-    """Load and predict, and say what came of it."""
+    """Load a model, predict, and return the outcome in words."""
     loaded = False
     try:
         model = sct.SimpleChrome.load(folder, device="cpu")
@@ -180,13 +180,13 @@ def outcome(folder: Path, adata: ad.AnnData, expected: bytes) -> str:
         if loaded:
             return UNFIT
         return REFUSED if str(folder.resolve()) in str(error) else f"{ERROR}: {error!r:.300}"
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is what was looked for
+    except BaseException as error:  # noqa: BLE001 - any other error is a finding
         return f"{ERROR}: {error!r:.300}"
     return SAME if found == expected else OTHERWISE
 
 
-def within_limits(ask: Callable[[], str]) -> tuple[str, float, int]:
-    """Ask in a process of its own, with limits of time and memory; return answer, seconds, bytes."""
+def within_limits(call: Callable[[], str]) -> tuple[str, float, int]:
+    """Call a function in a process with limits of time and memory; return its answer, seconds and bytes."""
     start = time.perf_counter()
     read, write = os.pipe()
     pid = os.fork()
@@ -198,7 +198,7 @@ def within_limits(ask: Callable[[], str]) -> tuple[str, float, int]:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(SECONDS)
-        answer = ask().encode("utf-8", "replace")[:2_000]
+        answer = call().encode("utf-8", "replace")[:2_000]
         taken = max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
         os.write(write, f"{taken}\n".encode() + answer)
         os._exit(0)
@@ -211,7 +211,7 @@ def within_limits(ask: Callable[[], str]) -> tuple[str, float, int]:
 
 
 def damage(name: str, model: sct.SimpleChrome, adata: ad.AnnData, *, count: int, seed: int = 0) -> Trial:
-    """Change `config`, `weights`, or either with hashes that fit (`sealed`) so many times."""
+    """Change `config`, `weights`, or either with hashes that fit (`sealed`), `count` times, and load each model."""
     counts, slowest, memory, wrong = Counter[str](), 0.0, 0, []
     expected = bits(model, adata)
     with tempfile.TemporaryDirectory() as scratch:
@@ -234,7 +234,7 @@ def damage(name: str, model: sct.SimpleChrome, adata: ad.AnnData, *, count: int,
             answer, seconds, taken = within_limits(functools.partial(outcome, folder, adata, expected))
             counts[answer.partition(":")[0]] += 1
             slowest, memory = max(slowest, seconds), max(memory, taken)
-            # Nobody can say of values with hashes that fit that they are not meant.
+            # Values whose hashes fit may be another valid model.
             if answer not in {SAME, REFUSED, *({OTHERWISE, UNFIT} if name == "sealed" else ())} or seconds > SECONDS:
                 wrong.append(f"{name} {seed} {number}: {answer}, {seconds:.1f} s")
             shutil.rmtree(folder)
@@ -245,23 +245,23 @@ def damage(name: str, model: sct.SimpleChrome, adata: ad.AnnData, *, count: int,
 
 
 def content(model: sct.SimpleChrome) -> bytes:
-    """Return all that a model consists of as bytes."""
+    """Return weights, settings, units and history of a model as bytes."""
     weights = b"".join(tensor.numpy().tobytes() for tensor in model.module.state_dict().values())
     return weights + repr((model.settings, model.output_units, model.history.to_csv())).encode()
 
 
 def whole(folder: Path, known: dict[bytes, str]) -> str:
-    """Say which of the known models a folder holds."""
+    """Return the name of the known model that a folder holds."""
     try:
         return known.get(content(sct.SimpleChrome.load(folder, device="cpu")), "a mixture")
     except FileNotFoundError:
         return "none"
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
+    except Exception as error:  # noqa: BLE001 - any other error is a finding
         return f"{error!r:.300}"
 
 
 def debris(folder: Path) -> list[str]:
-    """Return what lies in a folder and beside it, but for a config and one file of weights."""
+    """Return the names of files in a folder and beside it, other than a config and one file of weights."""
     names = sorted(path.name for path in folder.iterdir())
     fits = len(names) == 2 and names[0] == "config.json" and names[1].startswith("model-")
     return [*([] if fits else names), *(path.name for path in folder.parent.iterdir() if path != folder)]
@@ -312,7 +312,7 @@ def break_off(
     *,
     count: int,
 ) -> Trial:
-    """Break off `save(overwrite=True)` at random moments; every fourth time where no model was before."""
+    """Break off `save(overwrite=True)` at random moments; every fourth time in a folder without a model."""
     known = {content(model): f"model {number}" for number, model in enumerate(saved)}
     counts, wrong, rng = Counter[str](), [], random.Random(0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -374,7 +374,7 @@ def at_once(saved: list[sct.SimpleChrome], *, seconds: float) -> Trial:
 
 
 def run(*, config: int, weights: int, sealed: int, kills: int, interrupts: int, seconds: float) -> Iterator[Trial]:
-    """Run all trials, so many of each kind."""
+    """Run all trials, the given number of each kind."""
     torch.set_num_threads(1)
     adata = data()
     saved = models(adata)

@@ -1,7 +1,7 @@
-"""One thread or two: seconds of a short training and of boosting, with nothing beside them and beside a busy core.
+"""One thread or two: seconds of a short training and of boosting, alone and beside a busy core.
 
-Each measurement is a process of its own, the four in turn, and the table holds the medians. To measure two threads the
-process keeps the library from choosing one. ``results/threads.csv`` holds the table.
+Each measurement is a process of its own; the four kinds take turns, and the table in ``results/threads.csv`` holds the
+medians. The package itself always computes on one thread, so that the process replaces the functions that set it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ MEASURE = """
 import sys, time
 import threadpoolctl, torch
 import simplechrome_tk as sct
+from simplechrome_tk.evaluation import _comparison_model as comparison_model
 task, threads = sys.argv[1], int(sys.argv[2])
 adata = sct.datasets.simulate(8_000, rng=0)
 sct.pp.split_by_chromosome(adata)
 sct.pp.normalize(adata)
 torch.set_num_threads(threads)
-torch.set_num_threads = lambda number: None  # the library asks for one thread; here the first line decides
-sct.evaluation._comparison_model.threadpool_limits = lambda limits: threadpoolctl.threadpool_limits(threads)
+# The package asks for one thread; here the number given decides.
+torch.set_num_threads = lambda number: None
+comparison_model.threadpool_limits = lambda limits: threadpoolctl.threadpool_limits(threads)
 model = sct.SimpleChrome(adata)
 start = time.perf_counter()
 if task == "training":
@@ -56,7 +58,7 @@ def busy_core() -> Iterator[None]:
 
 
 def seconds(task: str, threads: int, *, beside: bool) -> float:
-    """Time one task in a process of its own; what is loaded before does not count."""
+    """Time one task in a process of its own, without the time for loading."""
     command = [sys.executable, "-c", MEASURE, task, str(threads)]
     with busy_core() if beside else contextlib.nullcontext():
         time.sleep(0.2)

@@ -52,7 +52,7 @@ class Observed(NamedTuple):
         known = measured[~np.isnan(measured)]
         return (float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
 
-    def known(self, split: np.ndarray) -> np.ndarray:
+    def rows_outside_test(self, split: np.ndarray) -> np.ndarray:
         """Return row numbers of the genes outside the test split with a known label or expression.
 
         Raises
@@ -60,6 +60,7 @@ class Observed(NamedTuple):
         ValueError
             When they are fewer than ten, or have labels of one class only.
         """
+        # Labels alone, expression alone, or both may be known; labels need both classes, expression nothing.
         rows = np.flatnonzero((split != "test") & (~np.isnan(self.label) | ~np.isnan(self.log_expression)))
         labels = self.label[rows]
         counts = {name: int((labels == code).sum()) for code, name in enumerate(k.LABELS)}
@@ -163,6 +164,7 @@ def gene_length(adata: ad.AnnData, constants: LengthConstants = LENGTH_CONSTANTS
 def one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:
     """Return one-hot codes of values, float32 ``(n_values, n_names)``; other values are the mean of all names."""
     known = np.array([[value == name for name in names] for value in values], dtype=np.float32)
+    # Without values or names the array has no second dimension yet.
     known = known.reshape(len(values), len(names))
     known[known.sum(axis=1) == 0] = 1 / max(1, len(names))
     return known

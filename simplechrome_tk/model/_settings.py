@@ -67,6 +67,7 @@ class Settings:
         }
         # Members of the ensemble take the seeds that follow, which numpy and scikit-learn want below 2**32.
         checked["rng"] = whole("rng", self.rng, least=0, most=2**32 - checked["n_models"])
+        # The dataclass is frozen; numbers of numpy become those of Python, which JSON can hold.
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if not 0 <= self.dropout < 1:

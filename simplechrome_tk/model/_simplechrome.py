@@ -28,7 +28,7 @@ from simplechrome_tk.model._inputs import (
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.model._state import ModelState
 from simplechrome_tk.model._store import read_model, write_model
-from simplechrome_tk.model._training import Genes, adapt, train
+from simplechrome_tk.model._training import LabelledData, adapt, train
 from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._predict import decode, encode
 
@@ -123,6 +123,7 @@ class SimpleChrome:
         rng: int = 0,
         device: str | torch.device | None = None,
     ) -> None:
+        # 10 latents were published.
         if n_latent is None:
             n_latent = 10 if preset == "paper" else 32
         check_data(adata)
@@ -222,8 +223,9 @@ class SimpleChrome:
             expression={"epochs": expression_epochs, "patience": patience, **shared},
             neighbors={"epochs": neighbor_epochs, "batch_size": batch_size},
         )
+        # New networks are trained, and replace those of the model once all has gone well.
         data = self.read()
-        genes = Genes.of(data, self.settings)
+        genes = LabelledData.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)
         trained = train(
             self._state.new_networks(self.device),
@@ -277,7 +279,7 @@ class SimpleChrome:
         )
         trained = train(
             copy.deepcopy(self._net.networks),
-            Genes.of(data, self.settings),
+            LabelledData.of(data, self.settings),
             recipe,
             seeds=self.settings.seeds,
             phases=("expression",),
@@ -315,7 +317,7 @@ class SimpleChrome:
         """
         require_trained(self)
         data = self.read(adata)
-        genes = Genes.of(data, self.settings)
+        genes = LabelledData.of(data, self.settings)
         trained = adapt(self._net.networks, genes, self._state.readout, seeds=self.settings.seeds)
         settings = dataclasses.replace(self.settings, adapted=True)
         state = dataclasses.replace(self._state, settings=settings, readout=trained.readout)
@@ -355,11 +357,7 @@ class SimpleChrome:
         or nats of the negative binomial) and ``kl`` (nats) of the validation genes; in the other phases
         ``valid_auroc`` and ``valid_pearson``; and ``best``, true for the epoch whose weights were kept.
         """
-        losses = ["train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
-        table = pd.DataFrame(self._state.history, columns=["model", "epoch", "phase", *losses])
-        score = table[["valid_auroc", "valid_pearson"]].mean(axis=1)
-        table["best"] = table.index.isin(score.dropna().groupby(table["model"]).idxmax())
-        return table
+        return self._state.history_table()
 
     def get_latent_representation(self, adata: ad.AnnData | None = None) -> np.ndarray:
         """Return the mean of each gene's latent.
@@ -556,19 +554,11 @@ class SimpleChrome:
         return cls._from_state(state, networks.to(device), adata, device)
 
     def __repr__(self) -> str:
-        s = self.settings
-        regions = " + ".join(f"{shape.n_marks} marks x {shape.n_bins} bins" for shape in self._state.regions)
-        graph = f"neighbours {s.neighbors_key!r}" if s.neighbors_key else "no neighbours"
-        condition = f", decoder conditioned on {s.condition_key!r}" if s.condition_key else ""
-        state = f"trained for {len(self._state.history)} epochs" if self.is_trained else "not trained"
-        length = " + gene length" if s.gene_length else ""
         n_weights = sum(parameter.numel() for parameter in self._net.first.parameters())
-        models = f"{s.n_models} models of " if s.n_models > 1 else ""
-        return (
-            f"SimpleChrome ({s.preset}, {s.task}): {regions}{length} -> {s.n_latent} latents -> expression, "
-            f"{graph}{condition}\n"
-            f"{models}{n_weights:,} weights on {self.device}, {state}"
-        )
+        n_models, n_epochs = self.settings.n_models, len(self._state.history)
+        models = f"{n_models} models of " if n_models > 1 else ""
+        training = f"trained for {n_epochs} epochs" if self.is_trained else "not trained"
+        return f"{self._state.describe()}\n{models}{n_weights:,} weights on {self.device}, {training}"
 
     def _given_or_own(self, adata: ad.AnnData | None) -> ad.AnnData:
         """Return the AnnData that was given, or else the model's own."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+import pandas as pd
 import torch
 
 from simplechrome_tk.core.features import LENGTH_CONSTANTS, LengthConstants
@@ -86,6 +87,27 @@ class ModelState:
     def field_names(cls) -> tuple[str, ...]:
         """Return the names of what a config holds."""
         return tuple(item.name for item in dataclasses.fields(cls))
+
+    def describe(self) -> str:
+        """Return inputs, latents and graph of the model in one line."""
+        settings = self.settings
+        regions = " + ".join(f"{shape.n_marks} marks x {shape.n_bins} bins" for shape in self.regions)
+        length = " + gene length" if settings.gene_length else ""
+        graph = f"neighbours {settings.neighbors_key!r}" if settings.neighbors_key else "no neighbours"
+        condition = f", decoder conditioned on {settings.condition_key!r}" if settings.condition_key else ""
+        return (
+            f"SimpleChrome ({settings.preset}, {settings.task}): {regions}{length} -> {settings.n_latent} latents -> "
+            f"expression, {graph}{condition}"
+        )
+
+    def history_table(self) -> pd.DataFrame:
+        """Return the history as a table; ``best`` marks the epoch with the highest score of each network."""
+        losses = ["train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
+        table = pd.DataFrame(self.history, columns=["model", "epoch", "phase", *losses])
+        # The mean of both scores, or the one that is known; epochs of the latent phase have none.
+        score = table[["valid_auroc", "valid_pearson"]].mean(axis=1)
+        table["best"] = table.index.isin(score.dropna().groupby(table["model"]).idxmax())
+        return table
 
     def config(self) -> dict[str, Any]:
         """Return the content of ``config.json``; epochs leave out scores that they do not have."""

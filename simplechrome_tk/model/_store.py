@@ -58,7 +58,7 @@ def write_model(
         When :func:`read_model` would refuse the model, such as one with weights that are not finite.
     """
     folder = _folder(path)
-    _replaced(folder, overwrite=overwrite)
+    _weights_to_replace(folder, overwrite=overwrite)
     try:
         _check_weights(weights, state.weights_of_one(), state.settings.n_models)
         content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
@@ -70,7 +70,7 @@ def write_model(
     # another process may have written to it. Weights come first: until the config names them nothing has changed.
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / _LOCK) as alone:
-        old = _replaced(folder, overwrite=overwrite)
+        old = _weights_to_replace(folder, overwrite=overwrite)
         new = _weights_name(hashlib.sha256(content).hexdigest())
         put(folder / new, content)
         put(folder / _CONFIG, config)
@@ -116,7 +116,7 @@ def _weights_name(sha256: object) -> str:
     return f"model-{sha256[:16]}.safetensors"
 
 
-def _replaced(folder: Path, *, overwrite: bool) -> str | None:
+def _weights_to_replace(folder: Path, *, overwrite: bool) -> str | None:
     """Return the name of the weights that saving replaces, if there is a model, or raise ``FileExistsError``."""
     if not folder.exists():
         return None
@@ -232,6 +232,7 @@ def _read_weights(file: Path, sha256: str, state: ModelState) -> dict[str, torch
     if not file.is_file():
         msg = f"{file} is missing, which config.json names. Restore it from a copy, or save the model again."
         raise FileNotFoundError(msg)
+    # The config states how many bytes of weights there are; safetensors adds a header.
     one, n_models = state.weights_of_one(), state.settings.n_models
     needed = n_models * sum(tensor.nbytes for tensor in one.values())
     with file.open("rb") as handle:

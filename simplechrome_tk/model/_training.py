@@ -34,11 +34,19 @@ if TYPE_CHECKING:
     OnEpoch: TypeAlias = Callable[[Mapping[str, Any]], object]
 
 
-class Genes(NamedTuple):
-    """Inputs of the networks, and what is known of each gene.
+class LabelledData(NamedTuple):
+    """Inputs of the networks, with labels, expression and split of each gene.
 
-    ``x`` ``(n_genes, n_columns + n_covariates)`` and ``graph`` are on the device; ``observed`` and ``split``,
-    ``(n_genes,)`` each, in memory.
+    Attributes
+    ----------
+    x
+        Inputs, ``(n_genes, n_columns + n_covariates)``, on the model's device.
+    graph
+        Graph of neighbours, on the same device, or ``None``.
+    observed
+        Label and log expression, ``(n_genes,)`` each, NaN where unknown.
+    split
+        ``train``, ``valid`` or ``test``, ``(n_genes,)``.
     """
 
     x: torch.Tensor
@@ -47,7 +55,7 @@ class Genes(NamedTuple):
     split: np.ndarray
 
     @classmethod
-    def of(cls, data: ModelData, settings: Settings) -> Genes:
+    def of(cls, data: ModelData, settings: Settings) -> LabelledData:
         """Read labels, expression and split of genes whose inputs were read already."""
         observed = observe(
             data.adata,
@@ -102,7 +110,7 @@ class _Recorder:
 
 def train(
     networks: Sequence[SimpleChromeNet],
-    genes: Genes,
+    genes: LabelledData,
     recipe: Recipe,
     *,
     seeds: Sequence[int],
@@ -138,6 +146,7 @@ def train(
     with seeded(seeds[0]), one_thread(), tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
         recorder = _Recorder(bar, plan, len(networks), on_epoch)
         for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
+            # Each network draws from a seed of its own, so that it is the same alone and in an ensemble.
             torch.manual_seed(seed)
             for phase in phases:
                 fits[phase](net, on_epoch=partial(recorder.add, model=number, phase=phase))
@@ -150,9 +159,11 @@ def train(
     return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), recorder.history)
 
 
-def adapt(networks: Sequence[SimpleChromeNet], genes: Genes, readout: Readout, *, seeds: Sequence[int]) -> Trained:
+def adapt(
+    networks: Sequence[SimpleChromeNet], genes: LabelledData, readout: Readout, *, seeds: Sequence[int]
+) -> Trained:
     """Add to a copy of each network a correction learnt from the labelled genes outside the test split."""
-    rows = genes.observed.known(genes.split)
+    rows = genes.observed.rows_outside_test(genes.split)
     center, scale = readout.center, readout.scale
     labelled = torch.as_tensor(rows, device=genes.x.device)
     adapted = [

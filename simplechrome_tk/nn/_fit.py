@@ -48,6 +48,7 @@ def fit_latent(
     list
         The row of each epoch: ``train_loss``, ``valid_loss``, ``reconstruction`` and ``kl``.
     """
+    # With its full weight from the start, the divergence may switch dimensions off before they describe any mark.
     kl_schedule = warm_up(recipe.latent.epochs // 2)
     objective = LatentObjective(net, x, held_out=held_out, recipe=recipe, kl_schedule=kl_schedule)
     return Trainer(objective, recipe.latent).run(on_epoch)
@@ -133,6 +134,7 @@ def fit_neighbors(
         freeze_latent=True,
         attention_speed=1.0,
     )
+    # The weights of phase 2 compete with the best of this phase, but its patience counts from its own first epoch.
     best = BestWeights()
     best.see(objective.score(objective.validate(net)), net)
     trainer = Trainer(objective, recipe.neighbors)

@@ -45,6 +45,7 @@ def latent_loss(
     ``kl_weight=None`` is ``noise`` times the weight at which both are the evidence lower bound of the network's
     likelihood. Columns of ``x`` behind those that are decoded are covariates, which are not reconstructed.
     """
+    # A sample, not the mean: the decoder has to work within the spread that the divergence asks for.
     decoded = net.decode(latent.sample(), net.conditions(x))
     n_columns = decoded.shape[1]
     reconstruction = net.likelihood(decoded, x[:, :n_columns]).mean()
@@ -58,6 +59,7 @@ def expression_loss(output: Output, targets: Targets, *, regression_weight: floa
 
     Each is a mean over the genes for which it is known.
     """
+    # Unknown targets count as 0 until the mask removes them, since NaN would spread through the gradient.
     entropy = nn.functional.binary_cross_entropy_with_logits(output.logit, targets.label.nan_to_num(), reduction="none")
     error = (output.log_expression - targets.log_expression.nan_to_num()).square()
     return _mean_where(entropy, ~targets.label.isnan()) + regression_weight * _mean_where(

@@ -118,6 +118,7 @@ class SimpleChromeNet(nn.Module):
 
     def encode_twice(self, x: torch.Tensor) -> tuple[Latent, Latent]:
         """Encode with dropout, for the prediction, and without, for the latent's own loss, sharing the features."""
+        # Features are most of the work and have no dropout, so that both latents can share them.
         features = self.encoder.features(self._encoded(x))
         with without_dropout(self.encoder):
             whole = self.encoder.latent(features)
@@ -149,6 +150,7 @@ class SimpleChromeNet(nn.Module):
     def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
         """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and from those of neighbours."""
         if neighbors is not None:
+            # Marks of neighbours become latents: all genes and neighbours of the batch are encoded as one long batch.
             neighbors = neighbors._replace(
                 x=self.encode(neighbors.x.flatten(0, 1)).mean.unflatten(0, neighbors.mask.shape)
             )

@@ -126,10 +126,12 @@ class ExpressionObjective(Objective[SimpleChromeNet]):
         super().__init__(net, train)
         self.x, self.targets, self.valid, self.graph, self.recipe = x, targets, valid, graph, recipe
         self.attention_speed = attention_speed
+        # Latents of all genes, where the encoder is not trained: they are computed once.
         self.frozen = encode(net, x).mean if freeze_latent else None
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Return attention in a group of its own, behind all other weights that are trained."""
+        # Frozen latents need no gradients of the encoder; end to end all weights are trained, the decoder's included.
         attention = [] if self.net.attention is None else list(self.net.attention.parameters())
         trained = self.net.parameters() if self.frozen is None else self.net.head.parameters()
         in_attention = {id(weight) for weight in attention}
@@ -235,6 +237,7 @@ def _scores(output: Output, targets: Targets, *, regression_weight: float) -> Ro
         "valid_pearson": np.nan,
     }
     labelled, measured = ~targets.label.isnan(), ~targets.log_expression.isnan()
+    # A task of labels or of expression alone leaves the other score unknown.
     if labelled.any():
         row["valid_auroc"] = float(roc_auc_score(targets.label[labelled].cpu(), output.logit[labelled].cpu()))
     if measured.any():

@@ -99,6 +99,7 @@ class Trainer(Generic[Network]):
         self.objective, self.phase = objective, phase
         groups = objective.parameter_groups(phase.learning_rate)
         self._parameters = [parameter for group in groups for parameter in group["params"]]
+        # Without weight decay AdamW is Adam, which the published recipe uses.
         self._optimizer = torch.optim.AdamW(groups, weight_decay=phase.weight_decay, fused=True)
         self._learning_rates = learning_rate_schedule(self._optimizer, phase, n_genes=len(objective.train))
         average = _running_mean(phase.average)
@@ -133,6 +134,7 @@ class Trainer(Generic[Network]):
         net, history, epochs_since_best = self.objective.net, list[Row](), 0
         for epoch in range(self.phase.epochs):
             net.train()
+            # The sum stays on the device, so that no batch waits for a transfer.
             total = torch.zeros((), device=self._parameters[0].device)
             for genes in self.objective.shuffle().split(self.phase.batch_size):
                 batch_loss = self.objective.loss(genes, epoch=epoch)
@@ -148,6 +150,7 @@ class Trainer(Generic[Network]):
             if score is not None and self.best.see(score, self.result):
                 epochs_since_best = 0
 
+            # The caller sees the row of the last epoch as well, whatever ends the training.
             stopped = on_epoch is not None and bool(on_epoch(row))
             if stopped or (score is not None and epochs_since_best >= self.phase.patience):
                 break
@@ -164,6 +167,7 @@ class Trainer(Generic[Network]):
         if self.phase.max_gradient is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.phase.max_gradient)
         self._optimizer.step()
+        # One cycle has a learning rate for each batch, not for each epoch.
         self._learning_rates.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self.objective.net)

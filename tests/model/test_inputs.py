@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
@@ -13,9 +14,12 @@ from simplechrome_tk.model._inputs import neighbor_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     import anndata as ad
     from scipy import sparse
+
+    Call: TypeAlias = Callable[[ad.AnnData, sct.SimpleChrome], object]
 
 WINDOWS = [sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=10)]
 
@@ -47,112 +51,141 @@ def _link(row: int, column: int, value: float) -> Callable[[sparse.lil_matrix], 
     return lambda matrix: matrix.__setitem__((row, column), value)
 
 
+@pytest.fixture
+def model(linked: ad.AnnData) -> sct.SimpleChrome:
+    """A model that is not trained."""
+    return sct.SimpleChrome(linked, neighbors_key="tss", n_latent=2, n_hidden=8, device="cpu")
+
+
+READS_THE_GRAPH: dict[str, Call] = {
+    "new model": lambda adata, _: sct.SimpleChrome(adata, neighbors_key="tss"),
+    "read": lambda adata, model: model.read(adata),
+    "get.neighbors": lambda adata, _: sct.get.neighbors(adata),
+    "get.neighborhood": lambda adata, _: sct.get.neighborhood(adata, adata.obs_names[4], neighbors_key="tss"),
+}
+
+
+@pytest.mark.parametrize("call", READS_THE_GRAPH.values(), ids=READS_THE_GRAPH.keys())
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (_changed("tss_connectivities", _link(4, 7, np.nan)), "1 missing or infinite values"),
         (_changed("tss_connectivities", _link(4, 7, np.inf)), "1 missing or infinite values"),
-        (_changed("tss_distances", _link(4, 7, np.nan)), r"tss_distances'\] holds 1 missing or infinite values"),
+        (_changed("tss_distances", _link(4, 7, np.nan)), "1 missing or infinite values"),
         (_changed("tss_connectivities", _link(4, 7, -0.5)), "1 negative weights"),
         (_changed("tss_connectivities", _link(4, 4, 1.0)), "1 links of a gene to itself"),
     ],
 )
-def test_links_that_are_none_are_refused(linked: ad.AnnData, change: Callable[[ad.AnnData], None], message: str):
-    model = sct.SimpleChrome(linked, neighbors_key="tss", n_latent=2, n_hidden=8, device="cpu")
+def test_invalid_links_are_refused(
+    linked: ad.AnnData, model: sct.SimpleChrome, change: Callable[[ad.AnnData], None], message: str, call: Call
+):
     change(linked)
-    name = linked.obs_names[4]
-    for call in (
-        lambda: sct.SimpleChrome(linked, neighbors_key="tss"),
-        lambda: model.read(linked),
-        lambda: sct.get.neighbors(linked),
-        lambda: sct.get.neighborhood(linked, name, neighbors_key="tss"),
-    ):
-        with pytest.raises(ValueError, match=rf"obsp\['tss_\w+'\] holds|{message}") as error:
-            call()
-        assert f"the first of gene {name!r}" in str(error.value)
-        assert "Make the graph again" in str(error.value)
+    with pytest.raises(ValueError, match=rf"obsp\['tss_\w+'\] holds {message}.*{linked.obs_names[4]}"):
+        call(linked, model)
 
 
-def test_a_dense_graph_reads_as_the_sparse_one(linked: ad.AnnData):
+def test_a_dense_graph_is_read_as_the_sparse_one(linked: ad.AnnData):
     expected = neighbor_graph(linked, "tss")
-    model = sct.SimpleChrome(linked, neighbors_key="tss", n_latent=2, n_hidden=8, device="cpu")
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
-    prediction = model.predict()
-    for slot in ("tss_connectivities", "tss_distances"):
-        linked.obsp[slot] = linked.obsp[slot].toarray()
+    _make_dense(linked, "tss_connectivities", "tss_distances")
     found = neighbor_graph(linked, "tss")
     np.testing.assert_array_equal(found.index, expected.index)
     np.testing.assert_array_equal(found.edges, expected.edges)
+
+
+def test_predictions_and_attributions_take_a_dense_graph(linked: ad.AnnData, model: sct.SimpleChrome):
+    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    prediction = model.predict()
+    _make_dense(linked, "tss_connectivities", "tss_distances")
     np.testing.assert_array_equal(model.predict().to_numpy(), prediction.to_numpy())
     sct.tl.attribute(linked, model, genes=linked.obs_names[:3], n_steps=2, progress=False)
-    linked.obsp["attribution_neighbors"] = linked.obsp["attribution_neighbors"].toarray()
+    _make_dense(linked, "attribution_neighbors")
     sct.tl.attribute(linked, model, genes=linked.obs_names[:5], n_steps=2, progress=False)
     assert len(sct.get.neighbor_effects(linked, genes=linked.obs_names[:5])) == 15
     rows = sct.tl.attribute_neighbors(linked, model, linked.obs_names[:2], n_steps=2, progress=False)
     assert rows.n_obs == 6
 
 
-def test_an_asymmetric_graph_is_what_nearest_genes_are(linked: ad.AnnData):
+def _make_dense(adata: ad.AnnData, *slots: str) -> None:
+    for slot in slots:
+        adata.obsp[slot] = adata.obsp[slot].toarray()
+
+
+def test_the_graph_of_nearest_genes_is_asymmetric(linked: ad.AnnData):
     connectivities, _ = neighbor_matrices(linked, "tss")
     assert (connectivities != connectivities.T).nnz
 
 
-def test_repeated_names_are_refused_where_a_name_must_be_one_gene(linked: ad.AnnData):
-    model = sct.SimpleChrome(linked, n_latent=2, n_hidden=8, device="cpu")
+NEEDS_UNIQUE_NAMES: dict[str, Call] = {
+    "new model": lambda adata, _: sct.SimpleChrome(adata),
+    "read": lambda adata, model: model.read(adata),
+    "comparison model": lambda adata, _: sct.evaluation.LogisticRegression().fit(adata),
+    "get.neighbors": lambda adata, _: sct.get.neighbors(adata, genes=adata.obs_names[9]),
+    "GeneBrowser": lambda adata, _: sct.widgets.GeneBrowser(adata),
+}
+
+
+@pytest.mark.parametrize("call", NEEDS_UNIQUE_NAMES.values(), ids=NEEDS_UNIQUE_NAMES.keys())
+def test_repeated_names_are_refused_where_a_name_must_be_one_gene(
+    linked: ad.AnnData, model: sct.SimpleChrome, call: Call
+):
     names = linked.obs_names.to_list()
     names[5] = names[6] = names[4]
     linked.obs_names = names
-    message = r"obs_names repeat: 2 of 138 genes have the name of another, such as .*obs_names_make_unique\(\)"
-    for call in (
-        lambda: sct.SimpleChrome(linked),
-        lambda: model.read(linked),
-        lambda: sct.evaluation.LogisticRegression().fit(linked),
-        lambda: sct.get.neighbors(linked, genes=names[9]),
-        lambda: sct.widgets.GeneBrowser(linked),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
+    with pytest.raises(ValueError, match=r"2 of 138 genes.*obs_names_make_unique\(\)"):
+        call(linked, model)
 
 
-@pytest.mark.parametrize("empty", ["genes", "columns"])
-def test_no_genes_or_no_columns(linked: ad.AnnData, empty: str):
-    none = linked[:0].copy() if empty == "genes" else linked[:, :0].copy()
-    message = "adata has 0 genes and 20 columns" if empty == "genes" else "adata has 138 genes and 0 columns"
-    for call in (
-        lambda: sct.SimpleChrome(none),
-        lambda: sct.pp.normalize(none),
-        lambda: sct.pp.qc(none),
-        lambda: sct.get.region(none, "tss"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
+NEEDS_GENES: dict[str, Callable[[ad.AnnData], object]] = {
+    "new model": sct.SimpleChrome,
+    "pp.normalize": sct.pp.normalize,
+    "pp.qc": sct.pp.qc,
+    "get.region": lambda adata: sct.get.region(adata, "tss"),
+}
 
 
+@pytest.mark.parametrize("call", NEEDS_GENES.values(), ids=NEEDS_GENES.keys())
+def test_no_genes_are_refused(linked: ad.AnnData, call: Callable[[ad.AnnData], object]):
+    with pytest.raises(ValueError, match="0 genes and 20 columns"):
+        call(linked[:0].copy())
+
+
+@pytest.mark.parametrize("call", NEEDS_GENES.values(), ids=NEEDS_GENES.keys())
+def test_no_columns_are_refused(linked: ad.AnnData, call: Callable[[ad.AnnData], object]):
+    with pytest.raises(ValueError, match="138 genes and 0 columns"):
+        call(linked[:, :0].copy())
+
+
+READS_EXPRESSION: dict[str, Call] = {
+    "train": lambda _, model: model.train(latent_epochs=1, expression_epochs=1, progress=False),
+    "evaluate": lambda adata, _: sct.evaluation.evaluate(
+        adata, pd.DataFrame({"log_expression": np.zeros(adata.n_obs)}, index=adata.obs_names)
+    ),
+    "comparison model": lambda adata, _: sct.evaluation.LogisticRegression().fit(adata),
+    "label_expression": lambda adata, _: sct.pp.label_expression(adata),
+}
+
+
+@pytest.mark.parametrize("call", READS_EXPRESSION.values(), ids=READS_EXPRESSION.keys())
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinite_expression_counts_and_names_genes_wherever_it_is_read(linked: ad.AnnData, value: float):
-    model = sct.SimpleChrome(linked, n_latent=2, n_hidden=8, device="cpu")
-    prediction = sct.evaluation.LogisticRegression().fit(linked).predict(linked)
+def test_infinite_expression_is_counted_and_its_genes_are_named(
+    linked: ad.AnnData, model: sct.SimpleChrome, value: float, call: Call
+):
     linked.obs.loc[linked.obs_names[[3, 40]], "expression"] = value
-    message = (
-        rf"obs\['expression'\] is infinite for 2 of 138 genes: {linked.obs_names[3]}, {linked.obs_names[40]}; .*nan"
-    )
-    for call in (
-        lambda: model.train(latent_epochs=1, expression_epochs=1, progress=False),
-        lambda: sct.evaluation.evaluate(linked, prediction),
-        lambda: sct.evaluation.LogisticRegression().fit(linked),
-        lambda: sct.pp.label_expression(linked),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
+    genes = ", ".join(linked.obs_names[[3, 40]])
+    with pytest.raises(ValueError, match=rf"obs\['expression'\] is infinite for 2 of 138 genes: {genes}"):
+        call(linked, model)
 
 
-def test_expression_of_other_types_is_read_or_named(linked: ad.AnnData):
+@pytest.mark.parametrize("of_type", ["Float64", "category", "object", "float32"])
+def test_expression_of_other_types_is_read(linked: ad.AnnData, of_type: str):
     expected = sct.pp.label_expression(linked, copy=True).obs["label"]
-    for of_type in ("Float64", "category", "object", "float32"):
-        linked.obs["expression"] = linked.obs["expression"].astype(of_type)
-        sct.pp.label_expression(linked)
-        assert (linked.obs["label"] == expected).all()
+    linked.obs["expression"] = linked.obs["expression"].astype(of_type)
+    sct.pp.label_expression(linked)
+    assert (linked.obs["label"] == expected).all()
+
+
+def test_expression_that_is_no_number_is_named(linked: ad.AnnData):
     linked.obs["expression"] = linked.obs["expression"].astype(object)
     linked.obs.loc[linked.obs_names[3], "expression"] = "3,5"
-    with pytest.raises(ValueError, match=r"holds 1 values that are no numbers, such as '3,5' for gene .*to_numeric"):
+    with pytest.raises(ValueError, match=r"'3,5' for gene .*to_numeric"):
         sct.pp.label_expression(linked)

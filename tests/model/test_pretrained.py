@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from builders import prepared
 
 import simplechrome_tk as sct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import anndata as ad
 
 
@@ -31,15 +31,12 @@ def test_weights_are_small_and_the_card_says_what_they_are(model: sct.SimpleChro
     assert "5 marks x 100 bins + 5 marks x 20 bins + gene length" in repr(model)
 
 
-def test_it_predicts_real_genes_of_chromosomes_it_has_not_seen(
-    model: sct.SimpleChrome, e116: ad.AnnData, real_roadmap: Callable[..., ad.AnnData]
-):
+def test_it_predicts_real_genes_of_held_out_chromosomes(model: sct.SimpleChrome, e116: ad.AnnData):
     adata = e116.copy()
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, reference=model.normalization)
-    scores = sct.evaluation.evaluate(adata, model.predict(adata), splits=["test"], n_bootstrap=0).set_index("metric")[
-        "value"
-    ]
+    table = sct.evaluation.evaluate(adata, model.predict(adata), splits=["test"], n_bootstrap=0)
+    scores = table.set_index("metric")["value"]
     assert scores["AUROC"] > 0.955
     assert scores["Pearson"] > 0.86
 
@@ -52,22 +49,37 @@ def test_another_scale_of_signal_changes_nothing(model: sct.SimpleChrome, e116: 
     np.testing.assert_allclose(model.predict(other)["probability"], model.predict(adata)["probability"], atol=1e-3)
 
 
-def test_what_it_cannot_serve_is_refused_by_name(model: sct.SimpleChrome):
-    with pytest.raises(ValueError, match="no pre-trained model 'blueprint'; choose one of roadmap-peaks"):
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'blueprint'.*roadmap-peaks"):
         sct.load_pretrained("blueprint")
-    raw = sct.datasets.simulate(1_000)
-    with pytest.raises(ValueError, match=r"not normalised: run sct\.pp\.normalize\(adata, reference="):
-        model.predict(raw)
+
+
+def test_raw_signal_is_refused(model: sct.SimpleChrome):
+    with pytest.raises(ValueError, match=r"sct\.pp\.normalize\(adata, reference=model\.normalization\)"):
+        model.predict(prepared(1_000, method=None))
+
+
+def test_fewer_marks_are_refused(model: sct.SimpleChrome):
     fewer = sct.datasets.simulate(1_000, marks=["H3K4me3", "H3K27me3"])
     with pytest.raises(ValueError, match="reference is for"):
         sct.pp.normalize(fewer, reference=model.normalization)
+
+
+def test_fewer_windows_are_refused_by_name(model: sct.SimpleChrome):
     promoter = sct.datasets.simulate(1_000, windows=[sct.pp.TSS_WINDOW])
     sct.pp.split_by_chromosome(promoter)
     sct.pp.normalize(promoter)
-    with pytest.raises(ValueError, match=r"columns differ .*100 missing \(H3K4me3:body"):
+    with pytest.raises(ValueError, match=r"100 missing \(H3K4me3:body"):
         model.predict(promoter)
-    own = sct.datasets.simulate(1_000)
-    sct.pp.split_by_chromosome(own)
-    sct.pp.normalize(own)
-    with pytest.raises(ValueError, match="normalised with other constants"):
-        model.predict(own)
+
+
+def test_data_with_a_normalisation_of_their_own_are_refused(model: sct.SimpleChrome):
+    with pytest.raises(ValueError, match=r"reference=model\.normalization"):
+        model.predict(prepared(1_000))
+
+
+def test_the_gene_length_constants_are_saved(model: sct.SimpleChrome):
+    folder = files("simplechrome_tk.model") / "pretrained" / "roadmap-peaks"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["length_constants"] == {"center": 4.33, "scale": 0.63}
+    assert model.settings.gene_length

@@ -86,7 +86,13 @@ def test_two_writers_and_a_reader_at_once(models):
 
 SAVING = {
     function.__code__
-    for function in (_store.write_model, _store._replaced, _store._sweep, _files.put, _files.locked.__wrapped__)
+    for function in (
+        _store.write_model,
+        _store._weights_to_replace,
+        _store._sweep,
+        _files.put,
+        _files.locked.__wrapped__,
+    )
 }
 
 
@@ -141,7 +147,7 @@ def sealed(folder: Path, config: dict[str, Any]) -> None:
         (("columns", 3), 4, "columns is .* expected a list of strings"),
         (("normalization", "method"), None, "normalization has the method 'None'"),
         (("normalization", "scale", 1), 0, r"normalization\['scale'\] holds 0; expected numbers above 0"),
-        (("normalization", "center", 1), 0.5, "is not what the normalisation in config.json says"),
+        (("normalization", "center", 1), 0.5, "center is not that of the normalisation in config.json"),
         (("normalization", "center"), [[1], [2, 3]], r"normalization\['center'\] is .* expected 5 finite numbers"),
         (("length_constants",), None, "length_constants is None; expected fields with values"),
         (("length_constants", "scale"), 0, "the scale in length_constants is 0; expected a finite number above 0"),
@@ -261,7 +267,7 @@ def test_an_empty_folder_and_leftovers_are_no_model(models, tmp_path: Path):
 
 
 @pytest.mark.parametrize("older", [2, 3])
-def test_a_model_of_an_older_format_is_named_and_can_be_replaced(models, folder: Path, older: int):
+def test_a_model_of_an_older_format_is_named_and_can_be_weights_to_replace(models, folder: Path, older: int):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "format": older}))
     if older == 2:

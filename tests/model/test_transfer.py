@@ -83,7 +83,7 @@ def test_labels_that_agree_with_the_network_change_nothing(trained: sct.SimpleCh
     torch.testing.assert_close(adapted.held_out.log_expression[:30], output.log_expression[:30])
 
 
-def test_adapting_again_starts_from_what_was_adapted(trained: sct.SimpleChrome, other: ad.AnnData):
+def test_a_second_correction_is_joined_to_the_first(trained: sct.SimpleChrome, other: ad.AnnData):
     net, x = trained.module.first, signal(other)
     output = predict(net, x)
     opposite = Targets((output.logit < 0).float(), -output.log_expression)
@@ -92,7 +92,7 @@ def test_adapting_again_starts_from_what_was_adapted(trained: sct.SimpleChrome, 
     assert torch.corrcoef(torch.stack([changed.log_expression, output.log_expression]))[0, 1] < -0.9
     same = Targets(torch.full((len(x),), torch.nan), changed.log_expression)
     second = predict(adapt(first, x, same, genes=torch.arange(200), graph=None, seed=0).net, x)
-    torch.testing.assert_close(second.expression, changed.log_expression, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(second.log_expression, changed.log_expression, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(second.logit, changed.logit)
     torch.testing.assert_close(predict(first, x).log_expression, changed.log_expression)
 

@@ -20,9 +20,9 @@ def test_attention_ignores_absent_neighbors_and_their_order():
     torch.testing.assert_close(attention(latent, changed, edges, mask), context)
     order = torch.randperm(5)
     torch.testing.assert_close(attention(latent, around[:, order], edges[:, order], mask[:, order]), context)
-    assert torch.equal(context[2], torch.zeros(8)), "a gene without neighbours hears nothing"
-    heard = attention(latent, around + 1.0, edges, mask)
-    assert not torch.allclose(heard[:2], context[:2])
+    assert torch.equal(context[2], torch.zeros(8)), "a gene without neighbours has a context of 0"
+    other = attention(latent, around + 1.0, edges, mask)
+    assert not torch.allclose(other[:2], context[:2])
 
 
 def test_network_with_attention_asks_for_neighbors():

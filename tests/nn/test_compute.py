@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import builders
 import numpy as np
 import pytest
 import torch
-from builders import prepared
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -33,7 +33,7 @@ def two_threads() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def genes() -> ad.AnnData:
     """Simulated genes, normalised and split."""
-    return prepared()
+    return builders.prepared()
 
 
 def trained(adata: ad.AnnData, *, seed: int = 0, on_epoch: Callable[..., object] | None = None) -> sct.SimpleChrome:
@@ -67,24 +67,30 @@ def test_a_training_that_fails_restores_the_callers_threads(genes: ad.AnnData) -
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_predictions_and_attributions_take_one_thread_and_restore_the_callers(
-    genes: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda adata, model: model.predict(),
+        lambda adata, model: model.get_latent_representation(),
+        lambda adata, model: sct.tl.attribute(adata, model, genes=adata.obs_names[:3], n_steps=4, progress=False),
+    ],
+    ids=["predict", "get_latent_representation", "attribute"],
+)
+def test_computing_takes_one_thread_and_restores_the_callers(
+    call: Callable[[ad.AnnData, sct.SimpleChrome], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = trained(genes)
+    adata, model = builders.trained()
     meanwhile = []
     features = Encoder.features
-    monkeypatch.setattr(
-        Encoder, "features", lambda self, x: (meanwhile.append(torch.get_num_threads()), features(self, x))[1]
-    )
-    for call in (
-        model.predict,
-        model.get_latent_representation,
-        lambda: sct.tl.attribute(genes.copy(), model, genes=genes.obs_names[:3], n_steps=4, progress=False),
-    ):
-        meanwhile.clear()
-        call()
-        assert set(meanwhile) == {1}
-        assert torch.get_num_threads() == 2
+
+    def count_threads(self: Encoder, x: torch.Tensor) -> torch.Tensor:
+        meanwhile.append(torch.get_num_threads())
+        return features(self, x)
+
+    monkeypatch.setattr(Encoder, "features", count_threads)
+    call(adata, model)
+    assert set(meanwhile) == {1}
+    assert torch.get_num_threads() == 2
 
 
 def test_the_number_of_threads_does_not_change_a_bit(genes: ad.AnnData) -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from toy_networks import N_COLUMNS, network, ring
 
-from simplechrome_tk.core.device import resolve_device
 from simplechrome_tk.nn._network import Neighbors
 from simplechrome_tk.nn._predict import predict
 
@@ -28,13 +27,6 @@ def test_predict_leaves_the_network_in_its_mode():
     predict(net, torch.randn(5, N_COLUMNS))
     assert net.training
     assert net.encoder.joint.training
-
-
-def test_device_asked_for_but_absent_is_an_error():
-    assert resolve_device("cpu") == torch.device("cpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="no cuda device"):
-            resolve_device("cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

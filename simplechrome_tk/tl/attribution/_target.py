@@ -170,7 +170,7 @@ class Encoded(torch.nn.Module):
         self.net = net
 
     def forward(self, x: torch.Tensor) -> Latent:
-        """Map ``(batch, n_columns + n_covariates)`` to a :class:`simplechrome_tk.nn.Latent`."""
+        """Map ``(batch, n_columns + n_covariates)`` to a ``Latent``."""
         return self.net.encode(x)
 
 
