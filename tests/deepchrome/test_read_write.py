@@ -507,7 +507,14 @@ def test_missing_paths_and_cell_types_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     "kwargs",
-    [{"labels": "rpkm"}, {"labels": "mine"}, {"marks": "H3K4me3"}, {"marks": []}, {"cells": []}, {"cells": ["a", "a"]}],
+    [
+        {"labels": "rpkm"},
+        {"labels": "mine"},
+        {"marks": "H3K4me3"},
+        {"marks": []},
+        {"cell_types": []},
+        {"cell_types": ["a", "a"]},
+    ],
 )
 def test_arguments_that_cannot_be_are_refused(tmp_path, kwargs):
     with pytest.raises(ValueError, match="expected"):
