@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +21,6 @@ from simplechrome_tk import evaluation, nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import anndata as ad
 
     Model: TypeAlias = evaluation.ComparisonModel | evaluation.ComparisonNetwork
 
@@ -283,6 +282,19 @@ def test_another_cell_type_is_predicted(
     prediction = fitted(name).predict(other_cell)
     assert list(prediction.index) == list(other_cell.obs_names)
     assert np.corrcoef(prediction["log_expression"], sct.pp.log_expression(truth))[0, 1] > 0.6
+
+
+def test_another_cell_type_is_predicted_as_if_it_had_been_stacked(
+    simulated: ad.AnnData, other_cell: ad.AnnData, fitted: Callable[[str], Model]
+):
+    """Genes that are stacked as a test split are predicted to the same bit."""
+    other = other_cell.copy()
+    other.obs_names = other.obs_names + ":other"
+    other.obs["split"] = "test"
+    both = ad.concat([simulated, other], join="outer", merge="same", uns_merge="first")
+    stacked = predict(boosting, both).loc[other.obs_names]
+    alone = fitted("boosting").predict(other)
+    pd.testing.assert_frame_equal(alone, stacked, check_exact=True)
 
 
 def test_other_columns_are_refused(other_cell: ad.AnnData, fitted: Callable[[str], Model]):
