@@ -431,11 +431,11 @@ def test_a_model_names_what_it_reads(represented: ad.AnnData):
     ("change", "token"),
     [
         (lambda adata: adata.X.__setitem__((3, 5), np.nan), "1 missing or infinite"),
-        (lambda adata: adata.obs.__setitem__("label", "low"), "low; expected both classes"),
-        (lambda adata: adata.obs.__setitem__("label", None), "no label is known"),
-        (lambda adata: adata.obs.__setitem__("expression", np.nan), "no expression is known"),
-        (lambda adata: adata.obs.__delitem__("split"), "pp.split_by_chromosome"),
-        (lambda adata: adata.obs.__setitem__("split", "test"), "any of the 0 training genes"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(label="low")), "low; expected both classes"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(label=None)), "no label is known"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(expression=np.nan)), "no expression is known"),
+        (lambda adata: setattr(adata, "obs", adata.obs.drop(columns="split")), "pp.split_by_chromosome"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(split="test")), "any of the 0 training genes"),
     ],
     ids=["missing values", "one class", "no label", "no expression", "no split", "no training genes"],
 )
