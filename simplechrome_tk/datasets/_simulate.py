@@ -49,51 +49,54 @@ _CHROMOSOMES = {
     "chr22": (431, 51),
     "chrX": (815, 155),
 }
-# An effect comes from one of so many nearest genes.
+# The neighbour that acts on a gene is one of so many nearest genes.
 _NEIGHBORS = 5
 _FEWEST, _MOST = (_NEIGHBORS + 1) * len(_CHROMOSOMES), 200_000
 
-# Genes: bp kept free at both ends of a chromosome; gaps between genes in standard deviations of their natural
-# logarithm; median, shortest and longest gene body in bp, and the standard deviation of the natural logarithm.
+# bp without genes at both ends of a chromosome.
 _CHROMOSOME_END = 1_000_000
+# Standard deviation of the natural logarithm of the gaps between genes.
 _GAP_SD = 1.5
+# Length of gene bodies: median in bp, standard deviation of the natural logarithm, and limits in bp.
 _BODY_MEDIAN, _BODY_SD = 25_000, 1.4
 _SHORTEST_BODY, _LONGEST_BODY = 1_000, 900_000
+# Share of genes on the minus strand.
 _MINUS_SHARE = 0.5
-# Largest number of an id, and bp by which no gene reaches.
+# Numbers of ids are below this.
 _LARGEST_ID = 250_000
-_BEYOND_CHROMOSOMES = 10**9
 
-# Signal: expected reads per bin without any mark; dispersion of the negative binomial, whose variance is
-# mean + mean**2 / _DISPERSION; points within a bin at which the shape of a mark is averaged.
+# Expected reads per bin without any mark, and the end of this background in bp, beyond every chromosome.
 _BACKGROUND = 0.15
+_BACKGROUND_END = 10**9
+# Dispersion of the negative binomial of counts: variance = mean + mean**2 / _DISPERSION.
 _DISPERSION = 2.0
+# Points within a bin at which the shape of a mark is averaged.
 _POINTS = 5
 
-# Domains of repressive marks: share of the domains that carry the mark, and mean reach in bp; standard deviation of
-# the natural logarithm of their level.
+# Share of the domains of genes that carry H3K27me3 (Polycomb) or H3K9me3 (heterochromatin), and their reach in bp.
 _POLYCOMB_SHARE, _POLYCOMB_REACH = 0.3, 400_000
 _HETEROCHROMATIN_SHARE, _HETEROCHROMATIN_REACH = 0.15, 600_000
+# Standard deviation of the natural logarithm of the level of a domain.
 _DOMAIN_SD = 0.3
 
-# Probability that a gene is active: in heterochromatin, in a Polycomb domain, elsewhere; and that a silent gene of a
-# Polycomb domain is bivalent, which means that its promoter is marked all the same.
+# Probability that a gene is active, by where it lies.
 _ACTIVE_IN_HETEROCHROMATIN, _ACTIVE_IN_POLYCOMB, _ACTIVE_ELSEWHERE = 0.15, 0.25, 0.8
+# Probability that a silent gene in a Polycomb domain is bivalent: its promoter carries active marks as well.
 _BIVALENT = 0.5
 
-# Level of the marks as fractions of their height: active marks on silent genes, promoter marks on bivalent genes, and
-# repressive marks on genes that are active in their domain. Standard deviations of the natural logarithm of the level:
-# of all active marks of a gene together, and of each mark by itself.
+# Levels as fractions of the height of a mark: active marks on silent and on bivalent genes, and repressive marks on
+# genes that are active in their domain.
 _SILENT_LEVEL, _BIVALENT_LEVEL = 0.03, 0.35
 _POLYCOMB_ON_ACTIVE, _HETEROCHROMATIN_ON_ACTIVE = 0.3, 0.5
+# Standard deviations of the natural logarithm of the level: of all active marks of a gene, and of each mark by itself.
 _STRENGTH_SD, _MARK_SD = 0.4, 0.35
 
-# Expression, in log10 RPKM: mean, and standard deviation of the effects of the gene's own marks, of its neighbour's
-# marks, and of the noise.
+# Expression in log10 RPKM: its mean, and the standard deviations that come from the gene's own marks, from the marks of
+# its neighbour, and from noise.
 _MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.48
-# Two marks whose product acts as well, relative to the effects of single marks in _MARKS.
+# Two marks, and the effect of the product of their levels, relative to the effects of single marks in _MARKS.
 _INTERACTION = ("H3K4me3", "H3K27me3", -0.5)
-# A neighbour acts with a probability of 1 / (distance + _NEARBY)**2, in bp.
+# The probability that a neighbour acts is proportional to 1 / (distance + _NEARBY)**2, in bp.
 _NEARBY = 5_000
 
 
@@ -215,7 +218,8 @@ def simulate(
                                   + obsp["planted_neighbor_effects"] @ (level("H3K4me3") - center)
                                   + noise
 
-    floored at expression 0. By default a tenth of its variance comes from neighbours, and a good quarter is noise.
+    with expression no lower than 0. By default a tenth of the variance of log expression comes from neighbours, and
+    about a quarter is noise.
 
     Parameters
     ----------
@@ -237,7 +241,7 @@ def simulate(
     -------
     anndata.AnnData
         Genes by bins, float32 counts, with the ``obs`` and ``var`` of :func:`roadmap`; ``cell_type`` is ``simulated``.
-        Ids look like Ensembl's and mean nothing; symbols count along the genome. The truth:
+        Ids have the form of Ensembl ids without their meaning; symbols count along the genome. The truth:
 
         ``var["planted_effect"]``: effect on log10 expression per unit of log1p signal, 0 for most columns.
         ``obsp["planted_neighbor_effects"]``: ``n_genes x n_genes`` sparse, row = gene, column = neighbour.
@@ -269,9 +273,7 @@ def simulate(
         raise ValueError(msg)
     generator = np.random.default_rng(rng)
     genes = _draw_genes(n_genes, generator)
-    background = pd.DataFrame(
-        {"chrom": list(_CHROMOSOMES), "start": 0, "end": _BEYOND_CHROMOSOMES, "signal": _BACKGROUND}
-    )
+    background = pd.DataFrame({"chrom": list(_CHROMOSOMES), "start": 0, "end": _BACKGROUND_END, "signal": _BACKGROUND})
     adata = bin_peaks(dict.fromkeys(marks, background), genes, windows=windows)
     _draw_signal(adata, windows, generator)
     log_expression = _plant(adata, neighbor_fraction, generator)
@@ -356,8 +358,10 @@ def _draw_domains(genes: pd.DataFrame, rng: np.random.Generator, *, share: float
     Two neighbours on a chromosome are in one domain with a probability of ``exp(-distance / reach)``, in bp; a domain
     carries the mark with a probability of ``share``.
     """
+    # Genes are numbered along the genome, and put back into their own order at the end.
     order = np.lexsort((genes[k.TSS], genes[k.CHROM]))
     chrom, tss = genes[k.CHROM].to_numpy()[order], genes[k.TSS].to_numpy()[order]
+    # Probability that no boundary lies between a gene and the next; 0 at the end of a chromosome.
     kept = np.exp(-np.diff(tss) / reach, where=chrom[1:] == chrom[:-1], out=np.zeros(len(tss) - 1))
     domain = np.cumsum(np.append(0, rng.random(len(kept)) >= kept))
     level = np.exp(_DOMAIN_SD * rng.standard_normal(len(tss))) * (rng.random(len(tss)) < share)
@@ -367,7 +371,7 @@ def _draw_domains(genes: pd.DataFrame, rng: np.random.Generator, *, share: float
 
 
 def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Write the truth into ``var``, ``obsp`` and ``uns``; return log10 expression, shape ``(n_genes,)``."""
+    """Write the truth into ``var``, ``obsp`` and ``uns``; return log10 expression, ``(n_genes,)``."""
     marks, layout = list(adata.var[k.MARK].cat.categories), Layout.of(adata)
     anchor = adata.uns[k.WINDOWS]["anchor"].reindex(layout.region).to_numpy()
     columns = {mark: _acting_columns(layout, anchor, mark) for mark in marks}
@@ -377,6 +381,7 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
     own = sum(_MARKS[mark].effect * level[mark] for mark in marks) + (
         product * level[first] * level[second] if interacts else 0.0
     )
+    # Effects are scaled to the variance of log expression that they are to explain.
     scale = _OWN_SD / own.std()
     own *= scale
     source = first if first in marks else marks[0]
@@ -417,6 +422,7 @@ def _draw_neighbor_effects(genes: pd.DataFrame, fraction: float, rng: np.random.
     tss_neighbors(placed, _NEIGHBORS)
     distances = placed.obsp[k.DISTANCES.format("tss")]
     away = distances.data.reshape(-1, _NEIGHBORS)
+    # One of the nearest genes is drawn for each gene, from the cumulative sum of their weights.
     reached = np.cumsum(1 / (np.abs(away) + _NEARBY) ** 2, axis=1)
     chosen = (rng.random((len(genes), 1)) * reached[:, -1:] > reached[:, :-1]).sum(axis=1)
     closest = np.argsort(np.abs(away).min(axis=1), kind="stable")[: round(fraction * len(genes))]

@@ -146,7 +146,7 @@ def test_a_gene_list_that_matches_nothing_is_refused(real_roadmap):
 def test_genes_without_a_body_are_refused_where_a_window_needs_one(real_roadmap):
     adata = real_roadmap("E116", marks=["H3K9me3"], windows=TSS_ONLY)
     bare = adata.obs_names[~adata.obs["annotated"]][:2]
-    with pytest.raises(ValueError, match=r"unknown for each of the 2 genes .*windows=\[sct\.pp\.TSS_WINDOW\]"):
+    with pytest.raises(ValueError, match=r"2 genes, .*windows=\[sct\.pp\.TSS_WINDOW\]"):
         real_roadmap("E116", marks=["H3K9me3"], genes=bare)
     assert real_roadmap("E116", marks=["H3K9me3"], genes=bare, windows=TSS_ONLY).n_obs == 2
 

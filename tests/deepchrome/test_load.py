@@ -18,7 +18,7 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import DatasetUnavailableError
-from simplechrome_tk.deepchrome import _load as _deepchrome
+from simplechrome_tk.deepchrome import _load
 from simplechrome_tk.io._download import _CHUNK, ResumingDownloader
 from simplechrome_tk.io._public import fetch_doi
 
@@ -141,11 +141,11 @@ def zenodo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
 
 @pytest.fixture
 def cached(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / _deepchrome.ARCHIVE
+    return tmp_path / "cache" / _load._ARCHIVE
 
 
 def fetch() -> Path:
-    return fetch_doi(DOI, _deepchrome.ARCHIVE)
+    return fetch_doi(DOI, _load._ARCHIVE)
 
 
 def left(folder: Path) -> set[str]:

@@ -507,7 +507,14 @@ def test_missing_paths_and_cell_types_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     "kwargs",
-    [{"labels": "rpkm"}, {"labels": "mine"}, {"marks": "H3K4me3"}, {"marks": []}, {"cells": []}, {"cells": ["a", "a"]}],
+    [
+        {"labels": "rpkm"},
+        {"labels": "mine"},
+        {"marks": "H3K4me3"},
+        {"marks": []},
+        {"cell_types": []},
+        {"cell_types": ["a", "a"]},
+    ],
 )
 def test_arguments_that_cannot_be_are_refused(tmp_path, kwargs):
     with pytest.raises(ValueError, match="expected"):
@@ -662,27 +669,45 @@ def test_a_cell_type_is_no_path(tmp_path, name):
     assert sorted(path.name for path in folder.iterdir()) == ["A", "a_name"]
 
 
-def test_what_cannot_be_written_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "path", "kwargs", "token"),
+    [
+        (lambda adata: None, "folder", {}, r"no column 'split'.*pp\.split_by_chromosome"),
+        (lambda adata: None, "a.csv", {"region": "body"}, "'body' has 20 bins"),
+        (
+            lambda adata: setattr(adata, "obs", adata.obs.assign(cell_type=["A"] * 100 + ["B"] * 100)),
+            "a.csv",
+            {},
+            "found A, B",
+        ),
+        (
+            lambda adata: setattr(adata, "obs", adata.obs.assign(label=None)),
+            "a.csv",
+            {},
+            "neither low nor high for 200 genes",
+        ),
+        (lambda adata: setattr(adata, "obs_names", ["a,b", *adata.obs_names[1:]]), "a.csv", {}, "gene id 'a,b'"),
+    ],
+    ids=["no split", "other bins", "two cell types", "no labels", "comma in an id"],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, change, path, kwargs, token):
     adata = sct.datasets.simulate(200)
-    with pytest.raises(ValueError, match=r"no column 'split'.*split_by_chromosome.*ends in \.csv"):
-        sct.deepchrome.write(adata, tmp_path / "folder")
-    with pytest.raises(ValueError, match="region 'body' has 20 bins; the format has 100"):
-        sct.deepchrome.write(adata, tmp_path / "a.csv", region="body")
+    change(adata)
+    with pytest.raises(ValueError, match=token):
+        sct.deepchrome.write(adata, tmp_path / path, **kwargs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_are_replaced_only_when_told_to(tmp_path):
+    adata = sct.datasets.simulate(200)
     sct.deepchrome.write(adata, tmp_path / "a.csv")
-    with pytest.raises(FileExistsError, match=r"a\.csv exists: .*overwrite=True"):
+    before = (tmp_path / "a.csv").read_bytes()
+    adata.X += 1
+    with pytest.raises(FileExistsError, match="overwrite=True"):
         sct.deepchrome.write(adata, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == before
     sct.deepchrome.write(adata, tmp_path / "a.csv", overwrite=True)
-    two = adata.copy()
-    two.obs["cell_type"] = ["A"] * 100 + ["B"] * 100
-    with pytest.raises(ValueError, match=r"is one file, for one cell type; found A, B"):
-        sct.deepchrome.write(two, tmp_path / "b.csv")
-    adata.obs["label"] = adata.obs["label"].where(adata.obs["label"] == "high")
-    with pytest.raises(ValueError, match=r"neither low nor high for \d+ genes"):
-        sct.deepchrome.write(adata, tmp_path / "b.csv")
-    adata.obs["label"] = "high"
-    adata.obs_names = ["a,b", *adata.obs_names[1:]]
-    with pytest.raises(ValueError, match="gene id 'a,b' cannot stand in a CSV file"):
-        sct.deepchrome.write(adata, tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_bytes() != before
 
 
 # garbage

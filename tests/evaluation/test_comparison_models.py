@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +21,6 @@ from simplechrome_tk import evaluation, nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import anndata as ad
 
     Model: TypeAlias = evaluation.ComparisonModel | evaluation.ComparisonNetwork
 
@@ -285,6 +284,19 @@ def test_another_cell_type_is_predicted(
     assert np.corrcoef(prediction["log_expression"], sct.pp.log_expression(truth))[0, 1] > 0.6
 
 
+def test_another_cell_type_is_predicted_as_if_it_had_been_stacked(
+    simulated: ad.AnnData, other_cell: ad.AnnData, fitted: Callable[[str], Model]
+):
+    """Genes that are stacked as a test split are predicted to the same bit."""
+    other = other_cell.copy()
+    other.obs_names = other.obs_names + ":other"
+    other.obs["split"] = "test"
+    both = ad.concat([simulated, other], join="outer", merge="same", uns_merge="first")
+    stacked = predict(boosting, both).loc[other.obs_names]
+    alone = fitted("boosting").predict(other)
+    pd.testing.assert_frame_equal(alone, stacked, check_exact=True)
+
+
 def test_other_columns_are_refused(other_cell: ad.AnnData, fitted: Callable[[str], Model]):
     with pytest.raises(ValueError, match="1 missing"):
         fitted("boosting").predict(other_cell[:, 1:].copy())
@@ -419,11 +431,11 @@ def test_a_model_names_what_it_reads(represented: ad.AnnData):
     ("change", "token"),
     [
         (lambda adata: adata.X.__setitem__((3, 5), np.nan), "1 missing or infinite"),
-        (lambda adata: adata.obs.__setitem__("label", "low"), "low; expected both classes"),
-        (lambda adata: adata.obs.__setitem__("label", None), "no label is known"),
-        (lambda adata: adata.obs.__setitem__("expression", np.nan), "no expression is known"),
-        (lambda adata: adata.obs.__delitem__("split"), "pp.split_by_chromosome"),
-        (lambda adata: adata.obs.__setitem__("split", "test"), "any of the 0 training genes"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(label="low")), "low; expected both classes"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(label=None)), "no label is known"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(expression=np.nan)), "no expression is known"),
+        (lambda adata: setattr(adata, "obs", adata.obs.drop(columns="split")), "pp.split_by_chromosome"),
+        (lambda adata: setattr(adata, "obs", adata.obs.assign(split="test")), "any of the 0 training genes"),
     ],
     ids=["missing values", "one class", "no label", "no expression", "no split", "no training genes"],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import seaborn as sns
@@ -32,12 +32,26 @@ SCORES = {
 }
 
 
-def history(history: pd.DataFrame) -> np.ndarray:
+# Panels in a row, and size of each in inches.
+_COLUMNS = 2
+_PANEL_WIDTH, _PANEL_HEIGHT = 5.2, 2.5
+
+
+class _Panel(NamedTuple):
+    """A panel: its title, the unit of its y axis, the epochs to draw, and the style of each column."""
+
+    title: str
+    unit: str
+    table: pd.DataFrame
+    lines: Lines
+
+
+def history(table: pd.DataFrame) -> np.ndarray:
     """Draw losses, phase by phase, and validation scores over the epochs of a training.
 
     Parameters
     ----------
-    history
+    table
         :attr:`simplechrome_tk.SimpleChrome.history`: one row per epoch, with ``epoch`` and any of ``phase``,
         ``train_loss``, ``valid_loss``, ``reconstruction``, ``kl``, ``valid_auroc``, ``valid_pearson`` and ``best``
         (True where the kept weights are from). With a column ``model`` each model has a line of its own.
@@ -53,38 +67,42 @@ def history(history: pd.DataFrame) -> np.ndarray:
     ValueError
         When there is no ``epoch``, or nothing to draw.
     """
-    if "epoch" not in history:
-        msg = f"history has columns {', '.join(map(str, history)) or 'none'}; expected 'epoch' and losses."
-        raise ValueError(msg)
-    phases = history["phase"].astype(str) if "phase" in history else None
-    panels: list[tuple[str, str, pd.DataFrame, Lines]] = []
-    if phases is None:
-        panels.append(("loss", "loss", history, LOSSES))
-    else:
-        panels += [(f"{phase} phase", "loss", history[phases == phase], LOSSES) for phase in phases.unique()]
-    panels += [("KL divergence", "nats", history, _KL), ("validation scores", "score", history, SCORES)]
-    drawn = [(*panel, lines) for *panel, known in panels if (lines := _recorded(panel[2], known))]
-    if not drawn:
-        msg = f"nothing to draw: {len(history)} epochs with columns {', '.join(map(str, history))}; train first."
-        raise ValueError(msg)
-    n_columns = min(2, len(drawn))
+    drawn = _panels(table)
+    n_columns = min(_COLUMNS, len(drawn))
     n_rows = -(-len(drawn) // n_columns)
-    figure, grid = subplots(
-        n_rows, n_columns, figsize=(5.2 * n_columns, 2.5 * n_rows), squeeze=False, layout="constrained"
-    )
+    size = (_PANEL_WIDTH * n_columns, _PANEL_HEIGHT * n_rows)
+    figure, grid = subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
     axes = grid.ravel()
     for spare in axes[len(drawn) :]:
         spare.remove()
-    for ax, (title, unit, part, lines) in zip(axes, drawn, strict=False):
-        part = part[part[list(lines)].notna().any(axis=1)]
-        _draw_lines(ax, part, lines)
+    for ax, panel in zip(axes, drawn, strict=False):
+        part = panel.table[panel.table[list(panel.lines)].notna().any(axis=1)]
+        _draw_lines(ax, part, panel.lines)
         _mark_best(ax, part)
-        ax.set_title(literal(title), loc="left", fontsize="medium")
-        ax.set(xlabel="epoch", ylabel=unit)
+        ax.set_title(literal(panel.title), loc="left", fontsize="medium")
+        ax.set(xlabel="epoch", ylabel=panel.unit)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     sns.despine(figure)
     return axes[: len(drawn)]
+
+
+def _panels(table: pd.DataFrame) -> list[_Panel]:
+    """Return the panels of columns that the history holds; raise ``ValueError`` when there are none."""
+    if "epoch" not in table:
+        msg = f"the history has columns {', '.join(map(str, table)) or 'none'}; expected 'epoch' and losses."
+        raise ValueError(msg)
+    panels = [_Panel("loss", "loss", table, LOSSES)]
+    if "phase" in table:
+        phases = table["phase"].astype(str)
+        panels = [_Panel(f"{phase} phase", "loss", table[phases == phase], LOSSES) for phase in phases.unique()]
+    panels += [_Panel("KL divergence", "nats", table, _KL), _Panel("validation scores", "score", table, SCORES)]
+    panels = [panel._replace(lines=_recorded(panel.table, panel.lines)) for panel in panels]
+    drawn = [panel for panel in panels if panel.lines]
+    if not drawn:
+        msg = f"nothing to draw: {len(table)} epochs with columns {', '.join(map(str, table))}; train first."
+        raise ValueError(msg)
+    return drawn
 
 
 def _draw_lines(ax: Axes, part: pd.DataFrame, lines: Lines) -> None:
