@@ -29,12 +29,25 @@ END_BP = "end_bp"
 # layers
 SIGNAL = "signal"
 
-# uns: the record of each step
-NORMALIZE = "normalize"
+# uns: the windows that were binned, and the unit of the signal and of the expression as plots name it
 WINDOWS = "windows"
-
-# uns: what is measured, in which unit, as axes and titles name it; keys are SIGNAL and EXPRESSION
 UNITS = "units"
+
+# uns: the record of each step of preparation; that of a split has the name of the column, SPLIT
+FROM_TRACKS = "from_tracks"
+READS = "reads"
+SUBTRACT_CONTROL = "subtract_control"
+QC = "qc"
+LABEL_EXPRESSION = "label_expression"
+NORMALIZE = "normalize"
+GRAPH_RECORD = "{}_neighbors"  # of the graph `name`
+
+# uns: where a dataset comes from
+DATASET = "dataset"
+ROADMAP = "roadmap"
+SIMULATE = "simulate"
+DEEPCHROME = "deepchrome"
+DEEPDIFF = "deepdiff"
 
 # obsm
 LATENT = "X_simplechrome"

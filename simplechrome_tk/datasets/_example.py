@@ -6,6 +6,7 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from simplechrome_tk.core import keys as k
 from simplechrome_tk.datasets._roadmap import CELL_TYPES, roadmap
 from simplechrome_tk.datasets._simulate import simulate
 from simplechrome_tk.io._public import CACHE_VARIABLE, DatasetUnavailableError, cache_folder
@@ -63,7 +64,7 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
     Examples
     --------
     >>> adata = sct.datasets.example()  # doctest: +SKIP
-    >>> adata.uns["dataset"]  # doctest: +SKIP
+    >>> adata.uns[k.DATASET]  # doctest: +SKIP
     'roadmap'
     """
     try:
@@ -75,9 +76,9 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
         adata = simulate(n_genes_simulated, rng=list(CELL_TYPES).index(cell_type), **kept)
         asked = f"roadmap({cell_type!r})" + (" and the genes asked for" if kwargs.get("genes") is not None else "")
         print(banner(n_genes_simulated, asked, error, megabytes=12))
-        adata.uns["dataset"] = "simulated"
+        adata.uns[k.DATASET] = "simulated"
     else:
-        adata.uns["dataset"] = "roadmap"
+        adata.uns[k.DATASET] = "roadmap"
     return adata
 
 

@@ -322,7 +322,7 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
     adata.var["planted_effect"] = planted
     adata.obsp["planted_neighbor_effects"] = neighbor_effects
     intercept = _MEAN_LOG - float(own.mean())
-    adata.uns["simulate"] = {
+    adata.uns[k.SIMULATE] = {
         "n_genes": adata.n_obs,
         "marks": marks,
         "neighbor_fraction": float(neighbor_fraction),
@@ -338,7 +338,7 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
 def _acting_columns(adata: ad.AnnData, mark: str) -> np.ndarray:
     """Columns through which a mark acts."""
     var = adata.var
-    anchor = adata.uns["windows"]["anchor"].reindex(var[k.REGION].astype(str)).to_numpy()
+    anchor = adata.uns[k.WINDOWS]["anchor"].reindex(var[k.REGION].astype(str)).to_numpy()
     middle = ((var[k.START_BP] + var[k.END_BP]) / 2).to_numpy()
     of_mark = (var[k.MARK] == mark).to_numpy()
     acts = np.zeros(len(var), dtype=bool)

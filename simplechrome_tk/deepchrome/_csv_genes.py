@@ -85,7 +85,7 @@ def expression(cell: str, table: pd.DataFrame) -> Expression | None:
         logger.warning("Genes of %s stay without RPKM: %s", cell, error)
         return None
     return Expression(
-        labelled.obs[k.EXPRESSION], float(labelled.uns["label_expression"]["thresholds"].loc[cell, "threshold"])
+        labelled.obs[k.EXPRESSION], float(labelled.uns[k.LABEL_EXPRESSION]["thresholds"].loc[cell, "threshold"])
     )
 
 
@@ -150,7 +150,7 @@ def assemble(parts: Sequence[Part], obs: pd.DataFrame, turned: np.ndarray, windo
             start = stop
     adata = ad.AnnData(matrix, obs=obs, var=_bin._columns(marks, [window]))
     adata.uns[k.UNITS] = {k.SIGNAL: "reads per bin"}
-    adata.uns["windows"] = pd.DataFrame(
+    adata.uns[k.WINDOWS] = pd.DataFrame(
         {
             "anchor": window.anchor,
             "upstream": window.upstream,

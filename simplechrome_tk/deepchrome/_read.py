@@ -140,7 +140,7 @@ def read(
     adata = assemble(parts, obs, turned, _window.TSS_WINDOW)
     if k.EXPRESSION in obs:
         adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
-    adata.uns["deepchrome"] = {
+    adata.uns[k.DEEPCHROME] = {
         "labels": labels,
         "oriented": orient,
         "repeated": np.array(repeated, dtype=str),
@@ -218,7 +218,7 @@ def _compare_labels(adata: ad.AnnData, medians: dict[str, float], *, labels: Lab
             mine = (cells == cell).to_numpy()
             adata.obs.loc[mine, k.LABEL] = pd.Categorical(called[mine], k.LABELS, ordered=True)
     if labels == "rpkm":
-        adata.uns["label_expression"] = {
+        adata.uns[k.LABEL_EXPRESSION] = {
             "expression_key": k.EXPRESSION,
             "thresholds": by_cell_type(medians, "threshold"),
         }

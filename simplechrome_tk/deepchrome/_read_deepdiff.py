@@ -120,7 +120,7 @@ def read_deepdiff(
     adata = assemble(parts, obs, turned, window)
     if k.EXPRESSION in obs:
         adata.uns[k.UNITS][k.EXPRESSION] = "counts"
-    adata.uns["deepdiff"] = {
+    adata.uns[k.DEEPDIFF] = {
         "oriented": orient,
         "repeated": np.array(repeated, dtype=str),
         "unmatched": np.array(unmatched, dtype=str),

@@ -54,7 +54,7 @@ class Along(NamedTuple):
 def along(adata: ad.AnnData, region: str) -> Along:
     """Axis of a region: kb from its anchor, or per cent of the gene body."""
     bins = adata.var[adata.var[k.REGION].astype(str) == region]
-    windows = adata.uns.get("windows")
+    windows = adata.uns.get(k.WINDOWS)
     if windows is not None and region in windows.index:
         anchor = str(windows.loc[region, "anchor"])
     else:
@@ -95,7 +95,7 @@ def unit(adata: ad.AnnData, of: str) -> str:
 
 def measure(adata: ad.AnnData, layer: str | None) -> str:
     """Name the values of a layer, or of ``X``, on an axis."""
-    if layer == k.SIGNAL or (layer is None and "normalize" not in adata.uns):
+    if layer == k.SIGNAL or (layer is None and k.NORMALIZE not in adata.uns):
         return unit(adata, k.SIGNAL) or "signal"
     return "normalised signal" if layer is None else layer
 

@@ -206,7 +206,7 @@ def bin_tracks(
                 for window, offset, block in zip(windows, offsets[:-1], values, strict=True):
                     matrix[rows, offset + i * window.n_bins : offset + (i + 1) * window.n_bins] = block
     adata = ad.AnnData(matrix, obs=storable(genes), var=_columns(list(sources), windows))
-    adata.uns["windows"] = pd.DataFrame(
+    adata.uns[k.WINDOWS] = pd.DataFrame(
         [(w.anchor, w.upstream, w.downstream, w.n_bins) for w in windows],
         columns=["anchor", "upstream", "downstream", "n_bins"],
         index=[w.name for w in windows],

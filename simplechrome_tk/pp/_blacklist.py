@@ -61,7 +61,7 @@ def blacklist_overlap(
 
 def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
     """Left and right ends of what each gene's windows cover, without overlap, ``(n_genes, n_windows)`` each."""
-    windows = adata.uns.get("windows")
+    windows = adata.uns.get(k.WINDOWS)
     regions = adata.var[k.REGION].astype(str).unique()
     if windows is None or not set(regions) <= set(windows.index):
         msg = f"uns['windows'] does not describe the windows {', '.join(regions)}: {fix}."

@@ -77,7 +77,7 @@ def subtract_control(
         raise ValueError(msg)
     is_normalized(adata)
     is_normalized(control)
-    for step in ("normalize", "subtract_control"):
+    for step in (k.NORMALIZE, k.SUBTRACT_CONTROL):
         if step in adata.uns or step in control.uns:
             msg = f"uns[{step!r}] is there already; compare with the control once, before sct.pp.normalize."
             raise ValueError(msg)
@@ -121,7 +121,7 @@ def subtract_control(
         "mark": np.array(marks, dtype=str),
         "scale": np.array([scales[mark] for mark in marks], dtype=float),
     }
-    write_whole(adata, [("X", "", signal), ("uns", k.UNITS, units)], records={"subtract_control": record})
+    write_whole(adata, [("X", "", signal), ("uns", k.UNITS, units)], records={k.SUBTRACT_CONTROL: record})
     return adata if copy else None
 
 
@@ -139,8 +139,8 @@ def _scales(
     adata: ad.AnnData, control: ad.AnnData, controls: dict[str, str], scale: float | Mapping[str, float] | None
 ) -> dict[str, float]:
     """Mark -> what to multiply its control by."""
-    if scale is None and "reads" in adata.uns and "reads" in control.uns:
-        own, other = adata.uns["reads"]["library"], control.uns["reads"]["library"]
+    if scale is None and k.READS in adata.uns and k.READS in control.uns:
+        own, other = adata.uns[k.READS]["library"], control.uns[k.READS]["library"]
         if missing := [mark for mark in controls if mark not in own]:
             msg = (
                 f"{', '.join(missing)}: not counted by sct.pp.bin_reads, as the control was; give scale= for each mark."

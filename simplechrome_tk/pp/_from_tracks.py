@@ -195,7 +195,7 @@ def from_tracks(
     adata.uns |= labelled
     if record["unit"] in _UNITS:
         adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
-    adata.uns["from_tracks"] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
+    adata.uns[k.FROM_TRACKS] = record | {"counts": counts} | {name: np.array(found, str) for name, found in ids.items()}
     notes = [f"{len(ids[name])} {said}: {shorten(ids[name], limit=3)}" for name, said in _COUNTED.items() if ids[name]]
     message = "; ".join([f"{adata.n_obs} genes by {adata.n_vars} columns", *notes])
     logger.log(logging.WARNING if notes else logging.INFO, "from_tracks: %s.", message)

@@ -50,7 +50,7 @@ def write_graph(
     ]
     keys = {f"{name}_key": slot for name, slot in slots.items()}
     made = {**keys, "params": {"method": method, "use_rep": "X", **params}, **(record or {})}
-    write_whole(adata, pairs, records={f"{key_added}_neighbors": made})
+    write_whole(adata, pairs, records={k.GRAPH_RECORD.format(key_added): made})
 
 
 def check_n_neighbors(n_neighbors: int) -> None:

@@ -76,5 +76,5 @@ def label_expression(
     record: dict[str, object] = {"expression_key": expression_key, "thresholds": table}
     if threshold is not None:
         record["threshold"] = float(threshold)
-    write_whole(adata, [("obs", key_added, called)], records={"label_expression": record})
+    write_whole(adata, [("obs", key_added, called)], records={k.LABEL_EXPRESSION: record})
     return adata if copy else None

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REASONS = {
-    "roadmap": {
+    k.ROADMAP: {
         "duplicate_ids": "rows that repeat an id (the first is kept)",
         "unannotated": "strand or body unknown, and the windows need them",
     },
-    "from_tracks": {
+    k.FROM_TRACKS: {
         "annotation_par_copies": "pseudoautosomal copies on chrY",
         "annotation_further_loci": "further loci of an id (the first is kept)",
         "annotation_other_types": "of other types than asked for",
@@ -175,7 +175,7 @@ def qc(
         "findings": sentences,
         "blacklist": record,
     }
-    write_whole(adata, slots, records={"qc": found_here})
+    write_whole(adata, slots, records={k.QC: found_here})
     return adata if copy else None
 
 

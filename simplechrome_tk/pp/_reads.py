@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bam import open_bam
 from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of, report_kind
@@ -136,7 +137,7 @@ def bin_reads(
         genome=genome,
     )
     reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
-    adata.uns["reads"] = pd.DataFrame(
+    adata.uns[k.READS] = pd.DataFrame(
         [
             [tally.library, tally.seen, tally.counted, *(tally.left_out[reason] for reason in reasons)]
             for tally in tallies.values()

@@ -142,5 +142,5 @@ def write_split(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str
         )
         raise ValueError(msg)
     held = pd.Categorical(split, categories=k.SPLITS)
-    write_whole(adata, [("obs", key, held)], records={"split": {**record, "counts": counts}})
+    write_whole(adata, [("obs", key, held)], records={k.SPLIT: {**record, "counts": counts}})
     logger.info("obs[%r]: %s", key, ", ".join(f"{count} {name}" for name, count in counts.items()))

@@ -97,11 +97,11 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
 
 def _gather_thresholds(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:
     """Keep what each cell type's labels were made from, under the name that it has in the stack."""
-    records = [adata.uns.get("label_expression", {}) for adata in adatas.values()]
+    records = [adata.uns.get(k.LABEL_EXPRESSION, {}) for adata in adatas.values()]
     same = len({(record.get("expression_key"), record.get("threshold")) for record in records}) == 1
     if same and all(len(record.get("thresholds", ())) == 1 for record in records):
         numbers = {cell: record["thresholds"].iloc[0, 0] for cell, record in zip(adatas, records, strict=True)}
-        stacked.uns["label_expression"] = {**records[0], "thresholds": by_cell_type(numbers, "threshold")}
+        stacked.uns[k.LABEL_EXPRESSION] = {**records[0], "thresholds": by_cell_type(numbers, "threshold")}
 
 
 def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) -> None:

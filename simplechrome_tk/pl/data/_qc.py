@@ -83,10 +83,10 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     ValueError
         When :func:`simplechrome_tk.pp.qc` has not run.
     """
-    if "qc" not in adata.uns:
+    if k.QC not in adata.uns:
         msg = "uns has no 'qc': run sct.pp.qc(adata) first."
         raise ValueError(msg)
-    record = adata.uns["qc"]
+    record = adata.uns[k.QC]
     marks = list(dict.fromkeys(record["marks"][k.MARK]))
     cells = list(dict.fromkeys(record["marks"][k.CELL_TYPE]))
     color = colors(cells) if len(cells) > 1 else {cells[0]: _PLAIN}
