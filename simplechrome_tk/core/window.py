@@ -118,7 +118,4 @@ BODY_WINDOW = Window("body", anchor="body", upstream=0, downstream=0, n_bins=20)
 TES_WINDOW = Window("tes", anchor="tes", upstream=10_000, downstream=10_000, n_bins=20)
 """20 bins of 1 kb around the gene's end."""
 
-CONTEXT_WINDOW = Window("context", anchor="tss", upstream=50_000, downstream=50_000, n_bins=50)
-"""50 bins of 2 kb around the TSS: what lies beyond the gene."""
-
 DEFAULT_WINDOWS = (TSS_WINDOW, BODY_WINDOW)

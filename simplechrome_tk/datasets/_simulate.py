@@ -350,7 +350,7 @@ def _acting_columns(adata: ad.AnnData, mark: str) -> np.ndarray:
 def _draw_neighbor_effects(genes: pd.DataFrame, fraction: float, rng: np.random.Generator) -> sparse.csr_matrix:
     """+1 for an acting upstream neighbour, -1 for a downstream one, shape ``(n_genes, n_genes)``."""
     placed = ad.AnnData(obs=genes[[k.CHROM, k.TSS, k.STRAND]])
-    tss_neighbors(placed, _NEIGHBORS)
+    tss_neighbors(placed, n_neighbors=_NEIGHBORS)
     distances = placed.obsp[k.DISTANCES.format("tss")]
     away = distances.data.reshape(-1, _NEIGHBORS)
     reached = np.cumsum(1 / (np.abs(away) + 5_000) ** 2, axis=1)

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def id_neighbors(
-    adata: ad.AnnData, n_neighbors: int = 20, *, key_added: str = "id", copy: bool = False
+    adata: ad.AnnData, *, n_neighbors: int = 20, key_added: str = "id", copy: bool = False
 ) -> ad.AnnData | None:
     """Connect each gene to the genes before and after it in sorted order of their ids, in the same cell type.
 
@@ -62,7 +62,7 @@ def id_neighbors(
     --------
     >>> import anndata as ad, pandas as pd, simplechrome_tk as sct
     >>> obs = pd.DataFrame({"chrom": ["chr1", "chr2", "chr1"], "tss": [500, 70, 900], "strand": "-"}, index=list("acb"))
-    >>> adata = sct.pp.id_neighbors(ad.AnnData(obs=obs), 2, copy=True)
+    >>> adata = sct.pp.id_neighbors(ad.AnnData(obs=obs), n_neighbors=2, copy=True)
     >>> adata.obsp["id_connectivities"].toarray().astype(int).tolist()
     [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
     >>> adata.obsp["id_distances"].toarray().tolist()

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 def tss_neighbors(
     adata: ad.AnnData,
-    n_neighbors: int = 10,
     *,
+    n_neighbors: int = 10,
     max_distance: int | None = None,
     key_added: str = "tss",
     copy: bool = False,

@@ -125,7 +125,7 @@ def test_positions_that_are_none_are_named(adata, tss):
 def test_scanpy_reads_the_record_of_a_graph(adata):
     import scanpy as sc
 
-    linked = sct.pp.tss_neighbors(adata, 4, copy=True)
+    linked = sct.pp.tss_neighbors(adata, n_neighbors=4, copy=True)
     sc.tl.leiden(linked, neighbors_key="tss_neighbors", flavor="igraph", n_iterations=2, directed=False)
     assert linked.obs["leiden"].nunique() > 1
     assert linked.uns["tss_neighbors"]["params"]["method"] == "tss_neighbors"

@@ -26,7 +26,7 @@ QUICK = {"latent_epochs": 2, "expression_epochs": 4, "progress": False}
 def prepare(adata: ad.AnnData, **kwargs: object) -> ad.AnnData:
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, **kwargs)
-    sct.pp.tss_neighbors(adata, 5)
+    sct.pp.tss_neighbors(adata, n_neighbors=5)
     return adata
 
 
@@ -139,7 +139,7 @@ def test_saving_over_a_model_is_asked_for(model: sct.SimpleChrome, simulated: ad
 
 def test_a_model_fits_genes_it_has_not_seen(model: sct.SimpleChrome):
     other = sct.datasets.simulate(500, rng=9)
-    sct.pp.tss_neighbors(other, 5)
+    sct.pp.tss_neighbors(other, n_neighbors=5)
     with pytest.raises(ValueError, match=r"not normalised.*reference=model\.normalization"):
         model.predict(other)
     sct.pp.normalize(other, reference=model.normalization)

@@ -23,7 +23,7 @@ def test_cell_types_are_stacked_and_keep_their_genes():
     assert both.obs_names[500] == f"{second.obs_names[0]}:B"
     sct.pp.split_by_chromosome(both)
     sct.pp.normalize(both)
-    sct.pp.tss_neighbors(both, 5)
+    sct.pp.tss_neighbors(both, n_neighbors=5)
     gene, neighbor = both.obsp["tss_connectivities"].nonzero()
     assert ((gene < 500) == (neighbor < 500)).all(), "neighbours stay within a cell type"
     assert not sparse.issparse(both.X)
@@ -83,7 +83,7 @@ def test_a_cell_type_without_labels_is_said_and_one_class_refused(caplog: pytest
 
 def test_a_graph_of_other_genes_is_refused():
     adata, other = cell(0), cell(1)
-    sct.pp.tss_neighbors(other, 5)
+    sct.pp.tss_neighbors(other, n_neighbors=5)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
     for slot in ("tss_connectivities", "tss_distances"):

@@ -29,7 +29,7 @@ QUICK = {"latent_epochs": 1, "expression_epochs": 3, "progress": False}
 def prepare(adata: ad.AnnData, **kwargs: object) -> ad.AnnData:
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, **kwargs)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     return adata
 
 
