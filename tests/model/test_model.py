@@ -411,10 +411,10 @@ def test_arguments_of_the_training_that_make_no_sense_are_refused(simulated: ad.
 def test_a_record_of_the_normalisation_that_does_not_fit_is_refused(simulated: ad.AnnData):
     for name, value, message in (
         ("scale", None, "uns['normalize'] has no 'scale'"),
-        ("scale", np.zeros(10), "uns['normalize'] is damaged in 'scale'"),
-        ("center", np.full(10, np.nan), "uns['normalize'] is damaged in 'center'"),
-        ("center", np.zeros(9), "uns['normalize'] is damaged in 'center'"),
-        ("method", "ranks", "damaged in 'method': expected a method of log1p, quantile, paper"),
+        ("scale", np.zeros(10), "uns['normalize']['scale'] holds 0; expected numbers above 0"),
+        ("center", np.full(10, np.nan), "uns['normalize']['center'] is "),
+        ("center", np.zeros(9), "expected 10 finite numbers"),
+        ("method", "ranks", "the method 'ranks'; expected one of log1p, quantile, paper"),
         ("method", "quantile", "uns['normalize'] has no 'quantiles', 'coverage'"),
     ):
         adata = simulated.copy()
