@@ -1,4 +1,4 @@
-"""Prepare data: windows, binning, labels, splits, normalisation, neighbours."""
+"""Preparation of data: windows, binning, quality control, labels, splits, normalisation and neighbours."""
 
 from simplechrome_tk.core.expression import log_expression
 from simplechrome_tk.core.window import (

@@ -19,6 +19,7 @@ def adata() -> ad.AnnData:
         [(mark, region, i) for region, n_bins in (("tss", 10), ("body", 4)) for mark in MARKS for i in range(n_bins)],
         columns=["mark", "region", "bin"],
     )
+    var["start_bp"], var["end_bp"] = var["bin"] * 100, (var["bin"] + 1) * 100
     scale = var["mark"].map({"H3K4me3": 30.0, "H3K36me3": 2.0, "H3K27me3": 0.5}).to_numpy()
     signal = rng.gamma(0.5, 1.0, (n, len(var))) * scale * (rng.random((n, len(var))) < 0.4)
     obs = pd.DataFrame({"split": rng.choice(["train", "valid", "test"], n)}, index=[f"g{i}" for i in range(n)])
