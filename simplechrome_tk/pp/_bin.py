@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 Source = TypeVar("Source")
 
+_FEW_WITHOUT_DATA = 0.01
+"""Share of genes on chromosomes without data up to which no warning is due: chrY, which female cells lack, holds .001."""
+
 
 def bin_peaks(
     peaks: Mapping[str, pd.DataFrame | str | os.PathLike[str]],
@@ -205,9 +208,12 @@ def bin_tracks(
     adata.uns[k.UNITS] = {k.SIGNAL: unit}
     if any(genes_without_data.values()):
         counts = ", ".join(f"{n} genes for {mark}" for mark, n in genes_without_data.items() if n)
-        logger.warning("No data on the whole chromosome of %s; their signal is 0.", counts)
+        # More genes than those of chrM and chrY hint at a truncated file.
+        few = max(genes_without_data.values()) <= _FEW_WITHOUT_DATA * len(genes)
+        message = "No data on the whole chromosome of %s; their signal is 0."
+        logger.log(logging.INFO if few else logging.WARNING, message, counts)
     if bins.n_beyond:
-        logger.warning(
+        logger.info(
             "%d gene windows reach beyond the start or end of their chromosome; the signal there is 0.", bins.n_beyond
         )
     return adata

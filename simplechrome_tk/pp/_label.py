@@ -69,7 +69,7 @@ def label_expression(
         thresholds[str(name)] = cut
         found = set(labels[rows])
         if len(found) < len(k.LABELS):
-            msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold with threshold=."
+            msg = f"cell type {name!r}: every gene is {found.pop()} at threshold {cut:g}; choose another threshold."
             raise ValueError(msg)
     called = pd.Categorical(labels, categories=k.LABELS, ordered=True)
     table = by_cell_type(thresholds, "threshold")

@@ -32,7 +32,7 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
         Genes by bins of each cell type, with the same windows, not normalised. They are not changed.
     marks
         ``"same"`` expects the same marks in every cell type. ``"shared"`` keeps the marks that all cell types have;
-        the others are left out, with a warning.
+        the others are left out, which is logged.
 
     Returns
     -------
@@ -85,8 +85,8 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
         if set(part.var_names) != set(first):
             differing = sorted(set(part.var_names) ^ set(first))
             msg = (
-                f"{cell} and {next(iter(adatas))} differ in {len(differing)} columns, such as {differing[0]}; expected the "
-                "same windows. Bin both with the same windows."
+                f"{cell} and {next(iter(adatas))} differ in {len(differing)} columns, such as {differing[0]}; expected "
+                "the same windows. Bin both with the same windows."
             )
             raise ValueError(msg)
     stacked = ad.concat([part[:, first] for part in parts], merge="same", uns_merge="same")
@@ -113,4 +113,4 @@ def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) 
         found = f"shared by all: {', '.join(shared) or 'none'}; beyond them {differing}"
         msg = f"cell types hold different marks ({found}); expected the same. marks='shared' keeps those that all have."
         raise ValueError(msg)
-    logger.warning("Marks that not all cell types have are left out (%s); kept: %s.", differing, ", ".join(shared))
+    logger.info("Marks that not all cell types have are left out (%s); kept: %s.", differing, ", ".join(shared))

@@ -194,7 +194,7 @@ def test_windows_that_do_not_show_the_tss_are_not_judged(caplog):
     assert problems(adata) == {}
     assert marks_table(adata)["tss"].isna().all()
     assert adata.uns["qc"]["profiles"].empty
-    assert "no window shows 5 kb on either side of the TSS" in caplog.text
+    assert "no window reaches 5 kb to both sides of the TSS" in caplog.text
     narrow = sct.pp.Window("tss", anchor="tss", upstream=4_000, downstream=5_000, n_bins=2)
     assert problems(binned(values, windows=(narrow,))) == {}
 
@@ -313,7 +313,7 @@ def test_flat_signal_is_misplaced():
     rng = np.random.default_rng(0)
     adata = binned({mark: rng.random((1_000, 10)) for mark in CORE})
     assert problems(adata) == dict.fromkeys(["H3K4me3", "H3K4me1", "H3K36me3"], "misplaced")
-    assert "Do tracks and annotation share one assembly" in adata.uns["qc"]["findings"][0]
+    assert "Do tracks and annotation have the same assembly" in adata.uns["qc"]["findings"][0]
 
 
 def test_a_mark_of_no_shape_is_named(simulated):
@@ -370,7 +370,7 @@ def test_few_genes_are_measured_and_not_judged(simulated, caplog):
     adata = simulated[:99].copy()
     swap(adata, "H3K4me3", "H3K9me3")
     assert problems(adata) == {}
-    assert "qc: 99 genes are too few to judge marks by; 100 are needed" in caplog.text
+    assert "qc: 99 genes are too few to judge marks; 100 are needed" in caplog.text
 
 
 def test_stacked_cell_types_are_judged_one_by_one():

@@ -36,7 +36,7 @@ def test_other_marks_are_named_and_left_out_on_request(caplog: pytest.LogCapture
     adatas = {"A": cell(0), "B": cell(1, ("H3K4me3", "H3K27me3", "H3K9me3"))}
     with pytest.raises(ValueError, match=r"shared by all: H3K4me3, H3K27me3; beyond them A: H3K36me3; B: H3K9me3"):
         sct.pp.stack_cell_types(adatas)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         both = sct.pp.stack_cell_types(adatas, marks="shared")
     assert "left out (A: H3K36me3; B: H3K9me3); kept: H3K4me3, H3K27me3" in caplog.text
     assert both.var["mark"].unique().tolist() == ["H3K4me3", "H3K27me3"]
