@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 Source = TypeVar("Source")
 
 _FEW_WITHOUT_DATA = 0.01
-"""Share of genes on chromosomes without data up to which no warning is due: chrY, missing in female cells, holds .001."""
+"""Share of genes on chromosomes without data up to which no warning is due; chrY holds .001 of the genes."""
 
 
 def bin_peaks(
