@@ -30,7 +30,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, True):
         msg = (
-            f"device={str(device)!r} was asked for, but this machine (torch {torch.__version__}) has no "
+            f"device={str(device)!r} was requested, but this machine (torch {torch.__version__}) has no "
             f"{resolved.type} device. Use device=None to take an available one."
         )
         raise ValueError(msg)
@@ -39,7 +39,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         torch.zeros(1, device=resolved).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         msg = (
-            f"device={str(device)!r} was asked for, but nothing can be computed there "
+            f"device={str(device)!r} was requested, but nothing can be computed there "
             f"({str(error).splitlines()[0]}). Use device=None to take an available one."
         )
         raise ValueError(msg) from error

@@ -118,6 +118,7 @@ def check_record(record: object, name: str, *, n_blocks: int | None = None, fix:
 
 
 def _read_record(record: object, name: str, n_blocks: int | None) -> dict[str, Any]:
+    """Return the constants in a record, or raise a ``ValueError`` without advice."""
     if not isinstance(record, Mapping):
         msg = f"{name} is {type(record).__name__}; expected a mapping as sct.pp.normalize writes it."
         raise ValueError(msg)
@@ -133,7 +134,8 @@ def _read_record(record: object, name: str, n_blocks: int | None) -> dict[str, A
         raise ValueError(msg)
     constants: dict[str, Any] = {"method": method}
     for key in ("region", "mark"):
-        # Arrays of strings have another type in each version of pandas and anndata; a list is of a file and is checked.
+        # Versions of anndata store strings in arrays of different types. A list comes from JSON, where any value may
+        # be wrong, and an array would turn numbers in it into strings.
         found = record[key] if isinstance(record[key], list) else np.asarray(record[key])
         constants[key] = np.array(texts(f"{name}[{key!r}]", found), dtype=str)
         if n_blocks is None:

@@ -182,15 +182,15 @@ def gene_rows(adata: ad.AnnData, genes: Genes) -> np.ndarray:
     check_data(adata)
     if genes is None:
         return np.arange(adata.n_obs)
-    asked = np.atleast_1d(np.asarray(genes))
-    if asked.dtype == bool:
-        if asked.shape != (adata.n_obs,):
-            msg = f"the mask of genes has shape {asked.shape}; expected ({adata.n_obs},)."
+    wanted = np.atleast_1d(np.asarray(genes))
+    if wanted.dtype == bool:
+        if wanted.shape != (adata.n_obs,):
+            msg = f"the mask of genes has shape {wanted.shape}; expected ({adata.n_obs},)."
             raise ValueError(msg)
-        rows = np.flatnonzero(asked)
+        rows = np.flatnonzero(wanted)
     else:
         check_unique(adata)
-        names = asked.astype(str).tolist()
+        names = wanted.astype(str).tolist()
         found = _rows_of(names, adata.obs_names.to_numpy())
         others = [name for name in names if name not in found]
         found |= _rows_of(others, symbols(adata)) if others else {}

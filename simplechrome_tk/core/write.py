@@ -77,6 +77,7 @@ def write_whole(adata: ad.AnnData, slots: Sequence[tuple[str, str, Any]], *, rec
 
 
 def _put_all(adata: ad.AnnData, slots: Sequence[tuple[str, str, Any]], records: Mapping[str, Any]) -> None:
+    """Remove the records, and then write all slots in their order."""
     for key in records:
         adata.uns.pop(key, None)
     for attribute, key, value in slots:

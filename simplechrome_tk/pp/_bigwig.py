@@ -98,11 +98,13 @@ class _Track:
         return [means(integral, edge) for integral, edge in zip(integrals, edges, strict=True)]
 
     def _pieces(self, chrom: str, edges: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
+        """Yield start and end of the pieces of a chromosome that windows cover."""
         for first, last in stretches(edges, size=self.sizes[chrom], gap=_GAP):
             for start in range(first, last, _PIECE):
                 yield start, min(start + _PIECE, last)
 
     def _steps(self, chrom: str, start: int, end: int) -> Steps:
+        """Return the signal of a piece of a chromosome; raise when it is negative or infinite."""
         starts, ends, signal = self._file.intervals(chrom, start, end)
         value = signal.astype(float)
         missing = np.isnan(value)

@@ -291,6 +291,7 @@ def _open_peaks(
 
 
 def _columns(marks: Sequence[str], windows: Sequence[Window]) -> pd.DataFrame:
+    """Return ``var``: one row for each bin of each mark in each window."""
     rows = [
         (f"{mark}:{window.name}:{name}", mark, window.name, i, window.bounds()[i], window.bounds()[i + 1])
         for window in windows
@@ -305,6 +306,7 @@ def _columns(marks: Sequence[str], windows: Sequence[Window]) -> pd.DataFrame:
 
 
 def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
+    """Raise unless each gene has a unique id and the position that the windows need."""
     if not len(genes):
         msg = "no genes: the gene table is empty; check the filter that came before."
         raise ValueError(msg)
@@ -326,6 +328,7 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
     if unknown:
         msg = f"strand holds [{shorten(sorted(map(repr, unknown)))}]; expected '+', '-' or '.' for unknown."
         raise ValueError(msg)
+    # Windows around the TSS alone need no strand: genes of unknown strand are read along the genome.
     places = genes[[column for column in columns if column in (k.TSS, k.START, k.END)]].astype(float)
     incomplete = genes[columns].isna().any(axis=1) | ~(np.isfinite(places) & (places >= 0)).all(axis=1)
     if needs_body:

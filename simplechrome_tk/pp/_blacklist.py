@@ -86,6 +86,7 @@ def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the regions as ``chrom``, ``start`` and ``end``, and the name of their source."""
     columns = list(INTERVAL)
     if isinstance(blacklist, pd.DataFrame):
         table, source = blacklist, "the blacklist table"
@@ -104,17 +105,20 @@ def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[p
     if wrong.any() or table.empty:
         first = table[wrong].head(1)
         found = [f"row {int(wrong.to_numpy().argmax()) + 1} is {' '.join(map(str, row))}" for row in first.to_numpy()]
-        shown = found[0] if found else "there is no row"
+        shown = found[0] if found else "the list is empty"
         msg = f"{source}: expected intervals on chromosomes (0-based start, then end, in bp); {shown}."
         raise ValueError(msg)
     return ends.astype(int).assign(chrom=table["chrom"].astype(str)), source
 
 
 def _check_naming(in_genes: set[str], in_blacklist: set[str]) -> None:
+    """Raise when chromosome names have the prefix "chr" on one side only; other lists may just share no chromosome."""
     prefixed = [any(name.startswith("chr") for name in names) for names in (in_genes, in_blacklist)]
     if in_genes & in_blacklist or prefixed[0] == prefixed[1]:
         return
-    new = "'chr' + table['chrom'].astype(str)" if prefixed[0] else "table['chrom'].str.removeprefix('chr')"
+    new = "table['chrom'].str.removeprefix('chr')"
+    if prefixed[0]:
+        new = "'chr' + table['chrom'].astype(str)"
     msg = (
         f"genes and blacklist share no chromosome name (genes: {', '.join(sorted(in_genes)[:4])}; blacklist: "
         f"{', '.join(sorted(in_blacklist)[:4])}). Read it as a table, set table['chrom'] = {new}, and pass that."

@@ -75,45 +75,23 @@ def subtract_control(
     if method not in get_args(ControlMethod):
         msg = f"method is {method!r}; choose one of {', '.join(get_args(ControlMethod))}."
         raise ValueError(msg)
-    # Raises where the record of a normalisation was lost; the next check would miss it.
-    is_normalized(adata)
-    is_normalized(control)
-    for step in (k.NORMALIZE, k.SUBTRACT_CONTROL):
-        if step in adata.uns or step in control.uns:
-            msg = f"uns[{step!r}] is there already; compare with the control once, before sct.pp.normalize."
-            raise ValueError(msg)
-    counted = {name: dense(data) for name, data in (("adata", adata), ("control", control))}
-    for name, values in counted.items():
-        _check_signal(name, values)
-    if not adata.obs_names.equals(control.obs_names):
-        msg = (
-            f"adata and control hold other genes ({adata.n_obs} and {control.n_obs}), or in another order; bin both "
-            "with the same table of genes."
-        )
-        raise ValueError(msg)
+    signal, background = _read_signals(adata, control)
     layout, control_layout = Layout.of(adata), Layout.of(control)
-    marks = layout.marks
-    controls = _control_of(marks, control_layout.marks)
-    columns = {
-        (block.region, block.mark): slice(block.start, block.stop) for block in control_layout.blocks.itertuples()
-    }
+    controls = _control_of(layout.marks, control_layout.marks)
     scales = _scales(adata, control, controls, scale)
     _check_positive({"pseudocount": pseudocount, **{f"scale of {mark}": value for mark, value in scales.items()}})
+    columns = _matching_columns(layout, control_layout, controls)
     adata = to_change(adata, copy=copy, x=True)
-    signal = counted["adata"].astype(np.float32)
-    for block in layout.blocks.itertuples():
-        own, other = slice(block.start, block.stop), columns.get((block.region, controls[block.mark]))
-        if other is None or not _same_bins(layout, own, control_layout, other):
-            msg = f"region {block.region!r} has other bins in the control; bin both with the same windows."
-            raise ValueError(msg)
-        expected = scales[block.mark] * counted["control"][:, other].astype(float)
+    signal = signal.astype(np.float32)
+    for mark, own, other in columns:
+        expected = scales[mark] * background[:, other].astype(float)
         found = signal[:, own].astype(float)
         if method == "subtract":
             above = found - expected
         else:
             above = np.log2((found + pseudocount) / (expected + pseudocount))
         signal[:, own] = np.maximum(above, 0.0)
-    scaled = ", ".join(f"{mark} {scales[mark]:.3g}" for mark in marks)
+    scaled = ", ".join(f"{mark} {scales[mark]:.3g}" for mark in layout.marks)
     logger.info("%.0f %% of bins are not above the control, scaled by: %s", 100 * (signal == 0).mean(), scaled)
     units = dict(adata.uns.get(k.UNITS, {}))
     before = units.get(k.SIGNAL, "signal")
@@ -121,11 +99,45 @@ def subtract_control(
     record = {
         "method": method,
         "pseudocount": float(pseudocount),
-        "mark": np.array(marks, dtype=str),
-        "scale": np.array([scales[mark] for mark in marks], dtype=float),
+        "mark": np.array(layout.marks, dtype=str),
+        "scale": np.array([scales[mark] for mark in layout.marks], dtype=float),
     }
     write_whole(adata, [("X", "", signal), ("uns", k.UNITS, units)], records={k.SUBTRACT_CONTROL: record})
     return adata if copy else None
+
+
+def _read_signals(adata: ad.AnnData, control: ad.AnnData) -> tuple[np.ndarray, np.ndarray]:
+    """Return the signals of data and control; raise when these cannot be compared."""
+    # This raises when the record of a normalisation was lost, which the search for the record would miss.
+    is_normalized(adata)
+    is_normalized(control)
+    for step in (k.NORMALIZE, k.SUBTRACT_CONTROL):
+        if step in adata.uns or step in control.uns:
+            msg = f"uns[{step!r}] is there already; compare with the control once, before sct.pp.normalize."
+            raise ValueError(msg)
+    signal, background = dense(adata), dense(control)
+    _check_signal("adata", signal)
+    _check_signal("control", background)
+    if not adata.obs_names.equals(control.obs_names):
+        msg = (
+            f"adata and control hold other genes ({adata.n_obs} and {control.n_obs}), or in another order; bin both "
+            "with the same table of genes."
+        )
+        raise ValueError(msg)
+    return signal, background
+
+
+def _matching_columns(layout: Layout, control: Layout, controls: Mapping[str, str]) -> list[tuple[str, slice, slice]]:
+    """Return mark, own columns and columns of the control for each block; raise when their bins differ."""
+    of_control = {(block.region, block.mark): slice(block.start, block.stop) for block in control.blocks.itertuples()}
+    columns = []
+    for block in layout.blocks.itertuples():
+        own, other = slice(block.start, block.stop), of_control.get((block.region, controls[block.mark]))
+        if other is None or not _same_bins(layout, own, control, other):
+            msg = f"region {block.region!r} has other bins in the control; bin both with the same windows."
+            raise ValueError(msg)
+        columns.append((str(block.mark), own, other))
+    return columns
 
 
 def _control_of(marks: list[str], controls: list[str]) -> dict[str, str]:
@@ -166,6 +178,7 @@ def _same_bins(layout: Layout, own: slice, control: Layout, other: slice) -> boo
 
 
 def _check_signal(name: str, signal: np.ndarray) -> None:
+    """Raise a ``ValueError`` when signal is missing, infinite or negative."""
     for problem, wrong in (("missing or infinite", ~np.isfinite(signal)), ("negative", signal < 0)):
         if wrong.any():
             msg = f"{name} holds {int(wrong.sum())} {problem} values; expected non-negative signal."
@@ -173,6 +186,7 @@ def _check_signal(name: str, signal: np.ndarray) -> None:
 
 
 def _check_positive(numbers: Mapping[str, float]) -> None:
+    """Raise a ``ValueError`` for a number that is not finite and above 0."""
     for name, number in numbers.items():
         if not (np.isfinite(number) and number > 0):
             msg = f"{name} is {number}; expected a positive number."

@@ -73,18 +73,7 @@ def id_neighbors(
         raise ValueError(msg)
     adata = to_change(adata, copy=copy)
     where = positions(adata)
-    ids = gene_ids(adata)
-    order = np.argsort(ids.astype(float) if ids.str.fullmatch(r"\d{1,15}").all() else ids, kind="stable")
-    half = n_neighbors // 2
-    offsets = np.concatenate([np.arange(-half, 0), np.arange(1, half + 1)])
-    gene_parts, neighbor_parts = [], []
-    for _, members in pd.Series(order).groupby(cell_types(adata).to_numpy()[order]):
-        line = members.to_numpy()
-        place = np.arange(len(line))[:, None] + offsets
-        inside = (place >= 0) & (place < len(line))
-        gene_parts.append(np.repeat(line, inside.sum(axis=1)))
-        neighbor_parts.append(line[place[inside]])
-    gene, neighbor = np.concatenate(gene_parts), np.concatenate(neighbor_parts)
+    gene, neighbor = _adjacent(adata, n_neighbors)
     if not len(gene):
         msg = f"no two of the {adata.n_obs} genes share a cell type; expected at least two in one cell type."
         raise ValueError(msg)
@@ -109,3 +98,20 @@ def id_neighbors(
         n_neighbors,
     )
     return adata if copy else None
+
+
+def _adjacent(adata: ad.AnnData, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs (gene, neighbour) of genes that are adjacent by id in their cell type."""
+    ids = gene_ids(adata)
+    # Ids of at most 15 digits are exact as floats.
+    order = np.argsort(ids.astype(float) if ids.str.fullmatch(r"\d{1,15}").all() else ids, kind="stable")
+    half = n_neighbors // 2
+    offsets = np.concatenate([np.arange(-half, 0), np.arange(1, half + 1)])
+    gene_parts, neighbor_parts = [], []
+    for _, members in pd.Series(order).groupby(cell_types(adata).to_numpy()[order]):
+        line = members.to_numpy()
+        place = np.arange(len(line))[:, None] + offsets
+        inside = (place >= 0) & (place < len(line))
+        gene_parts.append(np.repeat(line, inside.sum(axis=1)))
+        neighbor_parts.append(line[place[inside]])
+    return np.concatenate(gene_parts), np.concatenate(neighbor_parts)

@@ -36,7 +36,7 @@ _REASONS = {
     k.FROM_TRACKS: {
         "annotation_par_copies": "pseudoautosomal copies on chrY",
         "annotation_further_loci": "further loci of an id (the first is kept)",
-        "annotation_other_types": "of other types than asked for",
+        "annotation_other_types": "of other types than gene_types",
         "left_out": "strand or body unknown, and the windows need them",
     },
 }

@@ -374,8 +374,8 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
         ({"task": ["both"]}, "task is ['both']; choose one of"),
         ({"device": "nope"}, "device is 'nope', which torch does not know; expected 'cpu'"),
         ({"device": 4.5}, "device is 4.5, which torch does not know"),
-        ({"device": "meta"}, "device='meta' was asked for, but nothing can be computed there"),
-        ({"device": "cuda:99"}, "device='cuda:99' was asked for"),
+        ({"device": "meta"}, "device='meta' was requested, but nothing can be computed there"),
+        ({"device": "cuda:99"}, "device='cuda:99' was requested"),
         ({"likelihood": "poisson"}, "likelihood is 'poisson'; choose one of gaussian, negative_binomial"),
     ],
 )

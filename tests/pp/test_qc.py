@@ -218,7 +218,7 @@ def test_left_out_genes_are_listed_with_the_reason():
     sct.pp.qc(adata)
     assert adata.uns["qc"]["left_out"].to_numpy().tolist() == [
         ["strand or body unknown, and the windows need them", 1_312],
-        ["of other types than asked for", 40],
+        ["of other types than gene_types", 40],
     ]
 
 
@@ -471,7 +471,7 @@ def test_blacklist_of_some_chromosomes_only():
     ("change", "message"),
     [
         (lambda table: table.drop(columns="end"), r"has no column end \(found: chrom, start\)"),
-        (lambda table: table.iloc[:0], "expected intervals on chromosomes .*; there is no row"),
+        (lambda table: table.iloc[:0], "expected intervals on chromosomes .*; the list is empty"),
         (lambda table: table.assign(end=table["start"] - 1), r"row 1 is chr\d \d+ \d+\."),
         (lambda table: table.assign(start="x"), r"row 1 is chr\d x \d+\."),
         (
