@@ -11,7 +11,7 @@ import numpy as np
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bigwig import BigWig
 from simplechrome_tk.pp._bin import bin_tracks
-from simplechrome_tk.pp._intervals import Steps, means, reach, stretches
+from simplechrome_tk.pp._intervals import Steps, average, extent, merge_windows
 
 if TYPE_CHECKING:
     import os
@@ -89,17 +89,17 @@ class _Track:
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         # The integral up to each edge, summed over the pieces of the chromosome that were read.
         integrals = [np.zeros(edge.shape) for edge in edges]
-        reaches = [reach(edge) for edge in edges]
+        reaches = [extent(edge) for edge in edges]
         for start, end in self._pieces(chrom, edges):
             steps = self._steps(chrom, start, end)
             for edge, (low, high), integral in zip(edges, reaches, integrals, strict=True):
                 rows = np.flatnonzero((low < end) & (high > start))
                 integral[rows] += steps.integral(np.clip(edge[rows], start, end))
-        return [means(integral, edge) for integral, edge in zip(integrals, edges, strict=True)]
+        return [average(integral, edge) for integral, edge in zip(integrals, edges, strict=True)]
 
     def _pieces(self, chrom: str, edges: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
         """Yield start and end of the pieces of a chromosome that windows cover."""
-        for first, last in stretches(edges, size=self.sizes[chrom], gap=_GAP):
+        for first, last in merge_windows(edges, size=self.sizes[chrom], gap=_GAP):
             for start in range(first, last, _PIECE):
                 yield start, min(start + _PIECE, last)
 

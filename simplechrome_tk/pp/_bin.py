@@ -18,8 +18,8 @@ from simplechrome_tk.io._genome import agree, check_ends, chrom_sizes
 from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
-from simplechrome_tk.pp._intervals import means, pile_up
-from simplechrome_tk.pp._storable import storable
+from simplechrome_tk.pp._intervals import add_up, average
+from simplechrome_tk.pp._storable import make_storable
 
 if TYPE_CHECKING:
     import os
@@ -199,7 +199,7 @@ def bin_tracks(
             blocks.append(bins.read(track))
     # From one array for each mark and window to columns that are mark-major within each window.
     matrix = np.concatenate([block for of_window in zip(*blocks, strict=True) for block in of_window], axis=1)
-    adata = ad.AnnData(matrix, obs=storable(genes), var=_columns(list(sources), windows))
+    adata = ad.AnnData(matrix, obs=make_storable(genes), var=_columns(list(sources), windows))
     adata.uns[k.WINDOWS] = pd.DataFrame(
         [(w.anchor, w.upstream, w.downstream, w.n_bins) for w in windows],
         columns=["anchor", "upstream", "downstream", "n_bins"],
@@ -270,8 +270,8 @@ class _Peaks:
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         start, end, signal = self._tables[chrom][["start", "end", "signal"]].to_numpy(float).T
-        steps = pile_up(start, end, signal)
-        return [means(steps.integral(edge), edge) for edge in edges]
+        steps = add_up(start, end, signal)
+        return [average(steps.integral(edge), edge) for edge in edges]
 
 
 @contextmanager

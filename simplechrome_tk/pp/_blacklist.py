@@ -35,7 +35,7 @@ def blacklist_overlap(
     fix = "blacklist= needs the positions of the genes (see sct.pp.bin_peaks)"
     chrom = obs_column(adata, k.CHROM, fix=fix).astype(str).to_numpy()
     _check_naming(set(chrom), set(regions["chrom"]))
-    left, right = _stretches(adata, fix)
+    left, right = _window_ends(adata, fix)
     covered = np.zeros(left.shape)
     for name, merged in bioframe.merge(regions).groupby("chrom"):
         start, end = merged["start"].to_numpy(float), merged["end"].to_numpy(float)
@@ -62,7 +62,7 @@ def blacklist_overlap(
     return share, record
 
 
-def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
+def _window_ends(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
     """Return left and right ends of the windows of each gene, without overlaps, ``(n_genes, n_windows)`` each."""
     windows = adata.uns.get(k.WINDOWS)
     regions = adata.var[k.REGION].astype(str).unique()

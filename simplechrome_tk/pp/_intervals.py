@@ -36,7 +36,7 @@ class Steps:
         return self.before[last] + self.value[last] * np.clip(positions - self.start[last], 0.0, self.width[last])
 
 
-def pile_up(start: np.ndarray, end: np.ndarray, value: np.ndarray) -> Steps:
+def add_up(start: np.ndarray, end: np.ndarray, value: np.ndarray) -> Steps:
     """Return the sum of intervals that may overlap, in any order."""
     # The height changes by +value where an interval starts, and by -value where it ends.
     bounds = np.concatenate([start, end]).astype(float)
@@ -49,18 +49,18 @@ def pile_up(start: np.ndarray, end: np.ndarray, value: np.ndarray) -> Steps:
     return Steps(bounds[:-1], bounds[1:], height[:-1])
 
 
-def means(integral: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def average(integral: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return means between adjacent edges, which ascend or descend along each row, from the integral at each edge."""
     # Rounding may give a value slightly below 0 where the signal is 0.
     return np.maximum(np.diff(integral, axis=1) / np.diff(edges, axis=1), 0.0)
 
 
-def reach(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def extent(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lowest and the highest position of each row of edges, shape ``(n_genes,)`` each."""
     return np.minimum(edges[:, 0], edges[:, -1]), np.maximum(edges[:, 0], edges[:, -1])
 
 
-def stretches(edges: Sequence[np.ndarray], *, size: int, gap: int) -> list[tuple[int, int]]:
+def merge_windows(edges: Sequence[np.ndarray], *, size: int, gap: int) -> list[tuple[int, int]]:
     """Merge the windows on a chromosome into the intervals that they cover.
 
     Parameters
@@ -77,7 +77,7 @@ def stretches(edges: Sequence[np.ndarray], *, size: int, gap: int) -> list[tuple
     list[tuple[int, int]]
         Start and end of each interval, ascending.
     """
-    low, high = (np.concatenate(ends) for ends in zip(*map(reach, edges), strict=True))
+    low, high = (np.concatenate(ends) for ends in zip(*map(extent, edges), strict=True))
     start = np.clip(np.floor(low), 0, size).astype(np.int64)
     end = np.clip(np.ceil(high), 0, size).astype(np.int64)
     inside = start < end

@@ -17,7 +17,7 @@ from simplechrome_tk.core.require import cell_types, gene_ids
 from simplechrome_tk.core.write import to_change, write_whole
 from simplechrome_tk.pp._blacklist import blacklist_overlap
 from simplechrome_tk.pp._normalize import check_signal
-from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, duplicated
+from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, describe_duplicate
 from simplechrome_tk.pp._qc_measure import Measured, measure, tss_region
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _across_cell_types(
         correlation = shared.rank().corr()
         for pair in combinations(rows, 2):
             if correlation.at[pair] > DUPLICATE:
-                found.append((pair, duplicated(f"{mark} of both", (mark,), correlation.at[pair])))
+                found.append((pair, describe_duplicate(f"{mark} of both", (mark,), correlation.at[pair])))
     return found
 
 

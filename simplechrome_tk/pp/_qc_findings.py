@@ -78,7 +78,7 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def expected(mark: str) -> Shape | None:
+def shape_of(mark: str) -> Shape | None:
     """Return the shape of a mark, in upper or lower case; ``None`` for other marks than the nine."""
     return _BY_NAME.get(mark.casefold())
 
@@ -101,22 +101,22 @@ def judge(
     """
     if table["n_genes"].iloc[0] < FEWEST_GENES:
         return []
-    found = [finding for mark, row in table.iterrows() if (finding := _dead(mark, row))]
+    found = [finding for mark, row in table.iterrows() if (finding := _find_dead(mark, row))]
     live = table.drop(index=[finding.marks[0] for finding in found])
-    found += [finding for mark in live.index if (finding := _missing(mark, live, by_chrom))]
+    found += [finding for mark in live.index if (finding := _find_missing(mark, live, by_chrom))]
     dominated = live["top_share"] > _OUTLIERS
-    found += [_outliers(mark, row) for mark, row in live[dominated].iterrows()]
+    found += [_describe_outliers(mark, row) for mark, row in live[dominated].iterrows()]
     # A mean over genes that a few bins dominate says nothing about the shape.
-    found += _shapes(live[~dominated], unknown_strand)
+    found += _judge_shapes(live[~dominated], unknown_strand)
     found += [
-        duplicated(f"{first} and {second}", (first, second), correlation.at[first, second])
+        describe_duplicate(f"{first} and {second}", (first, second), correlation.at[first, second])
         for first, second in combinations(live.index, 2)
         if correlation.at[first, second] > DUPLICATE
     ]
     return found
 
 
-def duplicated(tracks: str, marks: tuple[str, ...], correlation: float) -> Finding:
+def describe_duplicate(tracks: str, marks: tuple[str, ...], correlation: float) -> Finding:
     """Return the finding that two tracks are one."""
     sentence = (
         f"{tracks} look like one track (rank correlation over genes {correlation:.4f}; two marks of a real cell reach "
@@ -125,7 +125,7 @@ def duplicated(tracks: str, marks: tuple[str, ...], correlation: float) -> Findi
     return Finding("duplicated", marks, sentence)
 
 
-def _dead(mark: str, row: pd.Series) -> Finding | None:
+def _find_dead(mark: str, row: pd.Series) -> Finding | None:
     if row["highest"] == 0:
         state = "there is no signal in any bin"
     elif row["highest"] == row["lowest"]:
@@ -137,7 +137,7 @@ def _dead(mark: str, row: pd.Series) -> Finding | None:
     return Finding("dead", (mark,), f"{mark} looks dead: {state}. Check the file, its chromosome names and the assay.")
 
 
-def _missing(mark: str, table: pd.DataFrame, by_chrom: pd.DataFrame) -> Finding | None:
+def _find_missing(mark: str, table: pd.DataFrame, by_chrom: pd.DataFrame) -> Finding | None:
     """Find chromosomes on which a mark has no signal, although another mark has."""
     elsewhere = by_chrom[table.index.drop(mark)].max(axis=1) > _ELSEWHERE
     expected_there = by_chrom["n_genes"] * table.at[mark, "coverage"] >= _EXPECTED
@@ -151,7 +151,7 @@ def _missing(mark: str, table: pd.DataFrame, by_chrom: pd.DataFrame) -> Finding 
     return Finding("missing", (mark,), sentence)
 
 
-def _outliers(mark: str, row: pd.Series) -> Finding:
+def _describe_outliers(mark: str, row: pd.Series) -> Finding:
     sentence = (
         f"{mark} is dominated by outliers: 0.01 % of its bins hold {row['top_share']:.0%} of its signal (below 2 % in "
         f"real cells); the highest, {row['highest']:.3g}, is on gene {row['highest_gene']}. Mask such artefacts, or "
@@ -160,20 +160,20 @@ def _outliers(mark: str, row: pd.Series) -> Finding:
     return Finding("outliers", (mark,), sentence)
 
 
-def _shapes(table: pd.DataFrame, unknown_strand: float) -> list[Finding]:
+def _judge_shapes(table: pd.DataFrame, unknown_strand: float) -> list[Finding]:
     """Judge in which direction genes are read, and then whose shape each mark has."""
     if unknown_strand > 0.5:
-        return [_strandless(unknown_strand), *_named(table, downstream=None)]
+        return [_describe_unknown_strand(unknown_strand), *_judge_names(table, downstream=None)]
     forward, backward = table["downstream_low"] > _TURNED, table["downstream_high"] < 1 / _TURNED
-    opposed = _opposed(table)
-    if opposed.sum() > (forward | backward).sum():
-        return [_mirrored(table[opposed]), *_named(table, downstream="downstream_plus")]
+    mirrored = _are_opposed(table)
+    if mirrored.sum() > (forward | backward).sum():
+        return [_describe_mirrored(table[mirrored]), *_judge_names(table, downstream="downstream_plus")]
     if backward.sum() > forward.sum():
-        return [_backward(table[backward]), *_named(table, downstream=None)]
-    return _named(table, downstream="downstream")
+        return [_describe_reversed(table[backward]), *_judge_names(table, downstream=None)]
+    return _judge_names(table, downstream="downstream")
 
 
-def _opposed(table: pd.DataFrame) -> pd.Series:
+def _are_opposed(table: pd.DataFrame) -> pd.Series:
     """Return which marks are higher downstream of the TSS on one strand, and higher upstream on the other."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a strand without genes or signal
         plus, minus = (np.log(table[f"downstream_{strand}"]) for strand in ("plus", "minus"))
@@ -184,7 +184,7 @@ def _opposed(table: pd.DataFrame) -> pd.Series:
     return (np.sign(plus) != np.sign(minus)) & (apart > 2 * np.log(_TURNED))
 
 
-def _strandless(unknown_strand: float) -> Finding:
+def _describe_unknown_strand(unknown_strand: float) -> Finding:
     """Return the finding that the strand of most genes is unknown."""
     sentence = (
         f"The strand of {unknown_strand:.0%} of the genes is unknown: their bins run along the genome, which mixes "
@@ -193,7 +193,7 @@ def _strandless(unknown_strand: float) -> Finding:
     return Finding("unoriented", (), sentence)
 
 
-def _mirrored(table: pd.DataFrame) -> Finding:
+def _describe_mirrored(table: pd.DataFrame) -> Finding:
     """Return the finding that the bins of genes on the minus strand run in the wrong direction."""
     shown = ", ".join(
         f"{mark} {row['downstream_plus']:.2f} on + and {row['downstream_minus']:.2f} on -"
@@ -206,7 +206,7 @@ def _mirrored(table: pd.DataFrame) -> Finding:
     return Finding("unoriented", tuple(table.index), sentence)
 
 
-def _backward(table: pd.DataFrame) -> Finding:
+def _describe_reversed(table: pd.DataFrame) -> Finding:
     """Return the finding that the bins of all genes run in the wrong direction."""
     shown = ", ".join(f"{mark} {ratio:.2f}" for mark, ratio in table["downstream"].head(_SHOWN).items())
     sentence = (
@@ -216,7 +216,7 @@ def _backward(table: pd.DataFrame) -> Finding:
     return Finding("unoriented", tuple(table.index), sentence)
 
 
-def _named(table: pd.DataFrame, *, downstream: str | None) -> list[Finding]:
+def _judge_names(table: pd.DataFrame, *, downstream: str | None) -> list[Finding]:
     """Find marks that do not have the shape of their name.
 
     ``downstream`` is the column with the ratio over the two sides of the TSS, ``None`` where it cannot be judged.
@@ -226,7 +226,7 @@ def _named(table: pd.DataFrame, *, downstream: str | None) -> list[Finding]:
         measured += f", and {_RATIOS['downstream']}"
     if downstream == "downstream_plus":
         measured += " on the plus strand"
-    shapes = {mark: shape for mark in table.index if (shape := expected(mark))}
+    shapes = {mark: shape for mark in table.index if (shape := shape_of(mark))}
     misfit = {mark: _misfit(table.loc[mark], shape, downstream) for mark, shape in shapes.items()}
     # Marks whose shape tells the TSS from its surroundings, or downstream from upstream.
     telling = [mark for mark, shape in shapes.items() if shape.tss[0] > 1 or shape.downstream[0] > 1]
@@ -238,7 +238,7 @@ def _named(table: pd.DataFrame, *, downstream: str | None) -> list[Finding]:
         )
         return [Finding("misplaced", tuple(telling), sentence)]
     found = []
-    for first, second in _exchanged(table, shapes, misfit, downstream):
+    for first, second in _find_exchanged(table, shapes, misfit, downstream):
         misfit[first] = misfit[second] = 0.0
         sentence = (
             f"{first} and {second} look exchanged: each has the other's shape ({measured}: "
@@ -261,10 +261,12 @@ def _named(table: pd.DataFrame, *, downstream: str | None) -> list[Finding]:
         )
         found.append(Finding("unoriented", tuple(level), sentence))
         misfit.update(dict.fromkeys(level, 0.0))
-    return found + [_odd(mark, table.loc[mark], shapes[mark], downstream) for mark in shapes if misfit[mark] > 0]
+    return found + [
+        _describe_misfit(mark, table.loc[mark], shapes[mark], downstream) for mark in shapes if misfit[mark] > 0
+    ]
 
 
-def _odd(mark: str, row: pd.Series, shape: Shape, downstream: str | None) -> Finding:
+def _describe_misfit(mark: str, row: pd.Series, shape: Shape, downstream: str | None) -> Finding:
     """Return the finding that a mark does not have the shape of its name, and the marks whose shape it has."""
     off = []
     for name, column, bounds in (("tss", "tss", shape.tss), ("downstream", downstream, shape.downstream)):
@@ -277,7 +279,7 @@ def _odd(mark: str, row: pd.Series, shape: Shape, downstream: str | None) -> Fin
     return Finding("shape", (mark,), sentence)
 
 
-def _exchanged(
+def _find_exchanged(
     table: pd.DataFrame, shapes: dict[str, Shape], misfit: dict[str, float], downstream: str | None
 ) -> list[tuple[str, str]]:
     """Return pairs of marks that fit each other's name and not both their own, the clearest first, each mark once."""

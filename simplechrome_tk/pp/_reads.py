@@ -22,7 +22,7 @@ from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of, repo
 from simplechrome_tk.io._peaks import read_bed
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
-from simplechrome_tk.pp._intervals import stretches
+from simplechrome_tk.pp._intervals import merge_windows
 
 if TYPE_CHECKING:
     import os
@@ -238,7 +238,7 @@ class _BamTrack:
         # An array of C doubles grows without the memory of Python floats. Intervals are read with a margin, so that
         # reads whose middle moves into a window are found; `met` is the end of the last one.
         middles, met = array("d"), 0
-        for start, end in stretches(edges, size=size, gap=_GAP + 2 * margin):
+        for start, end in merge_windows(edges, size=size, gap=_GAP + 2 * margin):
             reads = self._bam.fetch(chrom, max(start - margin, 0), min(end + margin, size))
             self._add_middles(middles, _beginning(reads, met))
             met = min(end + margin, size)

@@ -21,7 +21,7 @@ _STORED_AS = {
 """Kind of the objects in a column -> the dtype that files store; None for no conversion."""
 
 
-def storable(genes: pd.DataFrame) -> pd.DataFrame:
+def make_storable(genes: pd.DataFrame) -> pd.DataFrame:
     """Return a table with columns that files can store; changed and omitted columns are logged.
 
     A slash in a name is written as ``%2F``. Numbers and booleans with missing values get a dtype of pandas that allows

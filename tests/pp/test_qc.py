@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.pp._qc_findings import SHAPES, expected
+from simplechrome_tk.pp._qc_findings import SHAPES, shape_of
 
 CORE = list(sct.datasets.CORE_MARKS)
 TSS = sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=10)
@@ -356,8 +356,8 @@ def test_a_chromosome_without_signal_is_found(simulated):
 
 
 def test_marks_are_known_whatever_the_case_and_others_are_left_alone(simulated):
-    assert expected("h3k4Me3") is SHAPES["H3K4me3"]
-    assert expected("H2A.Z") is None
+    assert shape_of("h3k4Me3") is SHAPES["H3K4me3"]
+    assert shape_of("H2A.Z") is None
     adata = simulated.copy()
     swap(adata, "H3K4me3", "H3K9me3")
     adata.var["mark"] = adata.var["mark"].cat.rename_categories(lambda mark: mark.upper())

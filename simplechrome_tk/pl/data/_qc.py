@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.pl._figure import new_figure
 from simplechrome_tk.pl._style import GREY, colors, literal, measure
-from simplechrome_tk.pp._qc_findings import FEWEST_GENES, expected
+from simplechrome_tk.pp._qc_findings import FEWEST_GENES, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -162,7 +162,7 @@ def _dots(ax: Axes, table: pd.DataFrame, measure: _Measure, marks: list[str], co
     if measure.column in ("tss", "downstream") and table[measure.column].notna().any():
         ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
         for y, mark in enumerate(marks):
-            if shape := expected(mark):
+            if shape := shape_of(mark):
                 low, high = np.clip(getattr(shape, measure.column), *ax.get_xlim())
                 ax.fill_betweenx([y - 0.42, y + 0.42], low, high, color=_EXPECTED, alpha=_PALE, linewidth=0, zorder=0)
     ax.set_ylim(len(marks) - 0.5, -0.5)
