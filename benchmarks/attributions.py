@@ -124,7 +124,7 @@ def planted() -> pd.DataFrame:
     adata = sct.datasets.simulate(20_000)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 5)
+    sct.pp.tss_neighbors(adata, n_neighbors=5)
     model = sct.SimpleChrome(adata, neighbors_key="tss", n_models=2)
     model.train(progress=False)
     genes = adata.obs["chrom"].isin(CHROMOSOMES)

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from simplechrome_tk import datasets, deepchrome, evaluation, get, io, nn, pl, pp, tl, widgets
+from simplechrome_tk.core.settings import settings
 from simplechrome_tk.model import SimpleChrome, load_pretrained, pretrained_card
 
 __version__ = version("simplechrome-tk")
@@ -19,6 +20,7 @@ __all__ = [
     "pl",
     "pp",
     "pretrained_card",
+    "settings",
     "tl",
     "widgets",
 ]

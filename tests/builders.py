@@ -21,7 +21,7 @@ def _prepared(n_genes: int, n_neighbors: int, method: str | None, rng: int) -> a
     if method is not None:
         sct.pp.normalize(adata, method=method)
     if n_neighbors:
-        sct.pp.tss_neighbors(adata, n_neighbors)
+        sct.pp.tss_neighbors(adata, n_neighbors=n_neighbors)
     return adata
 
 

@@ -157,7 +157,7 @@ def mean_signal() -> Callable[..., np.ndarray]:
 @pytest.fixture(scope="session")
 def _attributed() -> ad.AnnData:
     adata = sct.datasets.simulate(200)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     rng = np.random.default_rng(0)
     without = np.arange(adata.n_obs) % 5 == 4
     effects = rng.normal(0.01, 0.1, adata.shape).astype(np.float32)

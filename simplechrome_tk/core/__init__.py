@@ -1,1 +1,1 @@
-"""Names of slots, requirements, and the checked view of an AnnData, for the other packages."""
+"""The foundation of the other packages: names of slots, checks, and the checked view of an AnnData."""

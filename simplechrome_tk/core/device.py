@@ -1,4 +1,4 @@
-"""The one place where a device is chosen."""
+"""Choice of the device to compute on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     Parameters
     ----------
     device
-        A torch device or its name; ``None`` takes the first of CUDA, MPS and CPU that is there.
+        A torch device or its name; ``None`` chooses the first available one of CUDA, MPS and CPU.
 
     Raises
     ------
     ValueError
-        When there is no such device, torch does not know it, or nothing can be computed there.
+        When torch does not know the device, this machine does not have it, or it cannot compute.
     """
     if device is None:
         if torch.cuda.is_available():
@@ -30,16 +30,17 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, True):
         msg = (
-            f"device={str(device)!r} was asked for, but this machine (torch {torch.__version__}) has no "
-            f"{resolved.type} device. Use device=None to take what is there."
+            f"device={str(device)!r} was requested, but this machine (torch {torch.__version__}) has no "
+            f"{resolved.type} device. Use device=None to take an available one."
         )
         raise ValueError(msg)
     try:
+        # A device that is listed may still fail, as a GPU that is too old for this build of torch.
         torch.zeros(1, device=resolved).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         msg = (
-            f"device={str(device)!r} was asked for, but nothing can be computed there "
-            f"({str(error).splitlines()[0]}). Use device=None to take what is there."
+            f"device={str(device)!r} was requested, but nothing can be computed there "
+            f"({str(error).splitlines()[0]}). Use device=None to take an available one."
         )
         raise ValueError(msg) from error
     return resolved

@@ -1,4 +1,4 @@
-"""Files that several threads and processes write: one at a time, and never seen half-written."""
+"""Files that several threads and processes write: locks, and writing a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PART = r"\.[0-9a-f]{16}\.part"
-"""What :func:`put` adds to a name, and a dot in front, while it writes; a regular expression."""
+"""Regular expression of the suffix of the temporary file that :func:`put` writes; its name starts with a dot."""
 
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
 def locked(file: Path) -> Iterator[bool]:
-    """Wait for the lock that ``file`` stands for and hold it; the file is made, and removed in the end.
+    """Wait for the lock on ``file``, and hold it; the file is created, and removed at the end.
 
-    The operating system takes the lock back when the process ends, however it ends. What is yielded says whether the
-    lock is held: some file systems of clusters have none, and there the caller must not count on being alone.
+    The operating system releases the lock when the process ends, even when it is killed. The value in ``with ... as``
+    says whether the lock is held: some file systems of clusters have no locks, and several processes may write there.
     """
     while True:
         with file.open("ab") as handle:
@@ -35,8 +35,8 @@ def locked(file: Path) -> Iterator[bool]:
                     raise
                 yield False
                 return
-            # The one who held the lock before has removed its file: what was opened is then a file without a name,
-            # which the next in line does not see.
+            # The previous holder may have removed the file after it was opened here. Then this lock is on a file
+            # without a name, which other processes do not see, and the file has to be opened again.
             if not _is_at(file, handle.fileno()):
                 continue
             try:
@@ -54,7 +54,10 @@ def _is_at(file: Path, descriptor: int) -> bool:
 
 
 def put(file: Path, content: bytes) -> None:
-    """Write a file beside its place, and put it there when it is on the disk, with the modes that the umask leaves."""
+    """Write a file under a temporary name, and rename it when its content is on the disk.
+
+    So nobody sees a part of it. Its permissions are those of the umask.
+    """
     part = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as handle:

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class Positions(NamedTuple):
-    """Where each gene lies, shape ``(n_genes,)`` each."""
+    """Chromosome, TSS and strand of each gene, shape ``(n_genes,)`` each."""
 
     chrom: np.ndarray
     tss: np.ndarray
     sign: np.ndarray
-    """-1 on the minus strand, else 1: genes of unknown strand are read along the genome."""
+    """-1 on the minus strand, otherwise 1: genes of unknown strand are read along the genome."""
 
     def distance(self, gene: np.ndarray, neighbor: np.ndarray) -> np.ndarray:
-        """TSS of the neighbour minus TSS of the gene in bp along the gene's strand; 0 on another chromosome."""
+        """Return TSS of the neighbour minus TSS of the gene in bp along the gene's strand; 0 on another chromosome."""
         along = (self.tss[neighbor] - self.tss[gene]) * self.sign[gene]
         return np.where(self.chrom[gene] == self.chrom[neighbor], along, 0.0)
 
 
 def positions(adata: ad.AnnData) -> Positions:
-    """Read the position of each gene, or raise a ``ValueError`` where one is missing."""
+    """Read the position of each gene; raise a ``ValueError`` when one is missing."""
     fix = "store each gene's position there (see sct.pp.bin_peaks)"
     chrom = chromosomes(adata, fix=fix).to_numpy()
     tss = obs_numbers(adata, k.TSS, fix=fix)
@@ -53,7 +53,7 @@ def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, s
             f"sct.pp.tss_neighbors(adata, key_added={key!r}) or sct.pp.contact_neighbors first."
         )
         raise ValueError(msg)
-    # Columns in order, whatever made the graph, so that every copy of it reads as the same graph.
+    # Files and other tools may store the links of a gene in any order; sorted, every copy is the same graph.
     connectivities, distances = (sparse.csr_matrix(adata.obsp[slot]).sorted_indices() for slot in slots)
     for slot, matrix in zip(slots, (connectivities, distances), strict=True):
         _check_links(adata, slot, matrix, "missing or infinite values", ~np.isfinite(matrix.data))
@@ -65,7 +65,7 @@ def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, s
 
 
 def _check_links(adata: ad.AnnData, slot: str, matrix: sparse.csr_matrix, what: str, wrong: np.ndarray) -> None:
-    """Raise ``ValueError`` when any link of a graph, in the order in which it is stored, is wrong."""
+    """Raise ``ValueError`` when a stored link is in the mask ``wrong``, ``(n_links,)``."""
     if wrong.any():
         gene = np.searchsorted(matrix.indptr, np.flatnonzero(wrong)[0], side="right") - 1
         msg = (

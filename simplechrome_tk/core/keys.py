@@ -1,4 +1,4 @@
-"""Names of the AnnData slots that this package reads and writes, in one place."""
+"""Names of the AnnData slots that this package reads and writes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,25 @@ END_BP = "end_bp"
 # layers
 SIGNAL = "signal"
 
-# uns: the record of each step
-NORMALIZE = "normalize"
+# uns: the windows that were binned, and the unit of the signal and of the expression as plots name it
 WINDOWS = "windows"
-
-# uns: what is measured, in which unit, as axes and titles name it; keys are SIGNAL and EXPRESSION
 UNITS = "units"
+
+# uns: the record of each step of preparation; that of a split has the name of the column, SPLIT
+FROM_TRACKS = "from_tracks"
+READS = "reads"
+SUBTRACT_CONTROL = "subtract_control"
+QC = "qc"
+LABEL_EXPRESSION = "label_expression"
+NORMALIZE = "normalize"
+GRAPH_RECORD = "{}_neighbors"  # of the graph `name`
+
+# uns: where a dataset comes from
+DATASET = "dataset"
+ROADMAP = "roadmap"
+SIMULATE = "simulate"
+DEEPCHROME = "deepchrome"
+DEEPDIFF = "deepdiff"
 
 # obsm
 LATENT = "X_simplechrome"
@@ -54,8 +67,8 @@ DISTANCES = "{}_distances"
 # attributions `name`: `layers[name]`, `uns[name]`, and these
 ATTRIBUTION = "attribution"
 NEIGHBOR_EFFECTS = "{}_neighbors"  # obsp: row gene, column neighbour
-TOTAL_EFFECT = "{}_total"  # obs: prediction less that of the baseline
-COMPLETENESS_ERROR = "{}_error"  # obs: what the effects miss of it, as a fraction
+TOTAL_EFFECT = "{}_total"  # obs: prediction of the gene minus prediction of the baseline
+COMPLETENESS_ERROR = "{}_error"  # obs: total effect minus sum of the effects, as a fraction
 INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 
 # columns of predictions
@@ -69,10 +82,10 @@ UNKNOWN_STRAND = "."
 
 
 def as_column(name: str) -> str:
-    """Return a mark's name as the name of a column in ``obsm``, which files can hold: ``/`` is written as ``%2F``.
+    """Return the name of a mark as a column name that files can store: ``/`` is written as ``%2F``.
 
-    HDF5 and zarr take a slash for a folder, and neither stores an empty name or one of dots alone. A per cent sign is
-    written as ``%25``, so that :func:`from_column` always finds the name again; other names stay as they are.
+    HDF5 and zarr read a slash as a folder, and do not store an empty name or a name of dots alone. A per cent sign is
+    written as ``%25``, so that :func:`from_column` gives the name back; other names stay as they are.
     """
     if not name.strip("."):
         return name.replace(".", "%2E") or "%"
@@ -80,5 +93,5 @@ def as_column(name: str) -> str:
 
 
 def from_column(column: str) -> str:
-    """Return the name of which ``column`` is :func:`as_column`."""
+    """Return the name that :func:`as_column` wrote as ``column``."""
     return "" if column == "%" else unquote(column)

@@ -1,4 +1,4 @@
-"""The columns of an AnnData: which mark, region and bin each one holds."""
+"""Layout of the columns of an AnnData: the mark, region and position of each bin."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 
 
 def window_anchors(adata: ad.AnnData) -> pd.Series:
-    """Return what each region is placed by, ``"tss"``, ``"tes"`` or ``"body"``; empty without ``uns["windows"]``.
+    """Return the anchor of each region, ``"tss"``, ``"tes"`` or ``"body"``; empty without ``uns["windows"]``.
 
     Raises
     ------
     ValueError
-        When ``uns["windows"]`` is no table of windows.
+        When ``uns["windows"]`` is not a table of windows.
     """
     windows = adata.uns.get(k.WINDOWS)
     if windows is None:
         return pd.Series(dtype=object)
     if not isinstance(windows, pd.DataFrame) or "anchor" not in windows:
-        is_table = isinstance(windows, pd.DataFrame)
-        found = f"a table of {', '.join(map(str, windows))}" if is_table else type(windows).__name__
+        found = type(windows).__name__
+        if isinstance(windows, pd.DataFrame):
+            found = f"a table of {', '.join(map(str, windows))}"
         msg = (
             f"uns['windows'] is {found}; expected a table with a column 'anchor' and one row for each region. Copy it "
             "from the AnnData as it was read: adata.uns['windows'] = other.uns['windows']."
@@ -40,15 +41,16 @@ def window_anchors(adata: ad.AnnData) -> pd.Series:
 
 
 def blocks(adata: ad.AnnData) -> pd.DataFrame:
-    """Return one row per mark of each region, in column order: ``region``, ``mark``, ``start``, ``stop``.
+    """Return one row for each mark of each region, in column order: ``region``, ``mark``, ``start``, ``stop``.
 
-    ``start`` and ``stop`` are the columns of ``X`` that hold the bins of the block.
+    Such a block holds the bins of the mark in the region, in the columns from ``start`` to ``stop`` of ``X``.
+    :meth:`Layout.of` reads more, and is what other modules use.
     """
     check_data(adata)
     if not adata.n_obs or not adata.n_vars:
         msg = (
-            f"adata has {adata.n_obs} genes and {adata.n_vars} columns; expected one of each at least. Select genes "
-            "and marks that are there."
+            f"adata has {adata.n_obs} genes and {adata.n_vars} columns; expected at least one of each. Select "
+            "other genes and marks."
         )
         raise ValueError(msg)
     missing = [column for column in (k.REGION, k.MARK) if column not in adata.var]
@@ -59,6 +61,7 @@ def blocks(adata: ad.AnnData) -> pd.DataFrame:
             "them."
         )
         raise ValueError(msg)
+    # A block begins where region or mark differ from those of the column before.
     region, mark = adata.var[k.REGION].astype(str).to_numpy(), adata.var[k.MARK].astype(str).to_numpy()
     starts = np.flatnonzero(np.append(True, (region[1:] != region[:-1]) | (mark[1:] != mark[:-1])))
     table = pd.DataFrame(
@@ -69,11 +72,15 @@ def blocks(adata: ad.AnnData) -> pd.DataFrame:
             "stop": np.append(starts[1:], adata.n_vars),
         }
     )
+    # Each region can be viewed as genes x marks x bins only if its blocks are adjacent, equally wide, and of the same
+    # marks in the same order as in the other regions.
     widths = table["stop"] - table["start"]
     for name, group in table.groupby("region", sort=False):
         marks = list(group["mark"])
-        tidy = len(set(marks)) == len(marks) and widths[group.index].nunique() == 1
-        if not tidy or np.any(np.diff(group.index) != 1) or marks != list(table["mark"].unique()):
+        adjacent = np.all(np.diff(group.index) == 1)
+        equally_wide = widths[group.index].nunique() == 1
+        each_mark_once = len(set(marks)) == len(marks) and marks == list(table["mark"].unique())
+        if not (adjacent and equally_wide and each_mark_once):
             msg = (
                 f"columns of region {name!r} are not mark-major: expected every mark once, in the same order in every "
                 f"region, each with its bins side by side; found {', '.join(marks)}. Select columns by mark or region, "
@@ -84,7 +91,9 @@ def blocks(adata: ad.AnnData) -> pd.DataFrame:
 
 
 class Layout(NamedTuple):
-    """The columns of an AnnData, read once and handed on.
+    """The columns of an AnnData, read and checked once.
+
+    A function reads it first, and hands it on to the functions that it calls.
 
     Attributes
     ----------
@@ -111,14 +120,14 @@ class Layout(NamedTuple):
         Raises
         ------
         ValueError
-            When ``var`` does not say which mark, region and stretch each column holds, or columns are not mark-major.
+            When ``var`` lacks mark, region or position of the columns, or columns are not mark-major.
         """
         table = blocks(adata)
         missing = [column for column in (k.START_BP, k.END_BP) if column not in adata.var]
         if missing:
             msg = (
-                f"var has no column {', '.join(missing)}, where each bin lies: build the AnnData with sct.pp.bin_peaks "
-                "or sct.datasets, or copy the columns from the AnnData as it was read."
+                f"var has no column {', '.join(missing)}, the position of each bin: build the AnnData with "
+                "sct.pp.bin_peaks or sct.datasets, or copy the columns from the AnnData as it was read."
             )
             raise ValueError(msg)
         widths = table["stop"] - table["start"]
@@ -160,12 +169,12 @@ class Layout(NamedTuple):
         return np.add.reduceat(values, self.blocks["start"].to_numpy(), axis=1)
 
     def window(self, region: str) -> tuple[float, float]:
-        """Return where a region starts and ends."""
+        """Return start and end of a region, in the unit of its bins."""
         inside = self.region == region
         return float(self.start[inside].min()), float(self.end[inside].max())
 
     def is_scaled(self, region: str) -> bool:
-        """Whether positions in a region are fractions of the gene body, which cannot be given in bp."""
+        """Return whether positions in a region are fractions of the gene body, which have no length in bp."""
         return self.window(region) == (0.0, 1.0)
 
     def view(self, values: np.ndarray, region: str) -> np.ndarray:
@@ -174,7 +183,7 @@ class Layout(NamedTuple):
         Raises
         ------
         ValueError
-            When there is no such region.
+            When the layout has no such region.
         """
         inside = self.blocks[self.blocks["region"] == region]
         if not len(inside):
@@ -202,31 +211,30 @@ def region(adata: ad.AnnData, region: str, *, layer: str | None = None) -> np.nd
     region
         Name in ``var["region"]``.
     layer
-        Layer to read; ``None`` reads ``X``. ``"signal"`` is the signal before normalisation: of an AnnData that is not
-        normalised, ``X``.
+        Layer to read; ``None`` reads ``X``. ``"signal"`` is the signal before normalisation, which is ``X`` of an
+        AnnData that is not normalised.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(n_genes, n_marks, n_bins)``. It shares memory with ``adata``, so writing to it changes ``adata``; a
-        subset such as ``adata[genes]`` that was not copied is the exception.
+        Shape ``(n_genes, n_marks, n_bins)``. It shares memory with ``adata``, so that writing to it changes ``adata``,
+        unless ``adata`` is a view such as ``adata[genes]``.
 
     Raises
     ------
     ValueError
-        When there is no such region or layer, or the matrix is sparse.
+        When ``adata`` has no such region or layer, or the matrix is sparse.
 
     Examples
     --------
-    >>> tss = sct.get.region(adata, "tss")  # doctest: +SKIP
-    >>> tss.shape  # doctest: +SKIP
-    (18483, 5, 100)
+    >>> sct.get.region(adata, "tss").shape
+    (300, 5, 100)
     """
     return Layout.of(adata).view(values(adata, layer), region)
 
 
 def values(adata: ad.AnnData, layer: str | None) -> np.ndarray:
-    """``X`` or a layer, shape ``(n_genes, n_columns)``; ``"signal"`` is ``X`` until that is normalised."""
+    """Return ``X`` or a layer, shape ``(n_genes, n_columns)``; ``"signal"`` is ``X`` before normalisation."""
     check_data(adata)
     if layer is None or (layer == k.SIGNAL and layer not in adata.layers and k.NORMALIZE not in adata.uns):
         return dense(adata)

@@ -1,4 +1,4 @@
-"""How much of each mark a gene has: one number for each mark in a stretch of the gene."""
+"""Mean signal of each mark in a region, or where the mark is typically found."""
 
 from __future__ import annotations
 
@@ -8,52 +8,59 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks, values
+from simplechrome_tk.core.layout import Layout, values
 
 if TYPE_CHECKING:
     import anndata as ad
 
 _PROMOTER_BP = 1_000
+"""Half the width in bp of the promoter around the TSS, about what a peak of H3K4me3 covers."""
 
 
 def mark_levels(adata: ad.AnnData) -> pd.DataFrame:
-    """Return the mean of log(1 + signal) of each mark in each region: genes by ``mark:region``, columns in order."""
+    """Return the mean of log(1 + signal) of each mark in each region: genes by ``mark:region``, in column order."""
     signal = np.log1p(values(adata, k.SIGNAL))
-    return pd.DataFrame(
-        {
-            f"{row.mark}:{row.region}": signal[:, row.start : row.stop].mean(axis=1, dtype=float)
-            for row in blocks(adata).itertuples()
-        },
-        index=adata.obs_names,
-    )
+    means = {
+        f"{block.mark}:{block.region}": signal[:, block.start : block.stop].mean(axis=1, dtype=float)
+        for block in Layout.of(adata).blocks.itertuples()
+    }
+    return pd.DataFrame(means, index=adata.obs_names)
 
 
 def typical_levels(adata: ad.AnnData) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the mean of log(1 + signal) of each mark where it is typically found, and in words where that is.
+    """Return the mean of log(1 + signal) of each mark in the bins where the mark is typically found.
 
-    H3K4me3 and acetylation within 1 kb of the TSS, H3K36me3 and H3K79me2 along the body (downstream of the TSS where no
-    region reads the body), other marks in the whole window around the TSS; all bins, where there is no such region.
+    These are for H3K4me3 and acetylation the bins within 1 kb of the TSS; for H3K36me3 and H3K79me2 the gene body
+    (without such a region, the bins downstream of the TSS); for other marks the whole window around the TSS. Where an
+    AnnData has none of these regions, all bins of the mark are taken.
 
     Returns
     -------
     tuple
-        Genes by marks, and mark to stretch.
+        A table of genes by marks, and for each mark a phrase that names its bins.
     """
     signal = np.log1p(values(adata, k.SIGNAL))
-    mark, region = adata.var[k.MARK].astype(str).to_numpy(), adata.var[k.REGION].astype(str).to_numpy()
-    middle = (adata.var[k.START_BP] + adata.var[k.END_BP]).to_numpy(float) / 2
-    tss, body = region == "tss", region == "body"
-    near = tss & (np.abs(middle) <= _PROMOTER_BP)
-    stretches = {
-        "promoter": [(near, "within 1 kb of the TSS")],
-        "body": [(body, "along the gene body"), (tss & (middle > 0), "downstream of the TSS")],
-        "window": [(tss, "in the window around the TSS")],
-    }
-    levels, words = {}, {}
-    for name in dict.fromkeys(mark):
-        kind = "promoter" if name == "H3K4me3" or name.endswith("ac") else "window"
-        kind = "body" if name in {"H3K36me3", "H3K79me2"} else kind
-        options = [*stretches[kind], (np.ones(adata.n_vars, dtype=bool), "in all bins")]
-        columns, words[name] = next((bins, text) for bins, text in options if (bins & (mark == name)).any())
-        levels[name] = signal[:, columns & (mark == name)].mean(axis=1, dtype=float)
-    return pd.DataFrame(levels, index=adata.obs_names), words
+    layout = Layout.of(adata)
+    levels, phrases = {}, {}
+    for mark in layout.marks:
+        own = layout.mark == mark
+        columns, phrases[mark] = next(
+            (own & bins, phrase) for bins, phrase in _typical_bins(mark, layout) if (own & bins).any()
+        )
+        levels[mark] = signal[:, columns].mean(axis=1, dtype=float)
+    return pd.DataFrame(levels, index=adata.obs_names), phrases
+
+
+def _typical_bins(mark: str, layout: Layout) -> list[tuple[np.ndarray, str]]:
+    """Return masks of columns ``(n_columns,)`` with a phrase for each, the most typical first."""
+    tss = layout.region == "tss"
+    everywhere = (np.ones(layout.n_columns, dtype=bool), "in all bins")
+    if mark == "H3K4me3" or mark.endswith("ac"):
+        return [(tss & (np.abs(layout.middle) <= _PROMOTER_BP), "within 1 kb of the TSS"), everywhere]
+    if mark in {"H3K36me3", "H3K79me2"}:
+        return [
+            (layout.region == "body", "along the gene body"),
+            (tss & (layout.middle > 0), "downstream of the TSS"),
+            everywhere,
+        ]
+    return [(tss, "in the window around the TSS"), everywhere]

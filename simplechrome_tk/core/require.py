@@ -1,4 +1,4 @@
-"""Ask an AnnData for what a step needs; say what to call when it is not there."""
+"""Requirements of a step on an AnnData, and errors that name the call that fulfils them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
     Genes: TypeAlias = str | Sequence[str] | np.ndarray | pd.Series | None
 
+logger = logging.getLogger(__name__)
+
 _NOWHERE = frozenset(("", "nan", "NaN", "None", "NA", "<NA>"))
-"""What a missing chromosome has become where a column was turned into strings."""
+"""Missing chromosomes in columns that were converted to strings."""
 
 
 def check_data(adata: object) -> None:
-    """Raise ``TypeError`` for what is no AnnData, ``ValueError`` for one of which the tables are not in memory."""
+    """Raise ``TypeError`` for another type than AnnData, ``ValueError`` when its tables are not in memory."""
     if not isinstance(adata, ad.AnnData):
         msg = f"adata is a {type(adata).__name__}; expected an AnnData of genes by bins."
         raise TypeError(msg)
     if not isinstance(adata.obs, pd.DataFrame):
-        msg = "adata is lazy, its tables and matrices are still in the file: run adata = adata.to_memory() first."
+        msg = "adata is lazy: its tables and matrices are still in the file. Run adata = adata.to_memory() first."
         raise ValueError(msg)
 
 
@@ -51,14 +53,14 @@ def check_order(adata: object, model: object, call: str) -> None:
 
 
 def check_unique(adata: ad.AnnData) -> None:
-    """Raise ``ValueError`` when ``obs_names`` repeat, so that a name would stand for several genes."""
+    """Raise ``ValueError`` when several genes have the same name in ``obs_names``."""
     names = adata.obs_names
     if names.is_unique:
         return
     twice = names[names.duplicated()]
     msg = (
         f"obs_names repeat: {len(twice)} of {len(names)} genes have the name of another, such as {twice[0]!r}; "
-        "expected each once. Run adata.obs_names_make_unique() where they are different genes, "
+        "expected each name once. Run adata.obs_names_make_unique() where they are different genes, "
         "adata = adata[~adata.obs_names.duplicated()].copy() where they are the same, or stack cell types with "
         "sct.pp.stack_cell_types."
     )
@@ -66,15 +68,12 @@ def check_unique(adata: ad.AnnData) -> None:
 
 
 def layer_names(adata: ad.AnnData) -> str:
-    """Name the layers in a sentence; from anndata 0.13 on ``X`` is among them, by the name ``None``."""
+    """Return the names of the layers for a message; since anndata 0.13 they contain ``None``, which is ``X``."""
     return ", ".join(str(name) for name in adata.layers if name is not None) or "none"
 
 
-logger = logging.getLogger(__name__)
-
-
 def obs_column(adata: ad.AnnData, key: str, *, fix: str) -> pd.Series:
-    """Return ``obs[key]``, or raise a ``ValueError`` that says ``fix``."""
+    """Return ``obs[key]``; without it raise a ``ValueError`` that ends with ``fix``."""
     check_data(adata)
     if key not in adata.obs:
         msg = f"obs has no column {key!r} (found: {shorten(adata.obs, limit=20)}): {fix}."
@@ -83,14 +82,14 @@ def obs_column(adata: ad.AnnData, key: str, *, fix: str) -> pd.Series:
 
 
 def obs_numbers(adata: ad.AnnData, key: str, *, fix: str) -> np.ndarray:
-    """Return ``obs[key]`` as float, NaN where missing, ``(n_genes,)``; raise a ``ValueError`` where it is no number."""
+    """Return ``obs[key]`` as float, NaN where missing, ``(n_genes,)``; raise a ``ValueError`` for other values."""
     column = obs_column(adata, key, fix=fix)
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu":
         return column.to_numpy(float)
     numbers = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(float, na_value=np.nan)
     if (wrong := np.isnan(numbers) & column.notna().to_numpy()).any():
         msg = (
-            f"obs[{key!r}] holds {int(wrong.sum())} values that are no numbers, such as {column[wrong].iloc[0]!r} for "
+            f"obs[{key!r}] holds {int(wrong.sum())} values that are not numbers, such as {column[wrong].iloc[0]!r} for "
             f"gene {adata.obs_names[wrong][0]!r}; expected numbers: adata.obs[{key!r}] = "
             f"pandas.to_numeric(adata.obs[{key!r}], errors='coerce') makes the others missing."
         )
@@ -99,7 +98,7 @@ def obs_numbers(adata: ad.AnnData, key: str, *, fix: str) -> np.ndarray:
 
 
 def chromosomes(adata: ad.AnnData, *, fix: str) -> pd.Series:
-    """Return the chromosome of each gene, strings; raise a ``ValueError`` where a gene has none."""
+    """Return the chromosome of each gene as a string; raise a ``ValueError`` when a gene has none."""
     column = obs_column(adata, k.CHROM, fix=fix)
     chrom = column.astype(str)
     nowhere = (column.isna() | chrom.str.strip().isin(_NOWHERE)).to_numpy()
@@ -113,26 +112,26 @@ def chromosomes(adata: ad.AnnData, *, fix: str) -> pd.Series:
 
 
 def split_of(adata: ad.AnnData, split_key: str = k.SPLIT) -> np.ndarray:
-    """Return the split of each gene, shape ``(n_genes,)``, strings."""
+    """Return the split of each gene, strings of shape ``(n_genes,)``."""
     split = obs_column(adata, split_key, fix="run sct.pp.split_by_chromosome(adata) first").astype(str).to_numpy()
-    strange = set(split) - set(k.SPLITS)
-    if strange:
-        msg = f"obs[{split_key!r}] holds {shorten(sorted(strange))}; expected {', '.join(k.SPLITS)}."
+    unknown = set(split) - set(k.SPLITS)
+    if unknown:
+        msg = f"obs[{split_key!r}] holds {shorten(sorted(unknown))}; expected {', '.join(k.SPLITS)}."
         raise ValueError(msg)
     return split
 
 
 def held_out(adata: ad.AnnData, splits: Sequence[str] | None, split_key: str = k.SPLIT) -> np.ndarray:
-    """Tell which genes are of these splits, shape ``(n_genes,)``; all where ``splits`` is ``None``.
+    """Return which genes belong to these splits, a mask ``(n_genes,)``; all genes when ``splits`` is ``None``.
 
-    All as well, with a line in the log, where the splits are the usual ``("test",)`` and there is no column of splits:
-    nothing was held out then, as with a model that was trained on other genes.
+    Data without splits, such as those that a model trained on other genes predicts, have no column ``"split"``. For the
+    default ``("test",)`` all their genes are taken, which is logged.
     """
     if splits is None:
         return np.ones(adata.n_obs, dtype=bool)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     if wanted == ["test"] and split_key == k.SPLIT and split_key not in adata.obs:
-        logger.info("obs has no column %r: all %d genes are taken, held out or not.", split_key, adata.n_obs)
+        logger.info("obs has no column %r: all %d genes are taken.", split_key, adata.n_obs)
         return np.ones(adata.n_obs, dtype=bool)
     chosen = np.isin(split_of(adata, split_key), wanted)
     if not chosen.any():
@@ -149,15 +148,15 @@ def label_truth(adata: ad.AnnData, label_key: str = k.LABEL) -> np.ndarray:
     fix = "run sct.pp.label_expression(adata) first, or name the column with label_key"
     label = obs_column(adata, label_key, fix=fix)
     known = label.notna().to_numpy()
-    strange = set(label[known].astype(str)) - set(k.LABELS)
-    if strange:
-        msg = f"obs[{label_key!r}] holds {', '.join(sorted(strange)[:5])}; expected {' and '.join(k.LABELS)}: {fix}."
+    unknown = set(label[known].astype(str)) - set(k.LABELS)
+    if unknown:
+        msg = f"obs[{label_key!r}] holds {shorten(sorted(unknown), limit=5)}; expected {' and '.join(k.LABELS)}: {fix}."
         raise ValueError(msg)
     return np.where(known, (label.astype(object) == "high").to_numpy(float), np.nan)
 
 
 def cell_types(adata: ad.AnnData) -> pd.Series:
-    """Return the cell type of each gene as strings: ``obs["cell_type"]``, or one unnamed cell type for all."""
+    """Return the cell type of each gene as a string: ``obs["cell_type"]``, or ``"all"`` without that column."""
     check_data(adata)
     if k.CELL_TYPE in adata.obs:
         return adata.obs[k.CELL_TYPE].astype(str)
@@ -165,33 +164,33 @@ def cell_types(adata: ad.AnnData) -> pd.Series:
 
 
 def gene_ids(adata: ad.AnnData) -> pd.Index:
-    """Return ``obs_names`` without the cell type that stacking has put behind them, ``(n_genes,)``."""
+    """Return ``obs_names`` without the suffix that :func:`simplechrome_tk.pp.stack_cell_types` adds, ``(n_genes,)``."""
     names = zip(adata.obs_names, cell_types(adata), strict=True)
     return pd.Index([str(name).removesuffix(f":{cell}") for name, cell in names])
 
 
-def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Series | None) -> np.ndarray:
+def gene_rows(adata: ad.AnnData, genes: Genes) -> np.ndarray:
     """Return row numbers of ``genes``: names in ``obs_names`` or symbols, a mask ``(n_genes,)``, ``None`` for all.
 
-    A symbol stands for all its rows, one in each cell type. Rows come in the order asked for, each once.
+    A symbol selects all rows of the gene, one in each cell type. Rows are in the order of ``genes``, each once.
 
     Raises
     ------
     ValueError
-        When a name is unknown (the closest are offered), a mask has another length, or nothing is selected.
+        When a name is unknown (the error suggests similar names), a mask has another length, or no gene is selected.
     """
     check_data(adata)
     if genes is None:
         return np.arange(adata.n_obs)
-    asked = np.atleast_1d(np.asarray(genes))
-    if asked.dtype == bool:
-        if asked.shape != (adata.n_obs,):
-            msg = f"the mask of genes has shape {asked.shape}; expected ({adata.n_obs},)."
+    wanted = np.atleast_1d(np.asarray(genes))
+    if wanted.dtype == bool:
+        if wanted.shape != (adata.n_obs,):
+            msg = f"the mask of genes has shape {wanted.shape}; expected ({adata.n_obs},)."
             raise ValueError(msg)
-        rows = np.flatnonzero(asked)
+        rows = np.flatnonzero(wanted)
     else:
         check_unique(adata)
-        names = asked.astype(str).tolist()
+        names = wanted.astype(str).tolist()
         found = _rows_of(names, adata.obs_names.to_numpy())
         others = [name for name in names if name not in found]
         found |= _rows_of(others, symbols(adata)) if others else {}
@@ -200,30 +199,31 @@ def gene_rows(adata: ad.AnnData, genes: str | Sequence[str] | np.ndarray | pd.Se
             raise ValueError(_no_gene(adata, unknown))
         rows = np.array(list(dict.fromkeys(row for name in names for row in found[name])), dtype=int)
     if not len(rows):
-        msg = f"no gene is selected of {adata.n_obs}; expected one at least, or genes=None for all."
+        msg = f"no gene is selected of {adata.n_obs}; expected at least one, or genes=None for all."
         raise ValueError(msg)
     return rows
 
 
 def gene_row(adata: ad.AnnData, gene: str) -> int:
-    """Return the row of the one gene with this name in ``obs_names`` or, else, this symbol."""
+    """Return the row of the one gene with this name in ``obs_names``, or with this symbol."""
     rows = gene_rows(adata, gene)
     if len(rows) > 1:
-        found = ", ".join(adata.obs_names[rows][:4]) + (", ..." if len(rows) > 4 else "")
+        found = shorten(adata.obs_names[rows], limit=4)
         msg = f"{gene!r} names {len(rows)} rows: {found}; name one of them by its id."
         raise ValueError(msg)
     return int(rows[0])
 
 
 def _rows_of(names: list[str], column: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of each name that the column holds; grouping these alone spares a widget 60 ms of 18,000 genes."""
+    """Return the rows of each name that is in the column."""
+    # Grouping the found rows alone, not all 18,000 genes, saves a widget 60 ms at each change.
     rows = np.flatnonzero(pd.Index(column).isin(names))
     found = pd.Series(column[rows])
     return {name: rows[places] for name, places in found.groupby(found).indices.items()}
 
 
 def symbols(adata: ad.AnnData) -> np.ndarray:
-    """Return the symbol of each gene, its id where that is missing or ``"NA"``, shape ``(n_genes,)``."""
+    """Return the symbol of each gene, or its id where the symbol is missing or ``"NA"``, shape ``(n_genes,)``."""
     if k.SYMBOL not in adata.obs:
         return adata.obs_names.to_numpy(str)
     symbol = adata.obs[k.SYMBOL].astype(object)
@@ -232,11 +232,12 @@ def symbols(adata: ad.AnnData) -> np.ndarray:
 
 
 def _no_gene(adata: ad.AnnData, unknown: Sequence[str]) -> str:
+    """Return the error for unknown names of genes, with similar names of known genes."""
     named = symbols(adata)
     known = {name.upper(): name for name in (*adata.obs_names, *named)}
     close = [known[name] for name in difflib.get_close_matches(unknown[0].upper(), known, n=5)]
-    hint = (
-        f"did you mean {', '.join(close)}?" if close else f"expected a name such as {named[0]} or {adata.obs_names[0]}."
-    )
-    others = f" (nor {len(unknown) - 1} others asked for)" if len(unknown) > 1 else ""
+    hint = f"expected a name such as {named[0]} or {adata.obs_names[0]}."
+    if close:
+        hint = f"did you mean {', '.join(close)}?"
+    others = f" (nor {len(unknown) - 1} others that were given)" if len(unknown) > 1 else ""
     return f"no gene {unknown[0]!r} among {adata.n_obs}{others}: {hint}"

@@ -1,4 +1,4 @@
-"""Names in messages, a few of them and a count."""
+"""Lists of names in messages: the first few, and the number of others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def shorten(names: Iterable[object], *, limit: int = 6) -> str:
-    """Join names by commas: the first ``limit`` of them and how many more there are, or ``none``.
+    """Return the first ``limit`` names, joined by commas, and the number of others; ``none`` for no names.
 
     Examples
     --------

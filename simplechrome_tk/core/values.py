@@ -1,4 +1,4 @@
-"""Checks of plain values: each raises a ``ValueError`` that names the value, and what was expected."""
+"""Checks of single values; each raises a ``ValueError`` that says the value and the expected ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _LARGEST = 1_000_000
-"""Of sizes: above it products of two sizes no longer fit the machine's integers."""
+"""Largest size: the product of three sizes still fits into integers of 64 bits."""
 
 
 def whole(name: str, value: object, *, least: int = 1, most: int = _LARGEST) -> int:
@@ -42,7 +42,7 @@ def above_zero(name: str, value: object) -> float:
 
 
 def truth(name: str, value: object) -> bool:
-    """Return Python's or numpy's boolean as ``bool``."""
+    """Return a boolean of Python or numpy as ``bool``."""
     if not isinstance(value, bool | np.bool_):
         msg = f"{name} is {reprlib.repr(value)}; expected True or False."
         raise ValueError(msg)
@@ -69,7 +69,7 @@ def texts(name: str, value: object) -> list[str]:
 def fields(
     name: str, value: object, *, required: Collection[str], optional: Collection[str] | None = ()
 ) -> dict[str, Any]:
-    """Return a mapping that has all required keys; ``None`` in ``optional`` allows any others."""
+    """Return a mapping as a dictionary; it must have all required keys. ``optional=None`` allows any other keys."""
     if not isinstance(value, Mapping):
         msg = f"{name} is {reprlib.repr(value)}; expected fields with values."
         raise ValueError(msg)
@@ -77,8 +77,8 @@ def fields(
     unknown = [] if optional is None else [key for key in value if key not in {*required, *optional}]
     if missing or unknown:
         parts = [
-            f"{what} {', '.join(map(reprlib.repr, keys[:3]))}"
-            for keys, what in ((missing, "lacks"), (unknown, "has the unknown"))
+            f"{problem} {', '.join(map(reprlib.repr, keys[:3]))}"
+            for keys, problem in ((missing, "lacks"), (unknown, "has the unknown"))
             if keys
         ]
         msg = f"{name} {' and '.join(parts)}."
@@ -87,7 +87,7 @@ def fields(
 
 
 def finite_array(name: str, value: object, *, shape: tuple[int | None, ...]) -> np.ndarray:
-    """Return finite numbers as an array; ``None`` in ``shape`` leaves a length open."""
+    """Return finite numbers as an array of this shape; ``None`` in ``shape`` allows any length."""
     try:
         found = np.asarray(value)
     except ValueError:  # lists of different lengths

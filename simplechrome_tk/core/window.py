@@ -1,4 +1,4 @@
-"""Windows: which stretch of DNA around a gene is cut into bins."""
+"""Windows: the stretches of DNA around a gene that are divided into bins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Anchor = Literal["tss", "tes", "body"]
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of DNA around a gene, cut into equal bins, read from 5' to 3' of the gene.
+    """A stretch of DNA around a gene, divided into equal bins from 5' to 3' of the gene.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Window:
         ``"tss"`` or ``"tes"``: a window of fixed width around the gene's start or end. ``"body"``: the whole gene
         from its 5' to its 3' end, so that a bin's width scales with the gene (deepTools' ``scale-regions``).
     upstream, downstream
-        How far the window reaches beyond the anchor, in bp, against and along the direction of transcription.
+        Distance in bp from the anchor to the ends of the window, against and along the direction of transcription.
     n_bins
         Number of bins.
 
@@ -62,28 +62,28 @@ class Window:
         if self.anchor == "body" and (self.upstream or self.downstream):
             msg = (
                 f"Window {self.name!r}: a body window runs from the gene's start to its end; expected upstream=0 and "
-                "downstream=0. Add a window anchored at 'tss' or 'tes' to look further."
+                "downstream=0. Add a window anchored at 'tss' or 'tes' for what lies beyond."
             )
             raise ValueError(msg)
 
     @property
     def needs_body(self) -> bool:
-        """Whether the window needs the gene's strand and end, not its TSS alone."""
+        """Whether the window needs start, end and strand of the gene, and not only its TSS."""
         return self.anchor != "tss"
 
     def bounds(self) -> np.ndarray:
-        """Bin boundaries relative to the anchor, shape ``(n_bins + 1,)``: bp, or fractions of the body."""
+        """Return the bin boundaries relative to the anchor, shape ``(n_bins + 1,)``: bp, or fractions of the body."""
         if self.anchor == "body":
             return np.linspace(0.0, 1.0, self.n_bins + 1)
         return np.linspace(-self.upstream, self.downstream, self.n_bins + 1)
 
     def bin_names(self) -> list[str]:
-        """Name each bin by its middle, as written in ``var_names``."""
+        """Return the name of each bin in ``var_names``: its middle."""
         bounds = self.bounds()
         return [f"{middle:g}" for middle in (bounds[:-1] + bounds[1:]) / 2]
 
     def edges(self, genes: pd.DataFrame) -> np.ndarray:
-        """Place the bins of every gene on its chromosome.
+        """Return the edges of the bins of every gene on its chromosome.
 
         Parameters
         ----------
@@ -97,6 +97,7 @@ class Window:
             Shape ``(n_genes, n_bins + 1)``, genome coordinates from 5' to 3' of the gene: descending on the minus
             strand.
         """
+        # On the minus strand the gene starts at its largest coordinate, and bins run against the genome.
         minus = (genes[k.STRAND] == "-").to_numpy()
         if self.anchor == "tss":
             anchor = genes[k.TSS].to_numpy(float)
@@ -110,15 +111,12 @@ class Window:
 
 
 TSS_WINDOW = Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=100)
-"""DeepChrome's layout (Singh et al. 2016): 100 bins of 100 bp around the TSS."""
+"""100 bins of 100 bp around the TSS, as in DeepChrome (Singh et al. 2016)."""
 
 BODY_WINDOW = Window("body", anchor="body", upstream=0, downstream=0, n_bins=20)
-"""The transcribed gene scaled to 20 bins."""
+"""20 bins that together cover the transcribed gene, whatever its length."""
 
 TES_WINDOW = Window("tes", anchor="tes", upstream=10_000, downstream=10_000, n_bins=20)
 """20 bins of 1 kb around the gene's end."""
-
-CONTEXT_WINDOW = Window("context", anchor="tss", upstream=50_000, downstream=50_000, n_bins=50)
-"""50 bins of 2 kb around the TSS: what lies beyond the gene."""
 
 DEFAULT_WINDOWS = (TSS_WINDOW, BODY_WINDOW)

@@ -1,4 +1,4 @@
-"""Write what belongs together to an AnnData: all of it, or nothing."""
+"""Writing of results and their records to an AnnData, all or nothing."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     import anndata as ad
 
 ABSENT = object()
-"""In place of a value: the key is to be removed."""
+"""Value that stands for a missing key: writing it removes the key."""
 
 
 def to_change(adata: ad.AnnData, *, copy: bool, x: bool = False) -> ad.AnnData:
-    """Return the AnnData that a function is to write to: ``adata``, or with ``copy`` a copy in memory.
+    """Return the AnnData that a function writes to: ``adata``, or with ``copy`` a copy in memory.
 
-    A view becomes an AnnData of its own first, so that nothing is ever written through to the AnnData behind it.
+    A view becomes an independent AnnData first, so that writing never reaches the AnnData that it was taken from.
 
     Raises
     ------
     ValueError
-        When ``adata`` is lazy, a view of a file, or, where ``x`` says that ``X`` is to be replaced, backed by a file.
+        When ``adata`` is lazy, a view of a file, or, with ``x=True`` (``X`` will be replaced), backed by a file.
     TypeError
-        When it is no AnnData.
+        When ``adata`` is not an AnnData.
     """
     check_data(adata)
     if copy:
@@ -36,13 +36,14 @@ def to_change(adata: ad.AnnData, *, copy: bool, x: bool = False) -> ad.AnnData:
     if x and adata.isbacked:
         msg = f"adata is backed by {adata.filename}, and X is to be replaced: run adata = adata.to_memory() first."
         raise ValueError(msg)
+    # Assigning to a view makes anndata copy it.
     if adata.is_view:
         adata.uns = dict(adata.uns)
     return adata
 
 
 def check_key(adata: ad.AnnData, key: str, *, field: str) -> None:
-    """Raise ``ValueError`` when a result named ``key`` would replace something else than a record with this field."""
+    """Raise ``ValueError`` when ``uns[key]`` is something else than an earlier record, which has this ``field``."""
     record = adata.uns.get(key)
     if key == k.SIGNAL or not (record is None or (isinstance(record, Mapping) and field in record)):
         slot = f"layers[{key!r}]" if key == k.SIGNAL else f"uns[{key!r}]"
@@ -51,20 +52,20 @@ def check_key(adata: ad.AnnData, key: str, *, field: str) -> None:
 
 
 def write_whole(adata: ad.AnnData, slots: Sequence[tuple[str, str, Any]], *, records: Mapping[str, Any]) -> None:
-    """Write results and the records that say what they are, or, when that fails or is interrupted, nothing.
+    """Write results and their records; when that fails or is interrupted, restore what was there.
 
-    The records go first and come last, so that even what cannot be undone, such as a second interrupt, leaves results
-    without a record, and never results under the record of others.
+    Old records are removed before, and new ones written after the results. So even a second interrupt, which stops the
+    restoring, leaves results without a record, and never results with the record of others.
 
     Parameters
     ----------
     adata
-        What :func:`to_change` returned.
+        The AnnData that :func:`to_change` returned.
     slots
         Attribute (``"obs"``, ``"obsm"``, ``"obsp"``, ``"layers"``, ``"X"``, ``"uns"``), key (of ``"X"`` empty) and
-        value of each result; :data:`ABSENT` removes what is there.
+        value of each result; the value :data:`ABSENT` removes the key.
     records
-        Keys and values of ``uns``; :data:`ABSENT` removes those of what no longer is.
+        Keys and values of ``uns``; the value :data:`ABSENT` removes the key.
     """
     written = [*slots, *(("uns", key, value) for key, value in records.items())]
     before = [(attribute, key, _get(adata, attribute, key)) for attribute, key, _ in written]
@@ -76,6 +77,7 @@ def write_whole(adata: ad.AnnData, slots: Sequence[tuple[str, str, Any]], *, rec
 
 
 def _put_all(adata: ad.AnnData, slots: Sequence[tuple[str, str, Any]], records: Mapping[str, Any]) -> None:
+    """Remove the records, and then write all slots in their order."""
     for key in records:
         adata.uns.pop(key, None)
     for attribute, key, value in slots:

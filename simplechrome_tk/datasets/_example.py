@@ -6,6 +6,7 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from simplechrome_tk.core import keys as k
 from simplechrome_tk.datasets._roadmap import CELL_TYPES, roadmap
 from simplechrome_tk.datasets._simulate import simulate
 from simplechrome_tk.io._public import CACHE_VARIABLE, DatasetUnavailableError, cache_folder
@@ -65,7 +66,7 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
     Examples
     --------
     >>> adata = sct.datasets.example()  # doctest: +SKIP
-    >>> adata.uns["dataset"]  # doctest: +SKIP
+    >>> adata.uns[k.DATASET]  # doctest: +SKIP
     'roadmap'
     """
     try:
@@ -77,9 +78,9 @@ def example(cell_type: str = "E116", *, n_genes_simulated: int = 6_000, **kwargs
         adata = simulate(n_genes_simulated, rng=list(CELL_TYPES).index(cell_type), **kept)
         replaced = f"roadmap({cell_type!r})" + (" and its genes" if kwargs.get("genes") is not None else "")
         print(format_banner(n_genes_simulated, replaced, error, megabytes=12))
-        adata.uns["dataset"] = "simulated"
+        adata.uns[k.DATASET] = "simulated"
     else:
-        adata.uns["dataset"] = "roadmap"
+        adata.uns[k.DATASET] = "roadmap"
     return adata
 
 

@@ -69,7 +69,7 @@ def roadmap(
 
         ``obs``: Ensembl id (``id:cell_type`` when cell types are stacked), ``symbol``, ``chrom``, ``start``, ``end``,
         ``strand``, ``tss`` (bp), ``annotated``, ``expression`` (RPKM), ``label`` (above the median of all 19,795
-        genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts. ``uns["label_expression"]``:
+        genes of the cell type), ``cell_type``. ``uns["roadmap"]``: parameters and counts. ``uns[k.LABEL_EXPRESSION]``:
         the median of each cell type, as :func:`simplechrome_tk.pp.label_expression` records it. ``uns["units"]``: what
         ``X`` and ``expression`` hold, as plots call it.
 
@@ -105,7 +105,7 @@ def roadmap(
     parts, thresholds = [], []
     for cell in cells:
         labelled = _with_expression(table, cell)
-        thresholds.append(labelled.uns["label_expression"]["thresholds"])
+        thresholds.append(labelled.uns[k.LABEL_EXPRESSION]["thresholds"])
         files = _peak_files(CELL_TYPES[cell])
         part = bin_peaks({mark: fetch(files[mark]) for mark in marks}, labelled.obs.loc[kept.index], windows=windows)
         if len(cells) > 1:
@@ -114,12 +114,12 @@ def roadmap(
     adata = parts[0] if len(parts) == 1 else ad.concat(parts, merge="same", uns_merge="same")
     adata.obs[k.CELL_TYPE] = pd.Categorical(adata.obs[k.CELL_TYPE], categories=cells)
     adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
-    adata.uns["roadmap"] = {
+    adata.uns[k.ROADMAP] = {
         "cell_types": cells,
         "marks": list(marks),
         "counts": counts,
     }
-    adata.uns["label_expression"] = {"expression_key": k.EXPRESSION, "thresholds": pd.concat(thresholds)}
+    adata.uns[k.LABEL_EXPRESSION] = {"expression_key": k.EXPRESSION, "thresholds": pd.concat(thresholds)}
     logger.info(
         "roadmap: %d genes listed, %d rows repeat an Ensembl id (first kept); strand and body known for %d by id and "
         "%d by symbol, unknown for %d: %s.",

@@ -394,7 +394,7 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
     adata.var["planted_effect"] = planted
     adata.obsp["planted_neighbor_effects"] = neighbor_effects
     intercept = _MEAN_LOG - float(own.mean())
-    adata.uns["simulate"] = {
+    adata.uns[k.SIMULATE] = {
         "n_genes": adata.n_obs,
         "marks": marks,
         "neighbor_fraction": float(neighbor_fraction),
@@ -419,7 +419,7 @@ def _acting_columns(layout: Layout, anchor: np.ndarray, mark: str) -> np.ndarray
 def _draw_neighbor_effects(genes: pd.DataFrame, fraction: float, rng: np.random.Generator) -> sparse.csr_matrix:
     """Draw +1 for a neighbour that acts from upstream, -1 for one from downstream, ``(n_genes, n_genes)``."""
     placed = ad.AnnData(obs=genes[[k.CHROM, k.TSS, k.STRAND]])
-    tss_neighbors(placed, _NEIGHBORS)
+    tss_neighbors(placed, n_neighbors=_NEIGHBORS)
     distances = placed.obsp[k.DISTANCES.format("tss")]
     away = distances.data.reshape(-1, _NEIGHBORS)
     # One of the nearest genes is drawn for each gene, from the cumulative sum of their weights.

@@ -85,7 +85,7 @@ def load_cell_expression(cell: str, table: pd.DataFrame) -> Expression | None:
         logger.warning("Genes of %s stay without RPKM: %s", cell, error)
         return None
     return Expression(
-        labelled.obs[k.EXPRESSION], float(labelled.uns["label_expression"]["thresholds"].loc[cell, "threshold"])
+        labelled.obs[k.EXPRESSION], float(labelled.uns[k.LABEL_EXPRESSION]["thresholds"].loc[cell, "threshold"])
     )
 
 

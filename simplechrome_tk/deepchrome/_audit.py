@@ -241,9 +241,9 @@ def _known_median(data: ad.AnnData | pd.DataFrame, expression_key: str) -> float
     if not isinstance(data, ad.AnnData):
         return None
     cell = cell_types(data).iloc[0]
-    labelled = data.uns.get("label_expression", {})
+    labelled = data.uns.get(k.LABEL_EXPRESSION, {})
     of_labels = labelled.get("thresholds") if "threshold" not in labelled else None
-    of_file = data.uns.get("deepchrome", {}).get("medians")
+    of_file = data.uns.get(k.DEEPCHROME, {}).get("medians")
     for key, found in ((k.EXPRESSION, of_file), (labelled.get("expression_key"), of_labels)):
         if key == expression_key and found is not None and cell in found.index:
             return float(found.loc[cell].iloc[0])

@@ -96,7 +96,7 @@ def read(
         a file whose name does not say it), ``cell_type``. Without public tables ``strand`` is ``"."``, ``annotated``
         False, and the other columns that these give are absent. ``uns["windows"]``: the window.
         ``uns["units"]``: what ``X`` and expression hold, as plots call it.
-        ``uns["deepchrome"]``: ``labels``, ``oriented``, ``repeated`` and ``unmatched`` (ids), and ``medians`` of RPKM,
+        ``uns[k.DEEPCHROME]``: ``labels``, ``oriented``, ``repeated`` and ``unmatched`` (ids), and ``medians`` of RPKM,
         a table with a row for each cell type and the column ``median``. ``uns["label_expression"]``, for labels by
         RPKM, as :func:`simplechrome_tk.pp.label_expression`.
 
@@ -132,8 +132,8 @@ def read(
     obs[k.LABEL] = pd.Categorical.from_codes(
         np.concatenate([piece for part in parts for piece in part.genes.labels]), categories=k.LABELS, ordered=True
     )
-    adata = build(parts, obs, unmatched, TSS_WINDOW, orient=orient, record_key="deepchrome", expression_unit="RPKM")
-    adata.uns["deepchrome"] |= {"labels": labels, "medians": by_cell_type(medians, "median")}
+    adata = build(parts, obs, unmatched, TSS_WINDOW, orient=orient, record_key=k.DEEPCHROME, expression_unit="RPKM")
+    adata.uns[k.DEEPCHROME] |= {"labels": labels, "medians": by_cell_type(medians, "median")}
     _compare_labels(adata, medians, labels=labels)
     return adata
 
@@ -216,7 +216,7 @@ def _compare_labels(adata: ad.AnnData, medians: dict[str, float], *, labels: Lab
             of_cell = (cells == cell).to_numpy()
             adata.obs.loc[of_cell, k.LABEL] = pd.Categorical(from_rpkm[of_cell], k.LABELS, ordered=True)
     if labels == "rpkm":
-        adata.uns["label_expression"] = {
+        adata.uns[k.LABEL_EXPRESSION] = {
             "expression_key": k.EXPRESSION,
             "thresholds": by_cell_type(medians, "threshold"),
         }

@@ -115,7 +115,7 @@ def read_deepdiff(
     source = str(files[0][2].parent)
     obs, unmatched = describe(parts, table, source=source)
     _add_counts(obs, counts, source=source)
-    return build(parts, obs, unmatched, window, orient=orient, record_key="deepdiff", expression_unit="counts")
+    return build(parts, obs, unmatched, window, orient=orient, record_key=k.DEEPDIFF, expression_unit="counts")
 
 
 def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[tuple[str, str, Path]]:

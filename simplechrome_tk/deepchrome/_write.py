@@ -106,7 +106,7 @@ def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarr
     if set(marks) == set(MARKS):
         cube = cube[:, [marks.index(mark) for mark in MARKS]]
         marks = list(MARKS)
-    oriented = adata.uns.get("deepchrome", {}).get("oriented", True) and k.STRAND in adata.obs
+    oriented = adata.uns.get(k.DEEPCHROME, {}).get("oriented", True) and k.STRAND in adata.obs
     if oriented and (minus := (adata.obs[k.STRAND] == "-").to_numpy()).any():
         cube = cube.copy()
         cube[minus] = cube[minus, :, ::-1]

@@ -46,7 +46,7 @@ def neighbors(adata: ad.AnnData, *, key: str = "tss", genes: Genes = None) -> pd
     --------
     >>> import simplechrome_tk as sct
     >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.tss_neighbors(adata, 4)
+    >>> sct.pp.tss_neighbors(adata, n_neighbors=4)
     >>> len(sct.get.neighbors(adata, genes="SIM0007"))
     4
     """

@@ -7,7 +7,7 @@ import math
 import reprlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,8 @@ import torch
 
 from simplechrome_tk.core.features import LENGTH_CONSTANTS, LengthConstants
 from simplechrome_tk.core.layout import Layout, region_shapes
-from simplechrome_tk.core.normalization import Method, normalization
-from simplechrome_tk.core.values import above_zero, fields, finite_array, number, text, texts, whole
+from simplechrome_tk.core.normalization import check_record, normalization
+from simplechrome_tk.core.values import above_zero, fields, number, text, texts, whole
 from simplechrome_tk.model._calibration import Readout
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.nn._ensemble import Ensemble
@@ -215,30 +215,8 @@ def read_normalization(name: str, record: object, regions: Sequence[RegionShape]
     ValueError
         When a constant is missing, not finite, or not one for each mark of each region.
     """
-    keys = ["method", "region", "mark", "center", "scale"]
-    found = fields(name, record, required=keys, optional=None)
-    method = str(found["method"])
-    if method not in get_args(Method):
-        msg = f"{name} has the method {reprlib.repr(method)}; expected one of {', '.join(get_args(Method))}."
-        raise ValueError(msg)
-    if method == "quantile":
-        keys += ["quantiles", "coverage"]
-        fields(name, found, required=keys, optional=None)
-    n_blocks = sum(shape.n_marks for shape in regions)
-    constants = {"method": np.asarray(method)}
-    for key in ("region", "mark"):
-        constants[key] = np.asarray(texts(f"{name}[{key!r}]", found[key]), dtype=str)
-        if len(constants[key]) != n_blocks:
-            msg = f"{name}[{key!r}] holds {len(constants[key]):,} names; expected {n_blocks:,}, by marks of regions."
-            raise ValueError(msg)
-    shapes = {"center": (n_blocks,), "scale": (n_blocks,), "quantiles": (n_blocks, None), "coverage": (n_blocks,)}
-    for key, shape in shapes.items():
-        if key in keys:
-            constants[key] = finite_array(f"{name}[{key!r}]", found[key], shape=shape)
-    if not (constants["scale"] > 0).all():
-        msg = f"{name}['scale'] holds {constants['scale'].min():g}; expected numbers above 0."
-        raise ValueError(msg)
-    return constants
+    constants = check_record(record, name, n_blocks=sum(shape.n_marks for shape in regions))
+    return {key: np.asarray(value) for key, value in constants.items()}
 
 
 def _regions(found: object) -> list[RegionShape]:

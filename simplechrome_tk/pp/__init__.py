@@ -1,9 +1,8 @@
-"""Prepare data: windows, binning, labels, splits, normalisation, neighbours."""
+"""Preparation of data: windows, binning, quality control, labels, splits, normalisation and neighbours."""
 
 from simplechrome_tk.core.expression import log_expression
 from simplechrome_tk.core.window import (
     BODY_WINDOW,
-    CONTEXT_WINDOW,
     DEFAULT_WINDOWS,
     TES_WINDOW,
     TSS_WINDOW,
@@ -21,8 +20,6 @@ from simplechrome_tk.pp._normalize import normalize
 from simplechrome_tk.pp._qc import qc
 from simplechrome_tk.pp._reads import bin_reads
 from simplechrome_tk.pp._split import (
-    TEST_CHROMOSOMES,
-    VALID_CHROMOSOMES,
     split_by_chromosome,
     split_random,
 )
@@ -30,12 +27,9 @@ from simplechrome_tk.pp._stack import stack_cell_types
 
 __all__ = [
     "BODY_WINDOW",
-    "CONTEXT_WINDOW",
     "DEFAULT_WINDOWS",
-    "TEST_CHROMOSOMES",
     "TES_WINDOW",
     "TSS_WINDOW",
-    "VALID_CHROMOSOMES",
     "Window",
     "bin_bigwig",
     "bin_peaks",

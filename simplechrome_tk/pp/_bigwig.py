@@ -1,4 +1,4 @@
-"""Bin bigWig tracks along genes."""
+"""Signal of bigWig files, averaged over the bins of genes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bigwig import BigWig
 from simplechrome_tk.pp._bin import bin_tracks
-from simplechrome_tk.pp._intervals import Steps, means, reach, stretches
+from simplechrome_tk.pp._intervals import Steps, average, extent, merge_windows
 
 if TYPE_CHECKING:
     import os
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GAP = 10_000  # bp between two windows that cost less to read than to leave out
-_PIECE = 2_000_000  # bp read at once: bounds the memory, whatever the resolution of the file
+_GAP = 10_000
+"""Largest gap in bp between two windows that is read with them: one read costs less than two."""
+
+_PIECE = 2_000_000
+"""Number of bp to read at once, which limits the memory even for files with one value for each bp."""
 
 
 def bin_bigwig(
@@ -38,14 +41,15 @@ def bin_bigwig(
 ) -> ad.AnnData:
     """Average bigWig signal over the bins of every gene.
 
-    A bin's value is the integral of the signal over the bin divided by its width: exact from the full data, not from
-    the file's zoom levels, and where an edge of a bin falls within a base too. Positions without data, and those beyond
-    the ends of a chromosome, count as 0. Bins run from 5' to 3' of the gene, whatever its strand.
+    The value of a bin is the integral of the signal over the bin, divided by its width. It is exact, from the full data
+    instead of the zoom levels of the file, even where the edge of a bin falls within a base. Positions without data and
+    beyond the ends of a chromosome count as 0. Bins run from 5' to 3' of the gene, on either strand.
 
     Parameters
     ----------
     tracks
-        For each mark a bigWig file of non-negative signal: coverage, fold enrichment over the control, -log10 p.
+        For each mark a bigWig file of non-negative signal, such as coverage, fold enrichment over the control or
+        -log10 p.
     genes
         As in :func:`bin_peaks`, of the assembly of the tracks.
     windows
@@ -56,13 +60,13 @@ def bin_bigwig(
     Returns
     -------
     anndata.AnnData
-        As of :func:`bin_peaks`. ``uns["units"]["signal"]`` is ``"signal"``: the file does not say what it holds; write
-        ``"-log10 p"`` or the like there for plots to say it.
+        As from :func:`bin_peaks`. ``uns["units"]["signal"]``, the name of the signal in plots, is ``"signal"``, since
+        the file does not name it; write ``"-log10 p"`` or similar there.
 
     Raises
     ------
     ValueError
-        When a file is no bigWig, is truncated or damaged, or holds negative or infinite signal in the windows; genes
+        When a file is not a bigWig, is truncated or damaged, or holds negative or infinite signal in the windows; genes
         and tracks share no chromosome name; a gene lies beyond the end of its chromosome; tracks, or tracks and
         ``genome``, give a chromosome different lengths; or as :func:`bin_peaks` does.
 
@@ -83,25 +87,29 @@ class _Track:
         self._mark, self._file = mark, file
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+        # The integral up to each edge, summed over the pieces of the chromosome that were read.
         integrals = [np.zeros(edge.shape) for edge in edges]
-        reaches = [reach(edge) for edge in edges]
+        reaches = [extent(edge) for edge in edges]
         for start, end in self._pieces(chrom, edges):
             steps = self._steps(chrom, start, end)
             for edge, (low, high), integral in zip(edges, reaches, integrals, strict=True):
                 rows = np.flatnonzero((low < end) & (high > start))
                 integral[rows] += steps.integral(np.clip(edge[rows], start, end))
-        return [means(integral, edge) for integral, edge in zip(integrals, edges, strict=True)]
+        return [average(integral, edge) for integral, edge in zip(integrals, edges, strict=True)]
 
     def _pieces(self, chrom: str, edges: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
-        for first, last in stretches(edges, size=self.sizes[chrom], gap=_GAP):
+        """Yield start and end of the pieces of a chromosome that windows cover."""
+        for first, last in merge_windows(edges, size=self.sizes[chrom], gap=_GAP):
             for start in range(first, last, _PIECE):
                 yield start, min(start + _PIECE, last)
 
     def _steps(self, chrom: str, start: int, end: int) -> Steps:
+        """Return the signal of a piece of a chromosome; raise when it is negative or infinite."""
         starts, ends, signal = self._file.intervals(chrom, start, end)
         value = signal.astype(float)
         missing = np.isnan(value)
         value[missing] = 0.0
+        # An interval that spans two pieces is read twice; it counts where it starts.
         self.missing += int((missing & (starts >= start)).sum())
         for problem, wrong in (("negative", value < 0), ("infinite", np.isinf(value))):
             if wrong.any():
@@ -125,4 +133,4 @@ def _open(mark: str, path: str | os.PathLike[str]) -> Iterator[_Track]:
         track = _Track(mark, file)
         yield track
     if track.missing:
-        logger.warning("%s: %d intervals in %s have no number for signal; it counts as 0.", mark, track.missing, path)
+        logger.warning("%s: %d intervals in %s have no value; they count as 0.", mark, track.missing, path)

@@ -1,4 +1,4 @@
-"""Bin signal along genes: tracks in, AnnData of genes by histone-mark bins out."""
+"""Signal of tracks, averaged over the bins of genes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from simplechrome_tk.io._genome import agree, check_ends, chrom_sizes
 from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
-from simplechrome_tk.pp._intervals import means, pile_up
-from simplechrome_tk.pp._storable import storable
+from simplechrome_tk.pp._intervals import add_up, average
+from simplechrome_tk.pp._storable import make_storable
 
 if TYPE_CHECKING:
     import os
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 Source = TypeVar("Source")
 
+_FEW_WITHOUT_DATA = 0.01
+"""Share of genes on chromosomes without data up to which no warning is due; chrY holds .001 of the genes."""
+
 
 def bin_peaks(
     peaks: Mapping[str, pd.DataFrame | str | os.PathLike[str]],
@@ -45,8 +48,8 @@ def bin_peaks(
 ) -> ad.AnnData:
     """Average the signal of peaks, BED or bedGraph over the bins of every gene.
 
-    A bin's value is the integral of the signal over the bin divided by its width: 0 outside peaks; peaks that overlap
-    add up. Bins run from 5' to 3' of the gene, whatever its strand. What lies beyond the start of a chromosome is 0.
+    The value of a bin is the integral of the signal over the bin, divided by its width. Signal is 0 outside peaks and
+    beyond the ends of a chromosome; peaks that overlap add up. Bins run from 5' to 3' of the gene, on either strand.
 
     Parameters
     ----------
@@ -59,12 +62,12 @@ def bin_peaks(
     windows
         The regions to bin.
     kinds
-        What the files are, where content and name do not say it or say it wrongly (``kind`` of
-        :func:`simplechrome_tk.io.read_peaks`): of all, or by mark.
+        Format of the files, where content and name do not show it (``kind`` of
+        :func:`simplechrome_tk.io.read_peaks`): one for all, or a mapping from marks.
     genome
         Chromosome sizes, in any form of :func:`simplechrome_tk.io.read_annotation`, to check the peaks against.
     max_bytes
-        What a gzipped file may hold once unpacked.
+        Largest size in bytes of a gzipped file after unpacking.
 
     Returns
     -------
@@ -72,15 +75,15 @@ def bin_peaks(
         ``n_genes x n_columns`` float32, mark-major within each region.
 
         ``var``: ``mark``, ``region``, ``bin``, ``start_bp``, ``end_bp``; ``obs``: ``genes``;
-        ``uns["windows"]``: the windows, one row each; ``uns["units"]["signal"]``: what ``X`` holds, as plots call it
-        (``"peak signal"``, or ``"signal"`` of BED, bedGraph and tables; give it a better name where you know one).
+        ``uns["windows"]``: the windows, one row each; ``uns["units"]["signal"]``: the name of the signal in plots
+        (``"peak signal"``, or ``"signal"`` for BED, bedGraph and tables; write a better one there if you know it).
 
     Raises
     ------
     ValueError
-        When no gene or no mark is given, a gene lacks what a window needs, a peak's signal is negative or missing,
+        When no gene or no mark is given, a gene lacks a column that a window needs, signal is negative or missing,
         genes and peaks share no chromosome name, a peak reaches beyond the end of its chromosome in ``genome``, or a
-        file is damaged or holds more than ``max_bytes``.
+        file is damaged or larger than ``max_bytes``.
 
     Examples
     --------
@@ -112,15 +115,15 @@ class Track(Protocol):
 
     @property
     def chroms(self) -> Collection[str]:
-        """The chromosomes on which it holds data."""
+        """Names of the chromosomes with data."""
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Length of each chromosome in bp, as far as the source of the signal knows."""
+        """Length of each chromosome in bp, if the file contains it."""
 
     @property
     def ends(self) -> Mapping[str, float]:
-        """Where the last interval on each chromosome ends, in bp, where that may be beyond the chromosome's end."""
+        """End of the last interval on each chromosome, in bp; empty where the format excludes any beyond the end."""
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the value of each bin on one chromosome.
@@ -149,20 +152,20 @@ def bin_tracks(
     table: bool = False,
     genome: Genome | None = None,
 ) -> ad.AnnData:
-    """Bin one track after another along genes: what all ``bin_`` functions share.
+    """Bin one track after another along genes, for all ``bin_`` functions.
 
     Parameters
     ----------
     sources
-        For each mark what ``open_track`` opens.
+        For each mark its file or table.
     genes, windows
         As in :func:`bin_peaks`.
     open_track
-        Opens the track of a mark.
+        Context manager that opens the track of a mark.
     unit
-        What the values are, as plots call it.
+        Name of the signal in plots.
     table
-        Whether a source may be a table, whose chromosomes are then easily renamed.
+        Whether a source may be a table, whose chromosomes an error can say how to rename.
     genome
         Chromosome sizes to check the tracks against.
 
@@ -174,54 +177,89 @@ def bin_tracks(
     Raises
     ------
     ValueError
-        When no gene or no mark is given, a gene lacks what a window needs, genes and a track share no chromosome name,
-        a gene or interval lies beyond the end of its chromosome, or two sources give a chromosome different lengths.
+        When no gene or no mark is given, a gene lacks a column that a window needs, genes and a track share no
+        chromosome name, a gene or interval lies beyond the end of its chromosome, or two sources give a chromosome
+        different lengths.
     """
     _check_genes(genes, windows)
     if not sources:
         msg = "no marks: expected for example {'H3K4me3': 'k4me3.bw'}, found nothing."
         raise ValueError(msg)
-    edges = [window.edges(genes) for window in windows]
-    chrom = genes[k.CHROM].astype(str).to_numpy()
-    places = [(str(name), np.flatnonzero(chrom == name)) for name in np.unique(chrom)]
-    offsets = np.cumsum([0] + [len(sources) * window.n_bins for window in windows])
-    matrix = np.zeros((len(genes), offsets[-1]), dtype=np.float32)
-    bare: dict[str, int] = {}
+    bins = _Bins(genes, windows)
+    blocks = []
+    genes_without_data: dict[str, int] = {}
     lengths = {} if genome is None else {"genome": chrom_sizes(genome)}
-    cut = [edge.min(axis=1) < 0 for edge in edges]
-    for i, (mark, source) in enumerate(sources.items()):
+    for mark, source in sources.items():
         name = mark if isinstance(source, pd.DataFrame) else f"{mark} ({source})"
         with open_track(mark, source) as track:
             lengths[name] = dict(track.sizes)
             check_ends(track.ends, agree(lengths), source=name)
-            bare[mark] = _genes_without_data(chrom, track.chroms, track_name=name, table=table)
-            size = pd.Series(chrom).map(track.sizes).fillna(np.inf).to_numpy(float)
-            _check_within(genes, windows, size, track_name=name)
-            for beyond, edge in zip(cut, edges, strict=True):
-                beyond |= edge.max(axis=1) > size
-            for place, rows in places:
-                if place not in track.chroms:
-                    continue
-                values = track.bins(place, [edge[rows] for edge in edges])
-                for window, offset, block in zip(windows, offsets[:-1], values, strict=True):
-                    matrix[rows, offset + i * window.n_bins : offset + (i + 1) * window.n_bins] = block
-    adata = ad.AnnData(matrix, obs=storable(genes), var=_columns(list(sources), windows))
-    adata.uns["windows"] = pd.DataFrame(
+            genes_without_data[mark] = _count_without_data(bins.chrom, track.chroms, track_name=name, table=table)
+            bins.check_within(track.sizes, track_name=name)
+            blocks.append(bins.read(track))
+    # From one array for each mark and window to columns that are mark-major within each window.
+    matrix = np.concatenate([block for of_window in zip(*blocks, strict=True) for block in of_window], axis=1)
+    adata = ad.AnnData(matrix, obs=make_storable(genes), var=_columns(list(sources), windows))
+    adata.uns[k.WINDOWS] = pd.DataFrame(
         [(w.anchor, w.upstream, w.downstream, w.n_bins) for w in windows],
         columns=["anchor", "upstream", "downstream", "n_bins"],
         index=[w.name for w in windows],
     )
     adata.uns[k.UNITS] = {k.SIGNAL: unit}
-    if any(bare.values()):
-        counts = ", ".join(f"{n} genes for {mark}" for mark, n in bare.items() if n)
-        logger.warning("No data on the whole chromosome of %s; their signal is 0.", counts)
-    if n := sum(int(beyond.sum()) for beyond in cut):
-        logger.warning("%d gene windows reach beyond the start or end of their chromosome; the signal there is 0.", n)
+    if any(genes_without_data.values()):
+        counts = ", ".join(f"{n} genes for {mark}" for mark, n in genes_without_data.items() if n)
+        # More genes than those of chrM and chrY hint at a truncated file.
+        few = max(genes_without_data.values()) <= _FEW_WITHOUT_DATA * len(genes)
+        message = "No data on the whole chromosome of %s; their signal is 0."
+        logger.log(logging.INFO if few else logging.WARNING, message, counts)
+    if bins.n_beyond:
+        logger.info(
+            "%d gene windows reach beyond the start or end of their chromosome; the signal there is 0.", bins.n_beyond
+        )
     return adata
 
 
+class _Bins:
+    """The bins of all genes, and reading tracks along them.
+
+    Parameters
+    ----------
+    genes, windows
+        As in :func:`bin_peaks`.
+    """
+
+    def __init__(self, genes: pd.DataFrame, windows: Sequence[Window]) -> None:
+        self._genes, self._windows = genes, windows
+        self._edges = [window.edges(genes) for window in windows]
+        self.chrom = genes[k.CHROM].astype(str).to_numpy()
+        self._rows = {str(name): np.flatnonzero(self.chrom == name) for name in np.unique(self.chrom)}
+        self._beyond = [edge.min(axis=1) < 0 for edge in self._edges]
+
+    @property
+    def n_beyond(self) -> int:
+        """Number of windows that reach beyond their chromosome, as far as start and end of it are known by now."""
+        return sum(int(beyond.sum()) for beyond in self._beyond)
+
+    def check_within(self, sizes: Mapping[str, int], *, track_name: str) -> None:
+        """Raise unless every gene lies on its chromosome, and mark the windows that reach beyond the end of it."""
+        size = pd.Series(self.chrom).map(sizes).fillna(np.inf).to_numpy(float)
+        _check_within(self._genes, self._windows, size, track_name=track_name)
+        for beyond, edge in zip(self._beyond, self._edges, strict=True):
+            beyond |= edge.max(axis=1) > size
+
+    def read(self, track: Track) -> list[np.ndarray]:
+        """Return the signal of a mark in each window, float32 ``(n_genes, n_bins)``; 0 on chromosomes without data."""
+        blocks = [np.zeros((len(self._genes), window.n_bins), dtype=np.float32) for window in self._windows]
+        for chrom, rows in self._rows.items():
+            if chrom in track.chroms:
+                signal = track.bins(chrom, [edge[rows] for edge in self._edges])
+                for block, values in zip(blocks, signal, strict=True):
+                    block[rows] = values
+        return blocks
+
+
 class _Peaks:
-    """A table of peaks; those that overlap add up."""
+    """The signal of a table of peaks; peaks that overlap add up."""
 
     sizes: Mapping[str, int] = {}
 
@@ -232,8 +270,8 @@ class _Peaks:
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         start, end, signal = self._tables[chrom][["start", "end", "signal"]].to_numpy(float).T
-        steps = pile_up(start, end, signal)
-        return [means(steps.integral(edge), edge) for edge in edges]
+        steps = add_up(start, end, signal)
+        return [average(steps.integral(edge), edge) for edge in edges]
 
 
 @contextmanager
@@ -253,6 +291,7 @@ def _open_peaks(
 
 
 def _columns(marks: Sequence[str], windows: Sequence[Window]) -> pd.DataFrame:
+    """Return ``var``: one row for each bin of each mark in each window."""
     rows = [
         (f"{mark}:{window.name}:{name}", mark, window.name, i, window.bounds()[i], window.bounds()[i + 1])
         for window in windows
@@ -267,6 +306,7 @@ def _columns(marks: Sequence[str], windows: Sequence[Window]) -> pd.DataFrame:
 
 
 def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
+    """Raise unless each gene has a unique id and the position that the windows need."""
     if not len(genes):
         msg = "no genes: the gene table is empty; check the filter that came before."
         raise ValueError(msg)
@@ -284,10 +324,11 @@ def _check_genes(genes: pd.DataFrame, windows: Sequence[Window]) -> None:
     if missing:
         msg = f"genes have no column {', '.join(missing)}; the windows {', '.join(names)} need {', '.join(columns)}."
         raise ValueError(msg)
-    strange = set(genes[k.STRAND].unique()) - {"+", "-", k.UNKNOWN_STRAND}
-    if strange:
-        msg = f"strand holds [{shorten(sorted(map(repr, strange)))}]; expected '+', '-' or '.' for unknown."
+    unknown = set(genes[k.STRAND].unique()) - {"+", "-", k.UNKNOWN_STRAND}
+    if unknown:
+        msg = f"strand holds [{shorten(sorted(map(repr, unknown)))}]; expected '+', '-' or '.' for unknown."
         raise ValueError(msg)
+    # Windows around the TSS alone need no strand: genes of unknown strand are read along the genome.
     places = genes[[column for column in columns if column in (k.TSS, k.START, k.END)]].astype(float)
     incomplete = genes[columns].isna().any(axis=1) | ~(np.isfinite(places) & (places >= 0)).all(axis=1)
     if needs_body:
@@ -318,8 +359,8 @@ def _check_within(genes: pd.DataFrame, windows: Sequence[Window], size: np.ndarr
         raise ValueError(msg)
 
 
-def _genes_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_name: str, table: bool) -> int:
-    """Count the genes on chromosomes without data; raise when these are all of them."""
+def _count_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_name: str, table: bool) -> int:
+    """Return the number of genes on chromosomes without data; raise when all genes lie on such chromosomes."""
     in_genes, in_track = set(chrom), set(with_data)
     if in_genes & in_track:
         return int((~np.isin(chrom, list(in_track))).sum())
@@ -336,7 +377,7 @@ def _genes_without_data(chrom: np.ndarray, with_data: Collection[str], *, track_
 
 
 def _renaming(table: str, names: set[str], expected: set[str]) -> str:
-    """Say how to rename the chromosomes of a table, where a prefix "chr" is all that differs; else nothing."""
+    """Return the code that adds or removes the prefix "chr" in a table, if this makes names agree, or ``""``."""
     if expected & {f"chr{name}" for name in names}:
         return f"{table}['chrom'] = 'chr' + {table}['chrom'].astype(str)"
     if expected & {name.removeprefix("chr") for name in names}:

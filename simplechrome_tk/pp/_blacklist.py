@@ -1,4 +1,4 @@
-"""How much of each gene's windows lies in regions of artefacts."""
+"""Overlap of each gene's windows with regions of artefacts."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ _HG19 = "abc/wgEncodeHg19ConsensusSignalArtifactRegions.bed"
 def blacklist_overlap(
     adata: ad.AnnData, blacklist: str | os.PathLike[str] | pd.DataFrame
 ) -> tuple[np.ndarray, dict[str, object]]:
-    """Share of each gene's windows in the blacklist, shape ``(n_genes,)``, and what to record of it."""
+    """Return the share of each gene's windows in the blacklist, shape ``(n_genes,)``, and a record of it."""
     regions, source = _read_blacklist(blacklist)
-    fix = "blacklist= needs to know where genes lie (see sct.pp.bin_peaks)"
+    fix = "blacklist= needs the positions of the genes (see sct.pp.bin_peaks)"
     chrom = obs_column(adata, k.CHROM, fix=fix).astype(str).to_numpy()
     _check_naming(set(chrom), set(regions["chrom"]))
-    left, right = _stretches(adata, fix)
+    left, right = _window_ends(adata, fix)
     covered = np.zeros(left.shape)
     for name, merged in bioframe.merge(regions).groupby("chrom"):
         start, end = merged["start"].to_numpy(float), merged["end"].to_numpy(float)
+        # The number of blacklisted bp up to each edge of a region; between edges it is linear, so that the difference
+        # between the ends of a window is the overlap.
         position = np.column_stack([start, end]).ravel()
         total = np.cumsum(np.diff(position, prepend=position[0]) * np.tile([0.0, 1.0], len(start)))
         on = chrom == name
         covered[on] = np.interp(right[on], position, total) - np.interp(left[on], position, total)
-    share = covered.sum(axis=1) / np.maximum((right - left).sum(axis=1), 1)  # 0 where windows lie before the chromosome
+    # A window that lies before the start of its chromosome has length 0, and share 0.
+    share = covered.sum(axis=1) / np.maximum((right - left).sum(axis=1), 1)
     record: dict[str, object] = {
         "source": source,
         "n_regions": len(regions),
@@ -59,9 +62,9 @@ def blacklist_overlap(
     return share, record
 
 
-def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right ends of what each gene's windows cover, without overlap, ``(n_genes, n_windows)`` each."""
-    windows = adata.uns.get("windows")
+def _window_ends(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return left and right ends of the windows of each gene, without overlaps, ``(n_genes, n_windows)`` each."""
+    windows = adata.uns.get(k.WINDOWS)
     regions = adata.var[k.REGION].astype(str).unique()
     if windows is None or not set(regions) <= set(windows.index):
         msg = f"uns['windows'] does not describe the windows {', '.join(regions)}: {fix}."
@@ -73,6 +76,7 @@ def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
         for column in [k.TSS, k.STRAND] + ([k.START, k.END] if window.needs_body else []):
             obs_column(adata, column, fix=fix)
         outer.append(np.sort(window.edges(adata.obs), axis=1))
+    # From left to right, each window begins where those before it end, so that no base counts twice.
     ends = np.maximum(np.stack(outer, axis=1), 0)
     ends = np.take_along_axis(ends, np.argsort(ends[:, :, :1], axis=1, kind="stable"), axis=1)
     left, right = ends[:, :, 0], ends[:, :, 1]
@@ -82,6 +86,7 @@ def _stretches(adata: ad.AnnData, fix: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the regions as ``chrom``, ``start`` and ``end``, and the name of their source."""
     columns = list(INTERVAL)
     if isinstance(blacklist, pd.DataFrame):
         table, source = blacklist, "the blacklist table"
@@ -100,17 +105,20 @@ def _read_blacklist(blacklist: str | os.PathLike[str] | pd.DataFrame) -> tuple[p
     if wrong.any() or table.empty:
         first = table[wrong].head(1)
         found = [f"row {int(wrong.to_numpy().argmax()) + 1} is {' '.join(map(str, row))}" for row in first.to_numpy()]
-        shown = found[0] if found else "there is no row"
+        shown = found[0] if found else "the list is empty"
         msg = f"{source}: expected intervals on chromosomes (0-based start, then end, in bp); {shown}."
         raise ValueError(msg)
     return ends.astype(int).assign(chrom=table["chrom"].astype(str)), source
 
 
 def _check_naming(in_genes: set[str], in_blacklist: set[str]) -> None:
+    """Raise when chromosome names have the prefix "chr" on one side only; other lists may just share no chromosome."""
     prefixed = [any(name.startswith("chr") for name in names) for names in (in_genes, in_blacklist)]
     if in_genes & in_blacklist or prefixed[0] == prefixed[1]:
         return
-    new = "'chr' + table['chrom'].astype(str)" if prefixed[0] else "table['chrom'].str.removeprefix('chr')"
+    new = "table['chrom'].str.removeprefix('chr')"
+    if prefixed[0]:
+        new = "'chr' + table['chrom'].astype(str)"
     msg = (
         f"genes and blacklist share no chromosome name (genes: {', '.join(sorted(in_genes)[:4])}; blacklist: "
         f"{', '.join(sorted(in_blacklist)[:4])}). Read it as a table, set table['chrom'] = {new}, and pass that."

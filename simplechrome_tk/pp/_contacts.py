@@ -1,4 +1,4 @@
-"""Which genes touch each other in the nucleus, by the loops of a Hi-C map."""
+"""Graph of genes that chromatin loops of a Hi-C map connect."""
 
 from __future__ import annotations
 
@@ -35,23 +35,22 @@ def contact_neighbors(
 ) -> ad.AnnData | None:
     """Connect genes whose TSS lie at opposite ends of a chromatin loop, in the same cell type.
 
-    Genes at the same end are not connected: they lie next to each other on the chromosome, which
-    :func:`tss_neighbors` knows without Hi-C, and the two graphs could not be told apart in a comparison.
+    Genes at the same end of a loop are not connected: they lie next to each other on the chromosome, and
+    :func:`tss_neighbors` connects them without Hi-C. So the two graphs can be compared.
 
     Parameters
     ----------
     adata
         Genes with ``chrom``, ``tss`` and ``strand`` in ``obs``.
     loops
-        Loops of the one cell type in ``adata``: a file, as :func:`simplechrome_tk.io.read_loops` reads it, or the table
-        that it returns. With several cell types stacked, a mapping from each cell type to its loops. Where a prefix
-        ``chr`` is all that tells the chromosomes of the loops from those of the genes they are renamed, which is
-        logged.
+        Loops of the cell type in ``adata``: a file for :func:`simplechrome_tk.io.read_loops`, or the table that it
+        returns. For several cell types, a mapping from each cell type to its loops. Where the names of chromosomes in
+        loops and genes differ by the prefix ``chr``, those of the loops are changed, which is logged.
     window
-        Widen each anchor by this many bp either way. HiCCUPS places an anchor to about 10 kb (its clusters of pixels
-        have a median radius of 5 kb, 15-19 kb in one of ten).
+        Number of bp by which each anchor is widened on both sides. HiCCUPS places an anchor to about 10 kb (the median
+        radius of its clusters of pixels is 5 kb, that of the largest tenth 15-19 kb).
     n_neighbors
-        Keep the strongest neighbours of each gene, at most this many; of two as strong the nearer one.
+        Largest number of neighbours of a gene: the strongest, and among equally strong ones the nearest.
     key_added
         Name of the graph.
     copy
@@ -62,28 +61,28 @@ def contact_neighbors(
     anndata.AnnData | None
         The copy when ``copy=True``. Writes two ``n_genes x n_genes`` sparse matrices, row = gene, column = neighbour:
 
-        ``obsp["{key_added}_connectivities"]``: ``count / (count + median)``, 0 to 1, of the contacts observed in the
-        loop, the strongest where several connect two genes, and their median over all loops of the list: one half for
-        a loop like most, whatever the depth of sequencing.
+        ``obsp["{key_added}_connectivities"]``: ``count / (count + median)``, 0 to 1, where ``count`` is the number of
+        contacts observed in the loop (the strongest loop, where several connect two genes) and ``median`` that of all
+        loops. A typical loop has weight one half, whatever the depth of sequencing.
         ``obsp["{key_added}_distances"]``: as :func:`tss_neighbors`: TSS of the neighbour minus TSS of the gene in bp
         along the *gene's* strand, negative upstream; 0 where a loop joins two chromosomes.
-        ``uns["{key_added}_neighbors"]``: the parameters, and ``cell_types``, a table with the ``source`` of the loops
-        of each cell type, the numbers of ``loops``, of those with a gene at one end at least (``loops_at_genes``) and
-        at both (``loops_between_genes``), of ``genes``, of those with a neighbour (``genes_connected``) and of those
-        that had more than ``n_neighbors`` (``genes_capped``).
+        ``uns["{key_added}_neighbors"]``: the parameters, and ``cell_types``, a table with a row for each cell type:
+        ``source`` of the loops, and the numbers of ``loops``, of loops with a gene at one end at least
+        (``loops_at_genes``) and at both ends (``loops_between_genes``), of ``genes``, of genes with a neighbour
+        (``genes_connected``) and of genes with more than ``n_neighbors`` (``genes_capped``).
 
     Raises
     ------
     ValueError
-        When the loops of a cell type are missing or are of an unknown one, a line is no loop, loops and genes share no
-        chromosome, or no loop connects two genes.
+        When the loops of a cell type are missing, a cell type of the loops is unknown, a line is not a loop, loops and
+        genes share no chromosome, or no loop connects two genes.
 
     Notes
     -----
-    Measured on all but the test chromosomes of E116, E123 and E117: log expression correlates between genes across a
-    loop (r = .27, .23, .17 with anchors widened by 5 kb), and less or not between a gene and the one as far away on its
-    other side (-.05, -.09, .09). Pairs that come in only when anchors are widened by more than 10 kb (.04 to .13)
-    hardly differ from those (.03 to .16).
+    Measured on all but the test chromosomes of E116, E123 and E117: log expression correlates between genes at
+    the two ends of a loop (r = .27, .23, .17 with anchors widened by 5 kb), and less between a gene and the gene at the
+    same distance on its other side (-.05, -.09, .09). Pairs that are found only with anchors widened by more than 10 kb
+    (.04 to .13) hardly differ from such controls (.03 to .16).
 
     Examples
     --------
@@ -106,7 +105,7 @@ def contact_neighbors(
     where = positions(adata)
     cells = cell_types(adata)
     parts, records = [], {}
-    for cell, source in _of_each(loops, list(cells.unique())).items():
+    for cell, source in _loops_by_cell_type(loops, list(cells.unique())).items():
         members = np.flatnonzero(cells == cell)
         links, records[cell] = _connect(source, where, members, window=window, n_neighbors=n_neighbors, cell=cell)
         parts.append(links)
@@ -117,8 +116,8 @@ def contact_neighbors(
     return adata if copy else None
 
 
-def _of_each(loops: Loops | Mapping[str, Loops], cells: list[str]) -> dict[str, Loops]:
-    """Loops of each cell type, or a ``ValueError`` where they do not match."""
+def _loops_by_cell_type(loops: Loops | Mapping[str, Loops], cells: list[str]) -> dict[str, Loops]:
+    """Return the loops of each cell type; raise when cell types of loops and genes differ."""
     if not isinstance(loops, Mapping):
         if len(cells) > 1:
             msg = (
@@ -132,7 +131,7 @@ def _of_each(loops: Loops | Mapping[str, Loops], cells: list[str]) -> dict[str, 
         msg = (
             f"loops are of {', '.join(map(str, loops)) or 'no cell type'}; obs['cell_type'] holds {', '.join(cells)} "
             f"(unknown: {', '.join(map(str, unknown)) or 'none'}; without loops: {', '.join(missing) or 'none'}). "
-            "Give loops for each cell type, or subset adata to those that have some."
+            "Give loops for each cell type, or select the cell types with loops in adata."
         )
         raise ValueError(msg)
     return {cell: loops[cell] for cell in cells}
@@ -141,7 +140,7 @@ def _of_each(loops: Loops | Mapping[str, Loops], cells: list[str]) -> dict[str, 
 def _connect(
     source: Loops, where: Positions, members: np.ndarray, *, window: int, n_neighbors: int, cell: str
 ) -> tuple[Edges, dict[str, object]]:
-    """Links between the genes ``members`` of a cell type, in rows of ``adata``, and what there is to record."""
+    """Return the links between the genes ``members`` of a cell type, as rows of ``adata``, and their record."""
     name = f"the loops of {cell}" if isinstance(source, pd.DataFrame) else str(source)
     table = check_loops(source, source=name) if isinstance(source, pd.DataFrame) else read_loops(source)
     of_cell = Positions(*(values[members] for values in where))
@@ -149,7 +148,7 @@ def _connect(
     first, second = (_genes_at(table, end, of_cell, window) for end in (1, 2))
     n_ends = np.stack([first.number, second.number]) > 0
     weight = (table["count"] / (table["count"] + table["count"].median())).to_numpy()
-    links = _across(first, second, weight)
+    links = _link_ends(first, second, weight)
     if not len(links.gene):
         msg = (
             f"{name}: none of {len(table)} loops connects two of the {len(members)} genes of {cell}; "
@@ -157,7 +156,7 @@ def _connect(
             "anchor. Are loops and genes of one genome assembly? Widen the anchors with window."
         )
         raise ValueError(msg)
-    kept = _strongest(links, of_cell, n_neighbors)
+    kept = _keep_strongest(links, of_cell, n_neighbors)
     degree = np.bincount(links.gene, minlength=len(members))
     record = {
         "source": name,
@@ -168,13 +167,14 @@ def _connect(
         "genes_connected": int((degree > 0).sum()),
         "genes_capped": int((degree > n_neighbors).sum()),
     }
-    logger.warning(
+    logger.info(
         "contact_neighbors: %s: %d loops%s, %d with a gene at one end at least, %d at both; %d of %d genes have a "
         "neighbour, %d had more than %d and keep the strongest.",
         cell,
         len(table),
         renamed,
-        *list(record.values())[2:4],
+        record["loops_at_genes"],
+        record["loops_between_genes"],
         record["genes_connected"],
         len(members),
         record["genes_capped"],
@@ -184,17 +184,17 @@ def _connect(
 
 
 def _rename(table: pd.DataFrame, chroms: set[str], *, source: str) -> tuple[pd.DataFrame, str]:
-    """Give the chromosomes of the loops the names they have for the genes; say what was done."""
+    """Return the loops with the chromosome names of the genes, and a phrase for the log if names were changed."""
     ends = ["chrom1", "chrom2"]
     listed = set(table["chrom1"]) | set(table["chrom2"])
     if listed & chroms:
         return table, ""
-    for renamed, what in (
+    for renamed, change in (
         (table[ends].map(lambda name: f"chr{name}"), "added to"),
-        (table[ends].map(lambda name: name.removeprefix("chr")), "taken from"),
+        (table[ends].map(lambda name: name.removeprefix("chr")), "removed from"),
     ):
         if (set(renamed["chrom1"]) | set(renamed["chrom2"])) & chroms:
-            return table.assign(**renamed), f" ('chr' {what} the names of their chromosomes)"
+            return table.assign(**renamed), f" ('chr' {change} the names of their chromosomes)"
     msg = (
         f"{source}: loops and genes share no chromosome (loops: {', '.join(sorted(listed)[:4])}; genes: "
         f"{', '.join(sorted(chroms)[:4])}). Rename chrom1 and chrom2 in the table that "
@@ -204,7 +204,7 @@ def _rename(table: pd.DataFrame, chroms: set[str], *, source: str) -> tuple[pd.D
 
 
 class _Runs(NamedTuple):
-    """Genes at one end of each loop: ``number`` of them from place ``start`` of ``order`` on, ``(n_loops,)``."""
+    """Genes at one end of each loop: ``order[start : start + number]``; ``start`` and ``number`` are ``(n_loops,)``."""
 
     order: np.ndarray
     start: np.ndarray
@@ -212,7 +212,7 @@ class _Runs(NamedTuple):
 
 
 def _genes_at(table: pd.DataFrame, end: int, where: Positions, window: int) -> _Runs:
-    """Find the genes whose TSS lies in an anchor, both bounds included, since a TSS is an edge between two bases."""
+    """Find the genes with their TSS in an anchor. Both bounds count, since a TSS is an edge between two bases."""
     order = np.lexsort([where.tss, where.chrom])
     start, number = np.zeros(len(table), dtype=int), np.zeros(len(table), dtype=int)
     for chrom, rows in table.groupby(f"chrom{end}").indices.items():
@@ -226,8 +226,9 @@ def _genes_at(table: pd.DataFrame, end: int, where: Positions, window: int) -> _
     return _Runs(order, start, number)
 
 
-def _across(first: _Runs, second: _Runs, weight: np.ndarray) -> Edges:
-    """Every gene at one end with every gene at the other, both ways, each pair once with its largest weight."""
+def _link_ends(first: _Runs, second: _Runs, weight: np.ndarray) -> Edges:
+    """Link every gene at one end to every gene at the other, in both directions, once with the largest weight."""
+    # Loop i stands for n_pairs[i] pairs; the nth of them is counted like a number of two digits.
     n_pairs = first.number * second.number
     loop = np.repeat(np.arange(len(n_pairs)), n_pairs)
     nth = np.arange(len(loop)) - np.repeat(np.cumsum(n_pairs) - n_pairs, n_pairs)
@@ -239,7 +240,8 @@ def _across(first: _Runs, second: _Runs, weight: np.ndarray) -> Edges:
     return Edges(*(links[name].to_numpy() for name in Edges._fields))
 
 
-def _strongest(links: Edges, where: Positions, n_neighbors: int) -> Edges:
+def _keep_strongest(links: Edges, where: Positions, n_neighbors: int) -> Edges:
+    """Keep the ``n_neighbors`` strongest links of each gene, the nearer of two equally strong ones."""
     away = np.abs(where.distance(links.gene, links.neighbor))
     order = np.lexsort([links.neighbor, away, -links.weight, links.gene])
     gene = links.gene[order]

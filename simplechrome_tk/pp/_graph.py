@@ -1,4 +1,4 @@
-"""What the gene-gene graphs share: where genes lie, and how a graph is written."""
+"""Links between genes, and writing them as a graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Edges(NamedTuple):
-    """Links of a graph: rows of ``adata`` and weight, shape ``(n_links,)`` each."""
+    """Links of a graph: rows of gene and neighbour in ``adata``, and weight, shape ``(n_links,)`` each."""
 
     gene: np.ndarray
     neighbor: np.ndarray
@@ -36,9 +36,9 @@ def write_graph(
     params: Mapping[str, object],
     record: Mapping[str, object] | None = None,
 ) -> None:
-    """Write connectivities, distances and the record of a graph, in the form in which scanpy's tools read it.
+    """Write connectivities, distances and the record of a graph, in the form that scanpy reads.
 
-    Scanpy's ``umap`` asks for ``method``, what made the graph, and for ``use_rep``, what places may start from.
+    ``scanpy.tl.umap`` needs ``method`` and ``use_rep`` among the parameters in the record.
     """
     shape = (adata.n_obs, adata.n_obs)
     links = (edges.gene, edges.neighbor)
@@ -50,7 +50,7 @@ def write_graph(
     ]
     keys = {f"{name}_key": slot for name, slot in slots.items()}
     made = {**keys, "params": {"method": method, "use_rep": "X", **params}, **(record or {})}
-    write_whole(adata, pairs, records={f"{key_added}_neighbors": made})
+    write_whole(adata, pairs, records={k.GRAPH_RECORD.format(key_added): made})
 
 
 def check_n_neighbors(n_neighbors: int) -> None:

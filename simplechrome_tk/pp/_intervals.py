@@ -1,4 +1,4 @@
-"""Step functions along a chromosome, and the stretches of it that windows cover."""
+"""Step functions along a chromosome, and the intervals that windows cover."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Steps:
-    """A signal that is constant on each of a run of intervals, and 0 between them.
+    """A signal that is constant on each of several intervals, and 0 between them.
 
     Parameters
     ----------
     start, end
-        Intervals in bp, shape ``(n,)``, in ascending order and without overlap.
+        Intervals in bp, shape ``(n,)``, ascending and without overlaps.
     value
         Signal on each, shape ``(n,)``.
     """
@@ -29,53 +29,55 @@ class Steps:
         self.before = np.concatenate([[0.0], np.cumsum(self.value * self.width)[:-1]])
 
     def integral(self, positions: np.ndarray) -> np.ndarray:
-        """Integral of the signal up to each position, in the shape of ``positions``."""
+        """Return the integral of the signal up to each position, in the shape of ``positions``."""
         if not len(self.start):
             return np.zeros(positions.shape)
         last = np.maximum(np.searchsorted(self.start, positions, side="right") - 1, 0)
         return self.before[last] + self.value[last] * np.clip(positions - self.start[last], 0.0, self.width[last])
 
 
-def pile_up(start: np.ndarray, end: np.ndarray, value: np.ndarray) -> Steps:
-    """Add up intervals that may overlap, in any order."""
+def add_up(start: np.ndarray, end: np.ndarray, value: np.ndarray) -> Steps:
+    """Return the sum of intervals that may overlap, in any order."""
+    # The height changes by +value where an interval starts, and by -value where it ends.
     bounds = np.concatenate([start, end]).astype(float)
     order = np.argsort(bounds, kind="stable")
     depth = np.cumsum(np.repeat([1, -1], len(start))[order])
     height = np.cumsum(np.concatenate([value, -value])[order])
-    height[depth == 0] = 0.0  # exactly, where rounding leaves a trace
+    # Outside all intervals the sum is exactly 0, without the rounding errors of the cumulative sum.
+    height[depth == 0] = 0.0
     bounds = bounds[order]
     return Steps(bounds[:-1], bounds[1:], height[:-1])
 
 
-def means(integral: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Mean between neighbouring edges, which may ascend or descend along each row, from the integral at each edge."""
-    # rounding may leave a trace below 0 where the signal is 0
+def average(integral: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return means between adjacent edges, which ascend or descend along each row, from the integral at each edge."""
+    # Rounding may give a value slightly below 0 where the signal is 0.
     return np.maximum(np.diff(integral, axis=1) / np.diff(edges, axis=1), 0.0)
 
 
-def reach(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def extent(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lowest and the highest position of each row of edges, shape ``(n_genes,)`` each."""
     return np.minimum(edges[:, 0], edges[:, -1]), np.maximum(edges[:, 0], edges[:, -1])
 
 
-def stretches(edges: Sequence[np.ndarray], *, size: int, gap: int) -> list[tuple[int, int]]:
-    """Merge the windows on a chromosome into the stretches that they cover.
+def merge_windows(edges: Sequence[np.ndarray], *, size: int, gap: int) -> list[tuple[int, int]]:
+    """Merge the windows on a chromosome into the intervals that they cover.
 
     Parameters
     ----------
     edges
         For each region, edges of bins in bp, shape ``(n_genes, n_bins + 1)``.
     size
-        Length of the chromosome; what lies beyond either end is left out.
+        Length of the chromosome; parts of windows beyond either end are left out.
     gap
-        Join stretches that lie at most this many bp apart.
+        Merge intervals that lie at most this many bp apart.
 
     Returns
     -------
     list[tuple[int, int]]
-        Start and end of each, ascending.
+        Start and end of each interval, ascending.
     """
-    low, high = (np.concatenate(ends) for ends in zip(*map(reach, edges), strict=True))
+    low, high = (np.concatenate(ends) for ends in zip(*map(extent, edges), strict=True))
     start = np.clip(np.floor(low), 0, size).astype(np.int64)
     end = np.clip(np.ceil(high), 0, size).astype(np.int64)
     inside = start < end

@@ -1,4 +1,4 @@
-"""Turn expression into high/low labels."""
+"""High and low labels of expression."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def label_expression(
     key_added: str = k.LABEL,
     copy: bool = False,
 ) -> ad.AnnData | None:
-    """Call each gene high or low by comparing its expression with its cell type's median.
+    """Label each gene high or low by comparing its expression with the median of its cell type.
 
-    The rule of DeepChrome (Singh et al. 2016): high is strictly above the median over all genes of the cell type.
+    This is the rule of DeepChrome (Singh et al. 2016): high is strictly above the median of all genes of the cell type.
 
     Parameters
     ----------
     adata
-        Genes with expression in ``obs[expression_key]``; missing values stay without a label.
+        Genes with expression in ``obs[expression_key]``; genes with missing values get no label.
     expression_key
         Column of ``obs`` with expression in linear units (RPKM, TPM, counts).
     threshold
-        Label genes above this value as high instead of those above the median.
+        Value to compare with instead of the median; genes above it are high.
     key_added
         Column of ``obs`` to write.
     copy
@@ -51,7 +51,7 @@ def label_expression(
     Raises
     ------
     ValueError
-        When expression is negative, infinite or no number, or a cell type ends up with one class only.
+        When expression is negative, infinite or not a number, or all genes of a cell type get one label.
     """
     adata = to_change(adata, copy=copy)
     expression = read_expression(adata, expression_key)
@@ -76,5 +76,5 @@ def label_expression(
     record: dict[str, object] = {"expression_key": expression_key, "thresholds": table}
     if threshold is not None:
         record["threshold"] = float(threshold)
-    write_whole(adata, [("obs", key_added, called)], records={"label_expression": record})
+    write_whole(adata, [("obs", key_added, called)], records={k.LABEL_EXPRESSION: record})
     return adata if copy else None

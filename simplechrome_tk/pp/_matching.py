@@ -1,18 +1,16 @@
-"""Bring genes and their expression together."""
+"""Genes of an annotation and their expression, matched by id."""
 
 from __future__ import annotations
 
 import anndata as ad
 import pandas as pd
 
-from simplechrome_tk import pp
-
-# Both packages read each other: what pp holds is looked up when it is called.
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.pp._label import label_expression
 
 
-def unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str, list[str]]:
-    """Return the ids that only one side has; raise when no id is on both."""
+def find_unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str, list[str]]:
+    """Return the ids that only the genes or only the expression values have; raise when they share none."""
     in_genes, in_values = pd.Index(genes["gene_id"].unique()), values.index
     if not in_values.isin(in_genes).any():
         fix = "Use ids of the same kind"
@@ -32,12 +30,15 @@ def unmatched(genes: pd.DataFrame, values: pd.Series, source: str) -> dict[str, 
     }
 
 
-def with_expression(obs: pd.DataFrame, values: pd.Series, source: str) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Add expression and label, and return what `label_expression` recorded; a gene of several TSS counts once."""
+def add_expression(obs: pd.DataFrame, values: pd.Series, source: str) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Return ``obs`` with expression and label, and the record of the labels; a gene with several TSS counts once."""
     obs = obs.assign(**{k.EXPRESSION: obs["gene_id"].map(values).astype(float)})
     found = obs.drop_duplicates("gene_id")[k.EXPRESSION]
-    if not (found > (median := found.median())).any():
-        what = f"all of them {median:g}" if found.nunique() == 1 else f"and half of them the largest, {median:g}"
+    median = found.median()
+    if not (found > median).any():
+        what = f"and half of them the largest, {median:g}"
+        if found.nunique() == 1:
+            what = f"all of them {median:g}"
         msg = (
             f"{source}: {int(found.notna().sum())} of {len(found)} genes of the annotation have a value in column "
             f"{values.name!r}, {what}; expected some above the median, which are labelled high. Choose another column "
@@ -46,6 +47,6 @@ def with_expression(obs: pd.DataFrame, values: pd.Series, source: str) -> tuple[
         raise ValueError(msg)
     columns = [column for column in (k.EXPRESSION, k.CELL_TYPE) if column in obs]
     genes = ad.AnnData(obs=obs.drop_duplicates("gene_id").set_index("gene_id")[columns].rename_axis(None))
-    pp.label_expression(genes)
+    label_expression(genes)
     label = genes.obs[k.LABEL].loc[obs["gene_id"]].to_numpy()
     return obs.assign(**{k.LABEL: pd.Categorical(label, categories=k.LABELS, ordered=True)}), dict(genes.uns)

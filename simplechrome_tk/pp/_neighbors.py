@@ -1,4 +1,4 @@
-"""Which genes lie next to each other on the chromosome."""
+"""Graph of genes that lie next to each other on the chromosome."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 def tss_neighbors(
     adata: ad.AnnData,
-    n_neighbors: int = 10,
     *,
+    n_neighbors: int = 10,
     max_distance: int | None = None,
     key_added: str = "tss",
     copy: bool = False,
@@ -33,10 +33,10 @@ def tss_neighbors(
     adata
         Genes with ``chrom``, ``tss`` and ``strand`` in ``obs``.
     n_neighbors
-        Neighbours of each gene. On a chromosome with fewer genes each gets all the others; how many genes that
-        touches is logged.
+        Number of neighbours of each gene, without the gene itself. Genes have fewer on a chromosome with fewer genes,
+        which is logged.
     max_distance
-        Leave out neighbours whose TSS is further away, in bp.
+        Largest distance in bp between the TSS of two neighbours; by default any.
     key_added
         Name of the graph.
     copy
@@ -78,20 +78,20 @@ def tss_neighbors(
     write_graph(adata, edges, where, method="tss_neighbors", key_added=key_added, params=params)
     few = int((np.bincount(gene, minlength=adata.n_obs) < n_neighbors).sum())
     if few:
-        logger.warning(
-            "%d of %d genes have fewer than n_neighbors=%d neighbours (%s): each has those there are.",
-            few,
-            adata.n_obs,
-            n_neighbors,
-            "too few genes on their chromosome" if max_distance is None else f"within {max_distance} bp",
+        reason = "too few genes on their chromosome"
+        if max_distance is not None:
+            reason = f"few genes within {max_distance} bp"
+        logger.info(
+            "%d of %d genes have fewer than n_neighbors=%d neighbours: %s.", few, adata.n_obs, n_neighbors, reason
         )
     return adata if copy else None
 
 
 def _nearest(position: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (gene, neighbour) of the nearest points on a line; ties go to the one that comes first."""
+    """Return pairs (gene, neighbour) of the nearest points on a line; of equally near ones the first."""
     n = len(position)
     reach = min(n_neighbors, n - 1)
+    # The nearest points are among the `reach` before and after each point in sorted order.
     order = np.argsort(position, kind="stable")
     offsets = np.concatenate([np.arange(-reach, 0), np.arange(1, reach + 1)])
     candidate = np.arange(n)[:, None] + offsets[None, :]

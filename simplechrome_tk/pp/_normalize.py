@@ -1,16 +1,16 @@
-"""Put marks on one scale, with constants that training genes alone decide."""
+"""Normalisation of the signal, with constants that are fitted on training genes."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
-from simplechrome_tk.core.normalization import Method, checked, is_normalized
+from simplechrome_tk.core.normalization import METHODS, Method, check_record, is_normalized
 from simplechrome_tk.core.require import cell_types, split_of
 from simplechrome_tk.core.write import to_change, write_whole
 
@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
 _LEVELS = np.linspace(0.0, 1.0, 257)
+"""Levels of the stored quantiles: steps of 1/256, exact in binary."""
+
 _FEW_GENES = 1_000
-_DENSE = 0.9  # share of covered bins beyond which a track has a background instead of zeros
+"""Number of genes in a cell type below which its distribution is too uncertain to go unmentioned."""
+
+_BACKGROUND = 0.9
+"""Share of bins above 0 beyond which a track has a background instead of zeros. Peaks cover far less."""
 
 
 def normalize(
     adata: ad.AnnData,
     *,
-    method: Method = "log1p",
+    method: Method | None = None,
     reference: Mapping[str, object] | None = None,
     split_key: str = k.SPLIT,
     copy: bool = False,
@@ -44,19 +48,20 @@ def normalize(
         Genes by bins of non-negative signal.
     method
         ``"log1p"``: logarithm, then mean 0 and variance 1 of each mark in each region over all bins of the training
-        genes. ``"quantile"``: the same after the signal above 0 of each cell type has been given the distribution
-        that the training genes have on average over their cell types, mark by mark and region by region, so that a
-        model serves other cell types and pipelines. A cell type's own distribution is read from all its genes, so bring
-        them all at once. A track with a background instead of zeros (a bigWig, where the training genes had peaks)
-        keeps its highest bins, as many as were covered there. ``"paper"``: SimpleChrome's published scaling, each mark
-        divided by its largest value and mapped to [-1, 1]; ruled by outliers (the median lands near -0.9). The
-        publication takes the maximum over all genes; here it is taken over training genes, and larger values elsewhere
-        exceed 1.
+        genes. ``"quantile"``: the same after quantile normalisation, so that a model can predict other cell types and
+        the output of other pipelines. The signal above 0 of each mark in each region and cell type gets the
+        distribution of the training genes (the mean over their cell types). The distribution of a cell type is
+        estimated from all its genes, so give all of them at once. A track with a background instead of zeros (such as
+        a bigWig, for a model that was trained on peaks) keeps its highest bins, as many as the training genes have
+        above 0. ``"paper"``: the scaling of the SimpleChrome publication, from 0 and the largest value of each mark to
+        -1 and 1. Outliers dominate it: the median lies near -0.9. The publication takes the largest value of all
+        genes, this function that of the training genes, so that other genes may exceed 1. ``None``: the method of
+        ``reference``, or ``"log1p"`` without a reference.
     reference
         Constants to apply instead of fitting them: ``uns["normalize"]`` of another AnnData, or
-        :attr:`simplechrome_tk.SimpleChrome.normalization` of a trained model. Then no split is needed.
+        :attr:`simplechrome_tk.SimpleChrome.normalization` of a trained model. The data then need no split.
     split_key
-        Column of ``obs`` that says which genes train.
+        Column of ``obs`` with the split.
     copy
         Return a changed copy and leave ``adata`` as it is.
 
@@ -64,22 +69,29 @@ def normalize(
     -------
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``X`` (float32), ``layers["signal"]`` (what ``X`` was) and
-        ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that
-        ``X = (f(signal) - center) / scale`` with ``f`` the logarithm, after the exchange of quantiles, or the identity.
-        With ``method="quantile"`` also ``coverage``, the share of bins above 0 in the training genes, and
-        ``quantiles``, their signal at 257 levels from 0 to 1, shape ``(n_blocks, 257)``.
+        ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that ``X =
+        (f(signal) - center) / scale`` with ``f`` the logarithm (for ``"quantile"``, of the matched signal) or, for
+        ``"paper"``, the identity. With ``method="quantile"`` also ``coverage``, the share of bins above 0 in the
+        training genes, and ``quantiles``, their signal at 257 levels from 0 to 1, shape ``(n_blocks, 257)``.
 
     Raises
     ------
     ValueError
-        When ``X`` is normalised already, sparse, lazy or in a file (the message names the call that brings it to
-        memory), holds missing, infinite or negative signal, or ``reference`` is incomplete or for other marks or
-        regions.
+        When ``X`` is normalised already, sparse, lazy or in a file (the error names the call that brings it to
+        memory), or holds missing, infinite or negative signal; or ``reference`` is incomplete, for other marks or
+        regions, or of another method than ``method``.
+
+    Examples
+    --------
+    >>> test = sct.datasets.simulate(300, rng=1)
+    >>> sct.pp.normalize(test, reference=model.normalization)
+    >>> test.uns["normalize"]["method"]
+    'log1p'
     """
-    if method not in get_args(Method):
-        msg = f"method is {method!r}; choose one of {', '.join(get_args(Method))}."
+    if method is not None and method not in METHODS:
+        msg = f"method is {method!r}; choose one of {', '.join(METHODS)}."
         raise ValueError(msg)
-    table = blocks(adata)
+    layout = Layout.of(adata)
     if is_normalized(adata):
         msg = (
             "X is normalised already (uns['normalize'] is there). To start again: "
@@ -89,141 +101,172 @@ def normalize(
     adata = to_change(adata, copy=copy, x=True)
     signal = raw_signal(adata)
     if reference is None:
-        train = split_of(adata, split_key) == "train"
-        if not train.any():
-            msg = f"no gene has obs[{split_key!r}] == 'train'; the constants are fitted on training genes."
-            raise ValueError(msg)
-        constants = {
-            "method": method,
-            "region": table["region"].to_numpy(str),
-            "mark": table["mark"].to_numpy(str),
-        }
-        if method == "quantile":
-            constants["quantiles"], constants["coverage"] = _mean_quantiles(
-                signal[train], table, cell_types(adata)[train]
-            )
-        even = _exchange_quantiles(adata, signal, table, constants)
-        constants["center"], constants["scale"] = _fit(even[train], table, method)
+        constants, even = _fit(adata, signal, layout, method=method or "log1p", split_key=split_key)
     else:
-        constants = checked(
-            reference, "reference", fix="give uns['normalize'] of another AnnData, or model.normalization"
-        )
-        expected = list(zip(table["region"], table["mark"], strict=True))
-        found = list(zip(constants["region"], constants["mark"], strict=True))
-        if found != expected:
-            msg = f"reference is for {found}, in this order; the data hold {expected}."
-            raise ValueError(msg)
-        even = _exchange_quantiles(adata, signal, table, constants)
-    slots = [("layers", k.SIGNAL, signal), ("X", "", standardize(even, table, constants))]
+        constants = _constants_of(reference, layout, method=method)
+        even = _match_quantiles(adata, signal, layout, constants)
+    slots = [("layers", k.SIGNAL, signal), ("X", "", standardize(even, layout, constants))]
     write_whole(adata, slots, records={k.NORMALIZE: constants})
     return adata if copy else None
 
 
-def standardize(signal: np.ndarray, table: pd.DataFrame, constants: Mapping[str, object]) -> np.ndarray:
-    """Apply a normalisation's ``center`` and ``scale`` to signal ``(n_genes, n_columns)``, after any quantiles."""
-    widths = table["stop"] - table["start"]
-    center, scale = (np.repeat(np.asarray(constants[name], dtype=np.float32), widths) for name in ("center", "scale"))
+def standardize(signal: np.ndarray, layout: Layout, constants: Mapping[str, Any]) -> np.ndarray:
+    """Apply ``center`` and ``scale`` of a normalisation to signal ``(n_genes, n_columns)``, after any quantiles."""
+    center, scale = (layout.expand(np.asarray(constants[name], dtype=np.float32)) for name in ("center", "scale"))
     values = signal.copy() if constants["method"] == "paper" else np.log1p(signal)
     values -= center
     values /= scale
     return values
 
 
-def _fit(signal: np.ndarray, table: pd.DataFrame, method: Method) -> tuple[np.ndarray, np.ndarray]:
-    """Center and scale of each block, shape ``(n_blocks,)`` each; a mark without any signal gets scale 1."""
+def _constants_of(reference: Mapping[str, object], layout: Layout, *, method: Method | None) -> dict[str, Any]:
+    """Return the constants of a reference, after checking that they are for these columns and this method."""
+    fix = "give uns['normalize'] of another AnnData, or model.normalization"
+    constants = check_record(reference, "reference", fix=fix)
+    if method is not None and method != constants["method"]:
+        msg = (
+            f"method is {method!r}, and the reference was made with method={constants['method']!r}: leave out method, "
+            "to apply the reference, or reference, to fit other constants."
+        )
+        raise ValueError(msg)
+    expected, found = (
+        [f"{mark}:{region}" for region, mark in zip(table["region"], table["mark"], strict=True)]
+        for table in (layout.blocks, constants)
+    )
+    if found != expected:
+        msg = (
+            f"reference is for {', '.join(found)}, in this order; the data hold {', '.join(expected)}. Select and "
+            "order the columns as in the reference, or leave reference out to fit other constants."
+        )
+        raise ValueError(msg)
+    return constants
+
+
+def _fit(
+    adata: ad.AnnData, signal: np.ndarray, layout: Layout, *, method: Method, split_key: str
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Fit the constants on the training genes; also return the signal of all genes with its quantiles matched."""
+    train = split_of(adata, split_key) == "train"
+    if not train.any():
+        msg = f"no gene has obs[{split_key!r}] == 'train'; the constants are fitted on training genes."
+        raise ValueError(msg)
+    constants: dict[str, Any] = {
+        "method": method,
+        "region": layout.blocks["region"].to_numpy(str),
+        "mark": layout.blocks["mark"].to_numpy(str),
+    }
+    if method == "quantile":
+        constants |= _fit_quantiles(signal[train], layout, cell_types(adata)[train])
+    even = _match_quantiles(adata, signal, layout, constants)
+    constants["center"], constants["scale"] = _fit_scale(even[train], layout, method)
+    return constants, even
+
+
+def _fit_scale(signal: np.ndarray, layout: Layout, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """Return center and scale of each block, shape ``(n_blocks,)`` each; a mark without any signal gets scale 1."""
     constants = []
-    for start, stop in zip(table["start"], table["stop"], strict=True):
-        block = signal[:, start:stop]
+    for block in layout.blocks.itertuples():
+        values = signal[:, block.start : block.stop]
         if method == "paper":
-            half = float(block.max()) / 2
+            half = float(values.max()) / 2
             constants.append((half, half))
         else:
-            values = np.log1p(block)
+            values = np.log1p(values)
             constants.append((float(values.mean(dtype=float)), float(values.std(dtype=float))))
     center, scale = np.array(constants).T
-    for i in np.flatnonzero(scale == 0):
-        logger.warning("%s has one value only in region %s.", table["mark"][i], table["region"][i])
+    for block in layout.blocks[scale == 0].itertuples():
+        logger.warning("%s has one value only in region %s: check its track.", block.mark, block.region)
     return center, np.where(scale > 0, scale, 1.0)
 
 
-def _mean_quantiles(signal: np.ndarray, table: pd.DataFrame, cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles of the signal above 0 and the share of bins that have it, in each block, means over the cell types.
+def _fit_quantiles(signal: np.ndarray, layout: Layout, cells: pd.Series) -> dict[str, np.ndarray]:
+    """Return the distribution of the signal in each block, averaged over the cell types of the training genes.
 
-    Shapes ``(n_blocks, n_levels)`` and ``(n_blocks,)``.
+    ``quantiles`` ``(n_blocks, n_levels)`` are of the signal above 0, ``coverage`` ``(n_blocks,)`` is the share of bins
+    above 0.
     """
-    rows = list(cells.groupby(cells).indices.values())
-    quantiles = np.zeros((len(table), len(rows), len(_LEVELS)))
-    coverage = np.zeros((len(table), len(rows)))
-    for block, (start, stop) in enumerate(zip(table["start"], table["stop"], strict=True)):
-        for cell, genes in enumerate(rows):
-            values = signal[genes, start:stop]
+    genes_of = list(cells.groupby(cells).indices.values())
+    quantiles = np.zeros((len(layout.blocks), len(genes_of), len(_LEVELS)))
+    coverage = np.zeros((len(layout.blocks), len(genes_of)))
+    for i, block in enumerate(layout.blocks.itertuples()):
+        for cell, genes in enumerate(genes_of):
+            values = signal[genes, block.start : block.stop]
             covered = values[values > 0]
-            coverage[block, cell] = len(covered) / values.size
+            coverage[i, cell] = len(covered) / values.size
             if len(covered):
-                quantiles[block, cell] = np.quantile(covered, _LEVELS)
-    return quantiles.mean(axis=1), coverage.mean(axis=1)
+                quantiles[i, cell] = np.quantile(covered, _LEVELS)
+    return {"quantiles": quantiles.mean(axis=1), "coverage": coverage.mean(axis=1)}
 
 
-def _exchange_quantiles(
-    adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, constants: Mapping[str, object]
-) -> np.ndarray:
-    """Give the signal above 0 in each block of each cell type the distribution that ``constants`` hold.
+def _match_quantiles(adata: ad.AnnData, signal: np.ndarray, layout: Layout, constants: Mapping[str, Any]) -> np.ndarray:
+    """Give the signal above 0 in each block of each cell type the distribution in ``constants``.
 
-    Zeros stay: how much of the genome a mark covers is biology as well as pipeline. Giving them the reference's share,
-    too, cost an unseen E116 .003 of AUROC on the validation chromosomes. A track that has a background instead of zeros
-    keeps its highest bins, as many as the reference has covered; the others become 0. Equal values stay equal: they get
-    the mean of the reference over the levels that they span. Without quantiles in ``constants`` the signal is returned
-    as it is.
+    Zeros stay zero, because how much of the genome a mark covers is biology as well as pipeline: replacing them too
+    cost .003 of AUROC on the validation chromosomes of E116, an unseen cell type. Without quantiles in ``constants``
+    the signal is returned as it is.
     """
     if "quantiles" not in constants:
         return signal
-    exchanged = np.zeros_like(signal)
-    for cell, genes in cell_types(adata).groupby(cell_types(adata)).indices.items():
+    matched = np.zeros_like(signal)
+    cells = cell_types(adata)
+    for cell, genes in cells.groupby(cells).indices.items():
         if len(genes) < _FEW_GENES:
-            logger.warning("%s: the distribution of each mark is read from %d genes only.", cell, len(genes))
-        dense = []
-        for row, quantiles, share in zip(
-            table.itertuples(), np.asarray(constants["quantiles"]), np.asarray(constants["coverage"]), strict=True
-        ):
-            values = signal[genes, row.start : row.stop]
+            logger.warning(
+                "%s: the distribution of each mark is estimated from %d genes only; bring all genes of the cell type.",
+                cell,
+                len(genes),
+            )
+        with_background = []
+        blocks = zip(layout.blocks.itertuples(), constants["quantiles"], constants["coverage"], strict=True)
+        for block, quantiles, share in blocks:
+            values = signal[genes, block.start : block.stop]
             covered = values > 0
-            if covered.mean() > _DENSE > share:
-                dense.append(f"{row.mark}:{row.region}")
+            # A track with a background instead of zeros keeps its highest bins, as many as the reference has covered.
+            if covered.mean() > _BACKGROUND > share:
+                with_background.append(f"{block.mark}:{block.region}")
                 covered = values >= np.quantile(values, 1 - share)
-            if not covered.any():
-                continue
-            integral = np.append(0.0, np.cumsum((quantiles[1:] + quantiles[:-1]) / 2 * np.diff(_LEVELS)))
-            _, place, count = np.unique(values[covered], return_inverse=True, return_counts=True)
-            level = np.append(0.0, np.cumsum(count)) / count.sum()
-            mean = np.diff(np.interp(level, _LEVELS, integral)) / np.diff(level)
-            new = np.zeros_like(values)
-            new[covered] = mean[place]
-            exchanged[genes, row.start : row.stop] = new
-        if dense:
+            if covered.any():
+                new = np.zeros_like(values)
+                new[covered] = _replace_by_rank(values[covered], quantiles)
+                matched[genes, block.start : block.stop] = new
+        if with_background:
             logger.warning(
                 "%s: %d of %d marks and regions have a background instead of zeros, such as %s; their highest bins "
                 "count as covered, as many as in the training genes.",
                 cell,
-                len(dense),
-                len(table),
-                dense[0],
+                len(with_background),
+                len(layout.blocks),
+                with_background[0],
             )
-    return exchanged
+    return matched
+
+
+def _replace_by_rank(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Replace each value by the value of its rank in another distribution, given by its ``quantiles`` at `_LEVELS`.
+
+    Equal values span a range of ranks. All of them get the mean of the other distribution over this range, which is a
+    difference of its integral, so that they stay equal.
+    """
+    integral = np.append(0.0, np.cumsum((quantiles[1:] + quantiles[:-1]) / 2 * np.diff(_LEVELS)))
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    level = np.append(0.0, np.cumsum(count)) / count.sum()
+    mean = np.diff(np.interp(level, _LEVELS, integral)) / np.diff(level)
+    return mean[place]
 
 
 def raw_signal(adata: ad.AnnData, layer: str | None = None) -> np.ndarray:
-    """Return ``X`` or a layer as float32 signal ``(n_genes, n_columns)``, or raise where it is not finite and above 0.
+    """Return ``X`` or a layer as float32 signal ``(n_genes, n_columns)``; raise for values that no signal can have.
 
-    What is float32 in memory already is returned without a copy.
+    A float32 array in memory is returned without a copy.
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # values beyond the range of float32 become infinite
         signal = dense(adata, layer).astype(np.float32, copy=False)
     check_signal(adata, signal, "X" if layer is None else f"layers[{layer!r}]")
     return signal
 
 
 def check_signal(adata: ad.AnnData, signal: np.ndarray, name: str) -> None:
-    """Raise ``ValueError`` that counts the values that no signal can have, and names the first."""
+    """Raise a ``ValueError`` when signal is missing, infinite or negative; it counts such values and names one."""
     for problem, wrong in (("missing or infinite", ~np.isfinite(signal)), ("negative", signal < 0)):
         if wrong.any():
             row, column = np.argwhere(wrong)[0]

@@ -1,4 +1,4 @@
-"""Quality control: whether each mark looks like itself."""
+"""Quality control of tracks: whether each mark has the profile that its name implies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks, window_anchors
+from simplechrome_tk.core.layout import Layout, window_anchors
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.normalization import is_normalized
 from simplechrome_tk.core.require import cell_types, gene_ids
 from simplechrome_tk.core.write import to_change, write_whole
 from simplechrome_tk.pp._blacklist import blacklist_overlap
 from simplechrome_tk.pp._normalize import check_signal
-from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, duplicated
+from simplechrome_tk.pp._qc_findings import DUPLICATE, FEWEST_GENES, Finding, describe_duplicate
 from simplechrome_tk.pp._qc_measure import Measured, measure, tss_region
 
 if TYPE_CHECKING:
@@ -29,39 +29,40 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REASONS = {
-    "roadmap": {
+    k.ROADMAP: {
         "duplicate_ids": "rows that repeat an id (the first is kept)",
         "unannotated": "strand or body unknown, and the windows need them",
     },
-    "from_tracks": {
+    k.FROM_TRACKS: {
         "annotation_par_copies": "pseudoautosomal copies on chrY",
         "annotation_further_loci": "further loci of an id (the first is kept)",
-        "annotation_other_types": "of other types than asked for",
+        "annotation_other_types": "of other types than gene_types",
         "left_out": "strand or body unknown, and the windows need them",
     },
 }
-"""Reader -> count in ``uns[reader]["counts"]`` -> why so many genes are not there."""
+"""Reader -> key in ``uns[reader]["counts"]`` -> reason why these genes were left out."""
 
-_Found = tuple[tuple[str, ...], Finding]  # cell types it concerns, and the finding
+_Found = tuple[tuple[str, ...], Finding]
+"""The cell types that a finding concerns, and the finding."""
 
 
 def qc(
     adata: ad.AnnData, *, blacklist: str | os.PathLike[str] | pd.DataFrame | None = None, copy: bool = False
 ) -> ad.AnnData | None:
-    """Measure the tracks of each mark, and say which look dead, swapped, unoriented, duplicated or ruled by outliers.
+    """Measure the tracks, and find marks that look dead, swapped, unoriented, duplicated or dominated by outliers.
 
-    The signal before normalisation is read: ``layers["signal"]`` once :func:`normalize` has run, else ``X``. Findings
-    are logged as warnings and kept; nothing else is changed, and no gene is left out. Draw the result with
-    :func:`simplechrome_tk.pl.qc`.
+    The signal before normalisation is read: ``layers["signal"]`` after :func:`normalize`, otherwise ``X``. Findings are
+    logged as warnings and stored; the signal does not change, and no gene is left out. :func:`simplechrome_tk.pl.qc`
+    draws the result.
 
     Parameters
     ----------
     adata
-        Genes by bins of non-negative signal; cell types may be stacked, and are judged one by one.
+        Genes by bins of non-negative signal; each of several cell types is judged by itself.
     blacklist
         Regions of artefacts: a BED file (plain or gzipped), a table with ``chrom``, ``start`` and ``end`` (bp, 0-based,
-        half-open), or ``"hg19"`` for ENCODE's list of that assembly, which is downloaded once. For other assemblies
-        download theirs (hg38: ENCFF356LFX, mm10: ENCFF547MET, both at encodeproject.org). ``None``: not looked at.
+        half-open), or ``"hg19"`` for ENCODE's list of that assembly, which is downloaded once. Lists of other
+        assemblies are at encodeproject.org (hg38: ENCFF356LFX, mm10: ENCFF547MET). ``None`` omits this check.
     copy
         Return a changed copy and leave ``adata`` as it is.
 
@@ -74,15 +75,15 @@ def qc(
 
         ``marks``: one row per cell type and mark, below. ``correlations``: Spearman correlation over genes of the mean
         signal of two marks (``cell_type``, ``mark``, ``other``, ``spearman``; NaN for a constant mark). ``profiles``:
-        mean signal along the window around the TSS (``cell_type``, ``mark``, ``strand``, ``position`` in bp,
-        ``mean``, ``n_genes``). ``left_out``: genes that reading left out, as far as that is recorded (``reason``,
-        ``n_genes``). ``findings``: sentences. ``blacklist``: ``source``, ``n_regions``, ``n_genes`` that it touches and
-        ``n_genes_half`` of which it covers half; empty without one.
+        mean signal along the window around the TSS (``cell_type``, ``mark``, ``strand``, ``position`` in bp, ``mean``,
+        ``n_genes``). ``left_out``: genes that were left out when the data were read, if that is recorded (``reason``,
+        ``n_genes``). ``findings``: sentences. ``blacklist``: ``source``, ``n_regions``, ``n_genes`` with any overlap
+        and ``n_genes_half`` with an overlap of half or more; empty without a blacklist.
 
         Columns of ``marks``: ``cell_type``, ``mark``, ``n_genes``; ``coverage``, the share of genes with signal;
         ``zeros``, the share of bins without; ``lowest``, ``median`` and ``p99`` (of the bins with signal) and
-        ``highest`` value, with ``highest_gene``; ``dynamic_range``, p99 over median; ``top_share``, what the highest
-        0.01 % of bins hold of all signal; ``tss``, mean signal within 1 kb of the TSS over that 3 to 5 kb away;
+        ``highest`` value, with ``highest_gene``; ``dynamic_range``, p99 over median; ``top_share``, the share of all
+        signal in the highest 0.01 % of bins; ``tss``, mean signal within 1 kb of the TSS over that 3 to 5 kb away;
         ``downstream``, mean signal 1 to 5 kb downstream of the TSS over that upstream, also ``downstream_plus`` and
         ``downstream_minus`` by strand; each with ``_low`` and ``_high``, three standard errors away on the log scale;
         ``problems``, kinds of findings, comma-separated.
@@ -90,16 +91,16 @@ def qc(
     Raises
     ------
     ValueError
-        When the signal is missing, negative or infinite, no longer there after normalisation, or the blacklist is
-        empty, no BED, or shares no chromosome name with the genes.
+        When signal is missing, negative or infinite, or was not kept at normalisation; or the blacklist is empty, is
+        not BED, or shares no chromosome name with the genes.
     DatasetUnavailableError
-        When ``"hg19"`` is neither cached nor to be downloaded.
+        When the list for ``"hg19"`` is not cached and cannot be downloaded.
 
     Notes
     -----
-    What is expected was measured with all genes on seven sets of tracks of known quality: ENCODE peaks of E116, E117
-    and E123 (nine marks, 18,483 genes), -log10 p of E003 and E116 (five marks, 347 genes) and read counts of E003 and
-    E123 (five marks, 592 genes). A mark is found odd when the whole interval lies outside of what is expected:
+    The expected values come from seven sets of tracks of known quality: ENCODE peaks of E116, E117 and E123 (nine
+    marks, 18,483 genes), -log10 p of E003 and E116 (five marks, 347 genes) and read counts of E003 and E123 (five
+    marks, 592 genes). A mark is a finding when its whole interval lies outside the expected range:
 
     =========  =========  ============  ==============  ============
     mark       ``tss``    expected      ``downstream``  expected
@@ -115,21 +116,21 @@ def qc(
     H3K9me3    0.96-1.10  0.70-2.05     0.94-1.06       0.60-1.23
     =========  =========  ============  ==============  ============
 
-    Other marks are only searched for the problems that need no name: *dead* (one value only, or signal on less than
-    5 % of the genes; measured at least 37 %), *missing* (no signal on a chromosome where another mark has some),
+    Other marks are only searched for problems that do not depend on the name: *dead* (one value only, or signal on less
+    than 5 % of the genes; measured at least 37 %), *missing* (no signal on a chromosome where another mark has signal),
     *unoriented* (for most marks ``downstream_plus`` and ``downstream_minus`` on opposite sides of 1 and more than
     1.21-fold apart, measured at most 1.18-fold; or all genes higher upstream), *duplicated* (rank correlation above
-    0.999, of two marks or of one mark in two cell types; measured at most 0.965) and *outliers* (``top_share`` above
-    10 %; measured at most 1.6 %). *swapped* are two marks that fit each other's name and not both their own, *shape* is
-    one that does not fit its own, *misplaced* is that none does.
+    0.999, of two marks or of one mark in two cell types; measured at most 0.965) and *outliers* (``top_share`` above 10
+    %; measured at most 1.6 %). *Swapped* are two marks that fit each other's name and not both their own, *shape* is a
+    mark that does not fit its own name, and *misplaced* means that no mark does.
 
-    None of the seven sets gives a finding, as they are or as log2(1 + signal), and 2 of 3,800 random subsets of 100 to
-    500 of their genes did; below 100 genes nothing is judged. On all genes of E116, E117 and E123 each mark set to 0,
-    bins of minus-strand genes left unflipped, all genes turned round, bins shuffled and positions 50 kb off are found,
-    and 85 of the 108 exchanges of two marks. Not found are those among H3K4me3, H3K4me2, H3K27ac and H3K9ac, of
-    H3K27me3 with H3K9me3, and in two cells of H3K4me1 with H3K79me2, which look alike around the TSS. A few hundred
-    genes show less: 29 of 40 exchanges in the other four sets. Silent genes alone look read backwards, since H3K36me3
-    then comes from their neighbours.
+    None of the seven sets gives a finding, neither as it is nor as log2(1 + signal). Of 3,800 random subsets of 100 to
+    500 of their genes 2 do. Below 100 genes no mark is judged. On all genes of E116, E117 and E123, these planted
+    errors are found: a mark set to 0, bins of minus-strand genes in genome order, all genes reversed, shuffled bins,
+    positions that are wrong by 50 kb, and 85 of the 108 exchanges of two marks. The other exchanges are among marks
+    that look alike around the TSS: H3K4me3, H3K4me2, H3K27ac and H3K9ac; H3K27me3 and H3K9me3; and, in two cell types,
+    H3K4me1 and H3K79me2. With a few hundred genes less is found: 29 of 40 exchanges in the other four sets. Data of
+    silent genes alone look reversed, since their H3K36me3 then comes from neighbouring genes.
 
     Examples
     --------
@@ -144,23 +145,16 @@ def qc(
     adata = to_change(adata, copy=copy)
     signal = _raw_signal(adata)
     overlap, record = (None, {}) if blacklist is None else blacklist_overlap(adata, blacklist)
-    table = blocks(adata)
+    layout = Layout.of(adata)
     cells = cell_types(adata).to_numpy(str)
     rows = {str(name): np.flatnonzero(cells == name) for name in pd.unique(cells)}
-    measured = {name: measure(adata, signal, table, at) for name, at in rows.items()}
+    measured = {name: measure(adata, signal, layout, at) for name, at in rows.items()}
     found: list[_Found] = [((name,), finding) for name, cell in measured.items() for finding in cell.findings()]
     found += _across_cell_types(adata, rows, measured)
-    sentences = [f"{' and '.join(names)}: " * (len(rows) > 1) + finding.sentence for names, finding in found]
-    for sentence in sentences:
-        logger.warning("qc: %s", sentence)
-    for name, at in rows.items():
-        if len(at) < FEWEST_GENES:
-            who = f"{name}: " if len(rows) > 1 else ""
-            logger.warning("qc: %s%d genes are too few to judge marks by; %d are needed.", who, len(at), FEWEST_GENES)
-    if tss_region(adata, table) is None:
-        logger.warning(
-            "qc: no window shows 5 kb on either side of the TSS, and shapes are not judged; TSS_WINDOW does."
-        )
+    sentences = [finding.sentence for _, finding in found]
+    if len(rows) > 1:
+        sentences = [f"{' and '.join(names)}: {finding.sentence}" for names, finding in found]
+    _report(sentences, rows, has_tss_region=tss_region(adata, layout) is not None)
 
     with_signal = np.empty(adata.n_obs, dtype=int)
     for name, at in rows.items():
@@ -175,23 +169,37 @@ def qc(
         "findings": sentences,
         "blacklist": record,
     }
-    write_whole(adata, slots, records={"qc": found_here})
+    write_whole(adata, slots, records={k.QC: found_here})
     return adata if copy else None
 
 
+def _report(sentences: list[str], rows: Mapping[str, np.ndarray], *, has_tss_region: bool) -> None:
+    """Log the findings, and what could not be judged."""
+    for sentence in sentences:
+        logger.warning("qc: %s", sentence)
+    for name, genes in rows.items():
+        if len(genes) < FEWEST_GENES:
+            prefix = f"{name}: " if len(rows) > 1 else ""
+            message = "qc: %s%d genes are too few to judge marks; %d are needed."
+            logger.warning(message, prefix, len(genes), FEWEST_GENES)
+    if not has_tss_region:
+        logger.warning(
+            "qc: no window reaches 5 kb to both sides of the TSS, so that profiles are not judged; sct.pp.TSS_WINDOW "
+            "does."
+        )
+
+
 def _raw_signal(adata: ad.AnnData) -> np.ndarray:
-    """Signal before normalisation, shape ``(n_genes, n_columns)``."""
+    """Return the signal before normalisation, shape ``(n_genes, n_columns)``."""
     layer = k.SIGNAL if is_normalized(adata) else None
-    if adata.X is None if layer is None else layer not in adata.layers:
+    is_missing = adata.X is None if layer is None else layer not in adata.layers
+    if is_missing:
         where = "X" if layer is None else "layers['signal'], where sct.pp.normalize keeps it"
         msg = f"there is no signal before normalisation; expected it in {where}. Start from the AnnData as it was read."
         raise ValueError(msg)
     signal = dense(adata, layer)
     check_signal(adata, signal, "X" if layer is None else "layers['signal']")
     return signal
-
-
-# Tables
 
 
 def _stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -205,6 +213,7 @@ def _stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _with_problems(marks: pd.DataFrame, cell: str, found: list[_Found]) -> pd.DataFrame:
+    """Add the column ``problems``, the kinds of findings of a cell type."""
     problems: dict[str, list[str]] = {mark: [] for mark in marks.index}
     for cells, finding in found:
         for mark in finding.marks if cell in cells else ():
@@ -214,6 +223,7 @@ def _with_problems(marks: pd.DataFrame, cell: str, found: list[_Found]) -> pd.Da
 
 
 def _pairs(correlation: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each pair of marks."""
     rows = [(a, b, float(correlation.at[a, b])) for a, b in combinations(correlation.index, 2)]
     return pd.DataFrame(rows, columns=[k.MARK, "other", "spearman"])
 
@@ -221,7 +231,7 @@ def _pairs(correlation: pd.DataFrame) -> pd.DataFrame:
 def _across_cell_types(
     adata: ad.AnnData, rows: Mapping[str, np.ndarray], measured: Mapping[str, Measured]
 ) -> list[_Found]:
-    """Find tracks that were given for two cell types."""
+    """Find tracks that were given for two cell types, by their correlation over the shared genes."""
     ids = gene_ids(adata)
     levels = {cell: measured[cell].level.set_axis(ids[at]) for cell, at in rows.items()}
     found: list[_Found] = []
@@ -233,18 +243,20 @@ def _across_cell_types(
         correlation = shared.rank().corr()
         for pair in combinations(rows, 2):
             if correlation.at[pair] > DUPLICATE:
-                found.append((pair, duplicated(f"{mark} of both", (mark,), correlation.at[pair])))
+                found.append((pair, describe_duplicate(f"{mark} of both", (mark,), correlation.at[pair])))
     return found
 
 
 def _left_out(adata: ad.AnnData) -> pd.DataFrame:
-    """Genes that reading left out, and why, as `sct.datasets.roadmap` and `sct.pp.from_tracks` record it."""
+    """Return the numbers of genes that `sct.datasets.roadmap` or `sct.pp.from_tracks` left out, and the reasons."""
     left_out: dict[str, int] = {}
+    anchors = window_anchors(adata)
+    tss_alone = len(anchors) > 0 and bool((anchors == "tss").all())
     for reader, reasons in _REASONS.items():
         counts = adata.uns[reader]["counts"] if reader in adata.uns else {}
         for key, reason in reasons.items():
-            anchors = window_anchors(adata)
-            needless = key == "unannotated" and len(anchors) > 0 and bool((anchors == "tss").all())
-            if n := 0 if needless else int(counts.get(key, 0)):
+            # Windows around the TSS alone do not need strand and body, so that these genes were kept.
+            kept = key == "unannotated" and tss_alone
+            if not kept and (n := int(counts.get(key, 0))):
                 left_out[reason] = n
     return pd.DataFrame({"reason": list(left_out), "n_genes": list(left_out.values())}).astype({"reason": object})

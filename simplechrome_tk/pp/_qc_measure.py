@@ -1,4 +1,4 @@
-"""Measure the marks of one cell type, for :func:`simplechrome_tk.pp.qc`."""
+"""Measurements of the marks of one cell type, for :func:`simplechrome_tk.pp.qc`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,40 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import window_anchors
+from simplechrome_tk.core.layout import Layout, window_anchors
 from simplechrome_tk.pp._qc_findings import FEWEST_GENES, Finding, judge
 
 if TYPE_CHECKING:
     import anndata as ad
 
-_NEAR, _OUTER, _FAR = 1_000, 3_000, 5_000  # bp from the TSS
-_TOP = 10_000  # the highest of so many bins
-_ERRORS = 3  # standard errors to either side of a ratio
+_NEAR, _OUTER, _FAR = 1_000, 3_000, 5_000
+"""Distances in bp from the TSS: the promoter ends at `_NEAR`; its surroundings reach from `_OUTER` to `_FAR`."""
+
+_TOP = 10_000
+"""`top_share` is of the highest one of so many bins."""
+
+_ERRORS = 3
+"""Number of standard errors to either side of a ratio; of the 18 ratios of nine marks, one may exceed 2 by chance."""
 
 
 class Measured(NamedTuple):
-    """Figures of one cell type; tables are indexed by mark. ``level``: mean signal, genes by marks."""
+    """Measurements of one cell type.
+
+    Attributes
+    ----------
+    marks
+        The table in ``uns["qc"]["marks"]``, indexed by mark.
+    level
+        Mean signal, genes by marks.
+    correlation
+        Spearman correlation over genes, marks by marks.
+    by_chrom
+        Share of genes with signal, chromosomes by marks, and ``n_genes``.
+    profiles
+        Mean signal along the window around the TSS.
+    unknown_strand
+        Share of genes of unknown strand.
+    """
 
     marks: pd.DataFrame
     level: pd.DataFrame
@@ -30,27 +51,25 @@ class Measured(NamedTuple):
     unknown_strand: float
 
     def findings(self) -> list[Finding]:
+        """Return the problems of the marks."""
         return judge(self.marks, self.correlation, self.by_chrom, unknown_strand=self.unknown_strand)
 
 
-def measure(adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, rows: np.ndarray) -> Measured:
-    """Measure every mark over the genes ``rows``; ``table``: the blocks of columns; ``signal``: genes by columns."""
+def measure(adata: ad.AnnData, signal: np.ndarray, layout: Layout, rows: np.ndarray) -> Measured:
+    """Measure every mark over the genes ``rows`` of ``signal``, ``(n_genes, n_columns)``."""
     genes = adata.obs.iloc[rows]
     signal = signal if len(rows) == len(signal) else signal[rows]
     strand = genes[k.STRAND] if k.STRAND in genes else pd.Series(k.UNKNOWN_STRAND, index=genes.index)
     # From pandas 3 on, astype(str) leaves a missing strand missing.
     strand = strand.astype(object).where(strand.notna(), k.UNKNOWN_STRAND).to_numpy().astype(str)
     chrom = genes[k.CHROM].astype(str).to_numpy() if k.CHROM in genes else np.full(len(rows), "unknown")
-    tss = tss_region(adata, table)
+    in_tss_region = layout.region == tss_region(adata, layout)
     marks, level, profiles = {}, {}, []
-    for mark, spans in table.groupby("mark", sort=False):
-        columns = np.concatenate([np.arange(*span) for span in zip(spans["start"], spans["stop"], strict=True)])
-        bins = signal[:, columns]
+    for mark in layout.marks:
+        bins = signal[:, layout.mark == mark]
         level[mark] = bins.mean(axis=1, dtype=float)
-        around, position = np.empty((len(rows), 0)), np.empty(0)
-        for start, stop in spans.loc[spans["region"] == tss, ["start", "stop"]].itertuples(index=False):
-            var = adata.var.iloc[start:stop]
-            around, position = signal[:, start:stop], ((var[k.START_BP] + var[k.END_BP]) / 2).to_numpy(float)
+        columns = (layout.mark == mark) & in_tss_region
+        around, position = signal[:, columns], layout.middle[columns]
         marks[mark] = _amounts(bins, genes.index) | _ratios(around, position, strand)
         profiles.append(_profiles(mark, around, position, strand))
     levels = pd.DataFrame(level, index=genes.index)
@@ -66,20 +85,18 @@ def measure(adata: ad.AnnData, signal: np.ndarray, table: pd.DataFrame, rows: np
     )
 
 
-def tss_region(adata: ad.AnnData, table: pd.DataFrame) -> str | None:
-    """Name of the first window around the TSS that shows 5 kb on either side; ``None`` when there is none."""
+def tss_region(adata: ad.AnnData, layout: Layout) -> str | None:
+    """Return the first window around the TSS that reaches 5 kb to both sides; ``None`` when no window does."""
     anchors = window_anchors(adata)
-    for region in table["region"].unique():
-        if anchors.get(region, region) != "tss":
-            continue
-        var = adata.var[adata.var[k.REGION].astype(str) == region]
-        if var[k.START_BP].min() <= -_FAR and var[k.END_BP].max() >= _FAR:
-            return str(region)
+    for region in layout.regions:
+        start, end = layout.window(region)
+        if anchors.get(region, region) == "tss" and start <= -_FAR and end >= _FAR:
+            return region
     return None
 
 
 def _amounts(bins: np.ndarray, genes: pd.Index) -> dict[str, object]:
-    """How much signal one mark has, and how it is spread; ``bins``: genes by bins."""
+    """Return the amount and the distribution of the signal of one mark, ``bins`` ``(n_genes, n_bins)``."""
     positive = bins[bins > 0]
     median, p99 = np.quantile(positive, [0.5, 0.99]) if len(positive) else (np.nan, np.nan)
     n_top = max(1, bins.size // _TOP)
@@ -99,7 +116,10 @@ def _amounts(bins: np.ndarray, genes: pd.Index) -> dict[str, object]:
 
 
 def _ratios(around: np.ndarray, position: np.ndarray, strand: np.ndarray) -> dict[str, float]:
-    """Enrichment at and behind the TSS, from bins ``position`` bp away from it; NaN where no window shows both."""
+    """Return the enrichments at and downstream of the TSS; NaN where no window has the bins.
+
+    ``around`` is ``(n_genes, n_bins)``, with bins ``position`` bp away from the TSS.
+    """
     away = np.abs(position)
     flank = (away > _NEAR) & (away < _FAR)
     near, outer, upstream, downstream = (
@@ -116,12 +136,16 @@ def _ratios(around: np.ndarray, position: np.ndarray, strand: np.ndarray) -> dic
 
 
 def _ratio(name: str, above: np.ndarray, below: np.ndarray) -> dict[str, float]:
-    """Ratio of two means over the same genes, shape ``(n_genes,)`` each, with its interval.
+    """Return the ratio of two means over the same genes, shape ``(n_genes,)`` each, with its interval.
 
-    The interval is that of the logarithm, by the delta method; from 0 to infinity where too little is known.
+    The interval is symmetric for the logarithm, by the delta method; it is 0 to infinity for too few genes.
     """
     a, b = (float(values.mean()) if len(values) else np.nan for values in (above, below))
-    ratio = a / b if b > 0 else (np.inf if a > 0 else np.nan)
+    ratio = np.nan
+    if b > 0:
+        ratio = a / b
+    elif a > 0:
+        ratio = np.inf
     low, high = 0.0, np.inf
     if len(above) >= FEWEST_GENES and a > 0 and b > 0:
         error = float((above / a - below / b).std(ddof=1)) / np.sqrt(len(above))
@@ -130,7 +154,7 @@ def _ratio(name: str, above: np.ndarray, below: np.ndarray) -> dict[str, float]:
 
 
 def _profiles(mark: str, around: np.ndarray, position: np.ndarray, strand: np.ndarray) -> pd.DataFrame:
-    """Mean of each bin over the genes of each strand."""
+    """Return the mean of each bin over the genes of each strand."""
     parts = [
         pd.DataFrame(
             {

@@ -1,4 +1,4 @@
-"""Count sequencing reads along genes."""
+"""Sequencing reads, counted in the bins of genes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bam import open_bam
 from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of, report_kind
 from simplechrome_tk.io._peaks import read_bed
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
-from simplechrome_tk.pp._intervals import stretches
+from simplechrome_tk.pp._intervals import merge_windows
 
 if TYPE_CHECKING:
     import os
@@ -39,8 +40,13 @@ logger = logging.getLogger(__name__)
 
 Duplicates = Literal["drop", "keep"]
 
-_GAP = 10_000  # bp between two windows that cost less to read than to leave out
-_LONGEST_FRAGMENT = 2_000  # bp; longer ones are chance pairs, and would have to be looked for further away
+_GAP = 10_000
+"""Largest gap in bp between two windows that is read with them: one read costs less than two."""
+
+_LONGEST_FRAGMENT = 2_000
+"""In bp. Longer fragments are chance pairs; counting them would also need reads that lie further from the windows."""
+
+# Bits of the flag of an alignment, from the SAM specification.
 _PAIRED, _PROPER, _REVERSE, _SECOND = 0x1, 0x2, 0x10, 0x80
 _BEYOND = "moved beyond the end of the chromosome"
 _UNUSED = {
@@ -50,7 +56,7 @@ _UNUSED = {
     "failing quality control": 0x200,
     "duplicate": 0x400,
 }
-"""Why a read is left out -> the SAM flag that says so."""
+"""Reason why a read is left out -> its bit in the flag."""
 
 
 def bin_reads(
@@ -67,17 +73,17 @@ def bin_reads(
 ) -> ad.AnnData:
     """Count the reads in the bins of every gene.
 
-    Every read counts once, where the middle of its fragment is expected: ``shift`` bp downstream of its 5' end. Read
-    pairs, and intervals without a strand, are whole fragments and count in their middle. What lies on the edge of two
-    bins belongs to the one downstream; what ``shift`` moves beyond the end of a chromosome counts nowhere. Bins run
-    from 5' to 3' of the gene, whatever its strand.
+    Every read counts once, at the expected middle of its fragment: ``shift`` bp downstream of its 5' end. Read pairs,
+    and intervals without a strand, are whole fragments and count at their middle. A position on the edge of two bins
+    counts in the one downstream; a read that ``shift`` moves beyond the end of a chromosome does not count. Bins run
+    from 5' to 3' of the gene, on either strand.
 
     Parameters
     ----------
     reads
-        For each mark a file of mapped reads, known by its content: BAM, with its index beside it; BED of reads
-        (tagAlign, the output of ``bedtools bamtobed``) or of fragments; or the fragments of single cells
-        (``fragments.tsv.gz``), each of which counts once, however many duplicates it has. In BAM files unmapped,
+        For each mark a file of mapped reads, whose format is recognised by content: BAM, with its index beside it; BED
+        of reads (tagAlign, the output of ``bedtools bamtobed``) or of fragments; or the fragments of single cells
+        (``fragments.tsv.gz``), each of which counts once, without its duplicates. In BAM files unmapped,
         secondary and supplementary alignments, those that fail quality control, pairs that are not proper and fragments
         longer than 2,000 bp are left out.
     genes
@@ -85,34 +91,36 @@ def bin_reads(
     windows
         The regions to bin.
     shift
-        How far to move a read from its 5' end along its strand, in bp. The default is half of the DNA around a
-        nucleosome (147 bp); 0 counts 5' ends as they are.
+        Distance in bp from the 5' end of a read, along its strand, to the position where it counts. The default is half
+        of the DNA around a nucleosome (147 bp); 0 counts 5' ends.
     duplicates
         ``"drop"`` leaves out reads that the BAM file marks as duplicates, ``"keep"`` counts them. BED files mark none.
     min_mapq
-        Leave out reads of a lower mapping quality; in BED files the score (column 5), as ``bedtools bamtobed`` has it.
+        Smallest mapping quality of reads that count; in BED files this is the score (column 5), as
+        ``bedtools bamtobed`` writes it.
     kinds
-        What the files are, where content and name do not say it or say it wrongly: ``"BAM"``, ``"tagAlign"`` (BED whose
-        rows are reads) or ``"fragments"``; of all, or by mark.
+        Format of the files, where content and name do not show it: ``"BAM"``, ``"tagAlign"`` (BED whose rows are reads)
+        or ``"fragments"``; one for all, or a mapping from marks.
     genome
         Chromosome sizes, in any form of :func:`simplechrome_tk.io.read_annotation`, to check the reads against.
     max_bytes
-        What a gzipped BED or tagAlign file may hold once unpacked.
+        Largest size in bytes of a gzipped BED or tagAlign file after unpacking.
 
     Returns
     -------
     anndata.AnnData
-        As of :func:`bin_peaks`; ``X`` holds whole numbers. ``uns["reads"]``, one row per mark: ``seen`` (alignments
-        near the windows, of BED files all), ``counted`` of them, how many were left out for each reason, which is
-        logged too (as a warning where none counts), and ``library``, the reads in the whole file that would count
-        (estimated as its mapped alignments times the share ``counted`` of ``seen``), by which :func:`subtract_control`
-        scales a control.
+        As from :func:`bin_peaks`; ``X`` holds whole numbers. ``uns["reads"]`` has one row for each mark: ``seen``, the
+        alignments near the windows (in BED files all); ``counted``; the number left out for each reason; and
+        ``library``, the reads in the whole file that would count (estimated as its mapped alignments times the share
+        ``counted`` of ``seen``), by which :func:`subtract_control` scales a control. The numbers are logged, as a
+        warning where no read counts.
 
     Raises
     ------
     ValueError
-        When a file holds no reads by its content (peaks, signal, pairs), is not sorted, without index, without reads,
-        truncated, damaged or larger than ``max_bytes``; ``min_mapq`` is given and reads in a BED file have no score;
+        When the content of a file is not reads (but peaks, signal or pairs), or a file is not sorted, without index,
+        without reads, truncated, damaged or larger than ``max_bytes``; ``min_mapq`` is given and reads in a BED file
+        have no score;
         genes and reads share no chromosome name; a gene lies beyond the end of its chromosome; or as :func:`bin_peaks`
         does.
 
@@ -136,7 +144,7 @@ def bin_reads(
         genome=genome,
     )
     reasons = sorted({reason for tally in tallies.values() for reason in tally.left_out})
-    adata.uns["reads"] = pd.DataFrame(
+    adata.uns[k.READS] = pd.DataFrame(
         [
             [tally.library, tally.seen, tally.counted, *(tally.left_out[reason] for reason in reasons)]
             for tally in tallies.values()
@@ -149,7 +157,7 @@ def bin_reads(
 
 @dataclass(frozen=True)
 class _Rules:
-    """Which reads count, and where."""
+    """Rules that decide which reads count, and at which position."""
 
     shift: int
     drop_duplicates: bool
@@ -159,7 +167,7 @@ class _Rules:
 
 @dataclass
 class _Tally:
-    """What became of the reads of one mark."""
+    """Numbers of counted and left out reads of one mark."""
 
     mapped: int = 0
     seen: int = 0
@@ -168,15 +176,17 @@ class _Tally:
 
     @property
     def library(self) -> int:
+        """Estimated number of reads in the whole file that would count."""
         return round(self.mapped * self.counted / self.seen) if self.seen else self.mapped
 
     def leave_out(self, reason: str, n: int) -> None:
-        """Take ``n`` reads back that were counted."""
+        """Move ``n`` reads from the counted ones to those left out."""
         if n:
             self.counted -= n
             self.left_out[reason] += n
 
     def report(self, mark: str) -> None:
+        """Log the numbers."""
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.most_common()) or "none"
         level = logging.WARNING if self.seen and not self.counted else logging.INFO
         logger.log(level, "%s: %d of %d reads counted; left out: %s.", mark, self.counted, self.seen, reasons)
@@ -225,8 +235,10 @@ class _BamTrack:
 
     def bins(self, chrom: str, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
         size, margin = self.sizes[chrom], max(abs(self._rules.shift), _LONGEST_FRAGMENT // 2)
+        # An array of C doubles grows without the memory of Python floats. Intervals are read with a margin, so that
+        # reads whose middle moves into a window are found; `met` is the end of the last one.
         middles, met = array("d"), 0
-        for start, end in stretches(edges, size=size, gap=_GAP + 2 * margin):
+        for start, end in merge_windows(edges, size=size, gap=_GAP + 2 * margin):
             reads = self._bam.fetch(chrom, max(start - margin, 0), min(end + margin, size))
             self._add_middles(middles, _beginning(reads, met))
             met = min(end + margin, size)
@@ -236,10 +248,11 @@ class _BamTrack:
         return _counts(positions[inside], edges)
 
     def _add_middles(self, middles: array[float], reads: Iterable[pysam.AlignedSegment]) -> None:
-        """Append where each read counts, and tally those that do not."""
+        """Append the position where each read counts, and tally the others by reason."""
         unused = sum(flag for reason, flag in _UNUSED.items() if reason != "duplicate" or self._rules.drop_duplicates)
         offset, min_mapq, left_out = self._rules.shift + 0.5, self._rules.min_mapq, self._tally.left_out
         already, seen = len(middles), 0
+        # This loop runs once for each read: local names, and one test of the flag for all reasons, keep it fast.
         for read in reads:
             seen += 1
             flag = read.flag
@@ -268,27 +281,29 @@ class _BamTrack:
 
 
 def _beginning(reads: Iterable[pysam.AlignedSegment], first: int) -> Iterator[pysam.AlignedSegment]:
-    """Leave out reads that begin before ``first``: they come first, and the stretch before has brought them."""
+    """Leave out reads that start before ``first``, which were read with the interval before; they come first."""
     return dropwhile(lambda read: read.reference_start < first, reads)
 
 
 def _end(read: pysam.AlignedSegment) -> int:
-    return read.reference_end or read.reference_start + 1  # it is None where no CIGAR says how long the alignment is
+    """Return the end of an alignment; without a CIGAR its length is unknown, and it counts as 1 bp."""
+    return read.reference_end or read.reference_start + 1
 
 
 def _middles(table: pd.DataFrame, shift: int) -> np.ndarray:
-    """Where each row of a BED file counts: the middle of a base, or of a fragment where the strand is unknown."""
+    """Return where each row of a BED file counts: at a shifted base, or in the middle where the strand is unknown."""
     start, end = table["start"].to_numpy(float), table["end"].to_numpy(float)
     strand = table["strand"].to_numpy()
     return np.select([strand == "+", strand == "-"], [start + 0.5 + shift, end - 0.5 - shift], (start + end) / 2)
 
 
 def _counts(positions: np.ndarray, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Count positions between neighbouring edges; one on an edge belongs downstream of it."""
+    """Count positions between adjacent edges; a position on an edge belongs to the bin downstream of it."""
     positions = np.sort(positions)
     counts = []
     for edge in edges:
-        edge = np.round(edge, 6)  # so that an edge on a base's middle is there, whatever direction it was reckoned from
+        # Edges are sums of floats; rounded, an edge at the middle of a base is exact on both strands.
+        edge = np.round(edge, 6)
         minus = edge[:, 0] > edge[:, -1]
         before = np.searchsorted(positions, edge)
         before[minus] = np.searchsorted(positions, edge[minus], side="right")
@@ -324,8 +339,8 @@ def _open_bam(mark: str, path: Path, rules: _Rules, tally: _Tally) -> Iterator[_
         track = _BamTrack(bam, rules, tally)
         if not track.chroms:
             msg = (
-                f"{path}: no mapped reads at all by its index; check the mapping and the filter that came before, or "
-                f"index it again: samtools index {path}"
+                f"{path}: by its index there are no mapped reads; check the mapping and the filter that came before, "
+                f"or index it again: samtools index {path}"
             )
             raise ValueError(msg)
         yield track

@@ -1,4 +1,4 @@
-"""Split genes into training, validation and test."""
+"""Splits of genes into training, validation and test."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TEST_CHROMOSOMES = ("chr1", "chr8", "chr21")
-"""Held out to report: 15 % of the genes. Kept fixed across this project."""
+"""Chromosomes of the test split, 15 % of the genes: fixed, so that results of this project can be compared."""
 
 VALID_CHROMOSOMES = ("chr2", "chr9")
-"""Held out to choose: 10 % of the genes."""
+"""Chromosomes of the validation split, 10 % of the genes."""
 
 
 def split_by_chromosome(
@@ -35,14 +35,15 @@ def split_by_chromosome(
     key_added: str = k.SPLIT,
     copy: bool = False,
 ) -> ad.AnnData | None:
-    """Hold out whole chromosomes, so that no test gene overlaps a training gene's window.
+    """Split genes by chromosome, so that no test gene lies in the window of a training gene.
 
     Parameters
     ----------
     adata
         Genes with ``obs["chrom"]``.
     test, valid
-        Chromosomes held out to report on, and to choose by.
+        Chromosomes of the test and of the validation split. The validation split is for choosing settings, the test
+        split for the final result.
     key_added
         Column of ``obs`` to write.
     copy
@@ -57,7 +58,7 @@ def split_by_chromosome(
     Raises
     ------
     ValueError
-        When a gene has no chromosome, one is in both lists or not in the data, or no gene is left to train on.
+        When a gene has no chromosome, a chromosome is in both lists or not in the data, or a split has no genes.
     """
     adata = to_change(adata, copy=copy)
     chrom = chromosomes(adata, fix="store each gene's chromosome there")
@@ -85,20 +86,20 @@ def split_random(
     key_added: str = k.SPLIT,
     copy: bool = False,
 ) -> ad.AnnData | None:
-    """Split genes at random, as the SimpleChrome paper does.
+    """Split genes at random, as in the SimpleChrome publication.
 
-    Neighbouring genes share chromatin (30 % of genes have another TSS within 10 kb), so test genes leak into training:
-    figures come out too high. Kept for comparison; use :func:`split_by_chromosome`. A gene that is stacked for several
-    cell types falls on one side.
+    Neighbouring genes share chromatin (30 % of genes have another TSS within 10 kb), so that information about test
+    genes leaks into training, and results on them are too good. Use this only for comparison, and otherwise
+    :func:`split_by_chromosome`. A gene of several cell types has the same split in all of them.
 
     Parameters
     ----------
     adata
         Genes.
     test, valid
-        Fractions of the genes.
+        Fractions of the genes in the test and validation split.
     rng
-        Seed or generator.
+        Seed or generator of the random split.
     key_added
         Column of ``obs`` to write.
     copy
@@ -115,10 +116,11 @@ def split_random(
         When a fraction is negative, or the fractions leave a split without genes.
     """
     if min(test, valid) < 0 or test + valid > 1:
-        msg = f"test={test} and valid={valid}; expected fractions of the genes that leave some to train on."
+        msg = f"test={test} and valid={valid}; expected fractions of the genes, from 0, with a sum of at most 1."
         raise ValueError(msg)
     adata = to_change(adata, copy=copy)
-    genes = pd.Index(gene_ids(adata)).unique()
+    ids = gene_ids(adata)
+    genes = ids.unique()
     n_test, n_valid = round(test * len(genes)), round(valid * len(genes))
     order = np.random.default_rng(rng).permutation(len(genes))
     named = pd.Series("train", index=genes[order])
@@ -126,7 +128,7 @@ def split_random(
     named.iloc[n_test : n_test + n_valid] = "valid"
     write_split(
         adata,
-        named[gene_ids(adata)].to_numpy(),
+        named[ids].to_numpy(),
         key_added,
         {"method": "random", "test": test, "valid": valid},
     )
@@ -134,13 +136,14 @@ def split_random(
 
 
 def write_split(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:
+    """Write a split ``(n_genes,)`` to ``obs[key]`` with its record; raise when a split has no genes."""
     counts = {name: int((split == name).sum()) for name in k.SPLITS}
     if empty := [name for name, count in counts.items() if not count]:
         msg = (
-            f"no genes in {', '.join(empty)}: {adata.n_obs} genes split into {counts}. Give that split more, or bring "
-            "more genes."
+            f"no genes in {', '.join(empty)}: {adata.n_obs} genes split into {counts}. Give that split a larger part, "
+            "or use more genes."
         )
         raise ValueError(msg)
     held = pd.Categorical(split, categories=k.SPLITS)
-    write_whole(adata, [("obs", key, held)], records={"split": {**record, "counts": counts}})
+    write_whole(adata, [("obs", key, held)], records={k.SPLIT: {**record, "counts": counts}})
     logger.info("obs[%r]: %s", key, ", ".join(f"{count} {name}" for name, count in counts.items()))

@@ -1,4 +1,4 @@
-"""Put cell types on top of each other."""
+"""Stacking of the genes of several cell types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import by_cell_type
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.normalization import is_normalized
 from simplechrome_tk.core.require import check_selectable
@@ -29,23 +29,23 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     Parameters
     ----------
     adatas
-        Genes by bins of each cell type, not yet normalised, with the same windows. They are left as they are.
+        Genes by bins of each cell type, with the same windows, not normalised. They are not changed.
     marks
-        ``"same"`` expects the same marks in every cell type. ``"shared"`` keeps those that all have, and logs which
-        are left out.
+        ``"same"`` expects the same marks in every cell type. ``"shared"`` keeps the marks that all cell types have;
+        the others are left out, which is logged.
 
     Returns
     -------
     anndata.AnnData
         ``obs_names`` are ``gene:cell_type``, ``obs["cell_type"]`` a categorical in the order given; columns of ``obs``
-        and records of ``uns`` are those that all share; ``uns["label_expression"]`` keeps the threshold of each cell
-        type, where all were labelled by one rule. Graphs in ``obsp`` are left out: make them again, they stay within a
-        cell type.
+        and records of ``uns`` that differ or are missing in a cell type are left out; ``uns["label_expression"]`` keeps
+        the threshold of each cell type, where all were labelled by the same rule. Graphs in ``obsp`` are left out: make
+        them again; they connect genes of the same cell type.
 
     Raises
     ------
     ValueError
-        When there are no cell types, one is normalised already, or marks or windows differ.
+        When no cell type is given, one is normalised already, or marks or windows differ.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
         raise ValueError(msg)
     for adata in adatas.values():
         check_selectable(adata)
-    held = {cell: list(dict.fromkeys(blocks(adata)["mark"])) for cell, adata in adatas.items()}
+    held = {cell: Layout.of(adata).marks for cell, adata in adatas.items()}
     shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
     extra = {cell: [mark for mark in own if mark not in shared] for cell, own in held.items()}
     _report_marks(shared, {cell: own for cell, own in extra.items() if own}, marks)
@@ -83,10 +83,10 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     first = parts[0].var_names
     for cell, part in zip(adatas, parts, strict=True):
         if set(part.var_names) != set(first):
-            odd = sorted(set(part.var_names) ^ set(first))
+            differing = sorted(set(part.var_names) ^ set(first))
             msg = (
-                f"{cell} and {next(iter(adatas))} differ in {len(odd)} columns, such as {odd[0]}; expected the same "
-                "windows. Bin both with the same windows."
+                f"{cell} and {next(iter(adatas))} differ in {len(differing)} columns, such as {differing[0]}; expected "
+                "the same windows. Bin both with the same windows."
             )
             raise ValueError(msg)
     stacked = ad.concat([part[:, first] for part in parts], merge="same", uns_merge="same")
@@ -96,15 +96,16 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
 
 
 def _gather_thresholds(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:
-    """Keep what each cell type's labels were made from, under the name that it has in the stack."""
-    records = [adata.uns.get("label_expression", {}) for adata in adatas.values()]
+    """Keep the threshold of each cell type, under its name in the stack."""
+    records = [adata.uns.get(k.LABEL_EXPRESSION, {}) for adata in adatas.values()]
     same = len({(record.get("expression_key"), record.get("threshold")) for record in records}) == 1
     if same and all(len(record.get("thresholds", ())) == 1 for record in records):
         numbers = {cell: record["thresholds"].iloc[0, 0] for cell, record in zip(adatas, records, strict=True)}
-        stacked.uns["label_expression"] = {**records[0], "thresholds": by_cell_type(numbers, "threshold")}
+        stacked.uns[k.LABEL_EXPRESSION] = {**records[0], "thresholds": by_cell_type(numbers, "threshold")}
 
 
 def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) -> None:
+    """Log the marks that not all cell types have, or raise when these are not allowed."""
     if not extra:
         return
     differing = "; ".join(f"{cell}: {', '.join(own)}" for cell, own in extra.items())
@@ -112,4 +113,4 @@ def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) 
         found = f"shared by all: {', '.join(shared) or 'none'}; beyond them {differing}"
         msg = f"cell types hold different marks ({found}); expected the same. marks='shared' keeps those that all have."
         raise ValueError(msg)
-    logger.warning("Marks that not all cell types have are left out (%s); kept: %s.", differing, ", ".join(shared))
+    logger.info("Marks that not all cell types have are left out (%s); kept: %s.", differing, ", ".join(shared))

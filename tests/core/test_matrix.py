@@ -28,7 +28,7 @@ IN_MEMORY = r"run adata = adata\.to_memory\(\)"
 
 def _raw() -> ad.AnnData:
     adata = sct.datasets.simulate(138, marks=("H3K4me3", "H3K27me3"), windows=WINDOWS)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     sct.pp.split_by_chromosome(adata)
     return adata
 
@@ -90,7 +90,7 @@ RAW_CALLS: dict[str, Callable[[ad.AnnData], object]] = {
     "qc": lambda adata: sct.pp.qc(adata),
     "split": lambda adata: sct.pp.split_by_chromosome(adata),
     "label": lambda adata: sct.pp.label_expression(adata),
-    "tss_neighbors": lambda adata: sct.pp.tss_neighbors(adata, 3),
+    "tss_neighbors": lambda adata: sct.pp.tss_neighbors(adata, n_neighbors=3),
 }
 CALLS: dict[str, Callable[[ad.AnnData, sct.SimpleChrome], object]] = {
     "train": lambda adata, _: sct.SimpleChrome(adata, n_latent=2, n_hidden=8).train(

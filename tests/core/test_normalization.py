@@ -100,9 +100,7 @@ def test_a_record_without_a_key_says_which(normal: ad.AnnData, key: str):
 )
 def test_a_damaged_record_says_where(normal: ad.AnnData, key: str, value: object):
     normal.uns["normalize"][key] = value
-    with pytest.raises(
-        ValueError, match=rf"uns\['normalize'\] is damaged in .*'{key}'.*normalise the raw signal again"
-    ):
+    with pytest.raises(ValueError, match=rf"uns\['normalize'\].*{key}.*normalise the raw signal again"):
         sct.SimpleChrome(normal)
 
 

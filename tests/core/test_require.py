@@ -1,4 +1,4 @@
-"""Genes asked for by name, symbol or mask."""
+"""Selection of genes, and errors for AnnData that lack what a step needs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_gene_rows_by_id_symbol_and_mask(adata):
 @pytest.mark.parametrize(
     ("genes", "message"),
     [
-        (["S3", "s44", "nobody"], r"no gene 's44' among 140 \(nor 1 others asked for\): did you mean S44"),
+        (["S3", "s44", "nobody"], r"no gene 's44' among 140 .*1 others.*did you mean S44"),
         (np.ones(3, dtype=bool), r"mask of genes has shape \(3,\); expected \(140,\)"),
         (np.zeros(140, dtype=bool), "no gene is selected of 140"),
         ([], "no gene is selected of 140"),
@@ -125,7 +125,7 @@ def test_positions_that_are_none_are_named(adata, tss):
 def test_scanpy_reads_the_record_of_a_graph(adata):
     import scanpy as sc
 
-    linked = sct.pp.tss_neighbors(adata, 4, copy=True)
+    linked = sct.pp.tss_neighbors(adata, n_neighbors=4, copy=True)
     sc.tl.leiden(linked, neighbors_key="tss_neighbors", flavor="igraph", n_iterations=2, directed=False)
     assert linked.obs["leiden"].nunique() > 1
     assert linked.uns["tss_neighbors"]["params"]["method"] == "tss_neighbors"

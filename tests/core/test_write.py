@@ -112,7 +112,7 @@ def prepared() -> ad.AnnData:
 @cache
 def model() -> sct.SimpleChrome:
     adata = prepared()
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     model = sct.SimpleChrome(adata, n_latent=2, n_hidden=8, neighbors_key="tss", device="cpu")
     model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
     return model
@@ -130,8 +130,8 @@ STEPS: dict[str, tuple[Callable[[], ad.AnnData], Callable[[ad.AnnData], object]]
     "normalize": (lambda: sct.pp.split_by_chromosome(raw(), copy=True), lambda adata: sct.pp.normalize(adata)),
     "control": (raw, lambda adata: sct.pp.subtract_control(adata, raw(), scale=0.5)),
     "graph": (
-        lambda: sct.pp.tss_neighbors(raw(), 4, copy=True),
-        lambda adata: sct.pp.tss_neighbors(adata, 2, max_distance=10**7),
+        lambda: sct.pp.tss_neighbors(raw(), n_neighbors=4, copy=True),
+        lambda adata: sct.pp.tss_neighbors(adata, n_neighbors=2, max_distance=10**7),
     ),
     "states": (
         prepared,

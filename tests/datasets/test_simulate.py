@@ -118,7 +118,7 @@ def test_every_size_can_be_split_and_connected(n_genes, caplog):
     assert adata.obs["chrom"].value_counts().min() >= 6
     assert set(adata.obs["chrom"]) == CHROMOSOMES
     sct.pp.split_by_chromosome(adata)
-    sct.pp.tss_neighbors(adata, 5)
+    sct.pp.tss_neighbors(adata, n_neighbors=5)
     sct.pp.normalize(adata)
     assert not caplog.records
 
@@ -238,7 +238,7 @@ def test_each_pair_is_near_and_its_sign_says_the_side(simulated):
     effects = simulated.obsp["planted_neighbor_effects"].tocoo()
     assert effects.nnz == 1_500 == len(set(effects.row))
     assert len(set(np.abs(effects.data).round(9))) == 1
-    graph = sct.pp.tss_neighbors(simulated, 5, copy=True).obsp
+    graph = sct.pp.tss_neighbors(simulated, n_neighbors=5, copy=True).obsp
     assert graph["tss_connectivities"].multiply(effects != 0).sum() == effects.nnz
     distance = np.asarray(graph["tss_distances"].tocsr()[effects.row, effects.col]).ravel()
     np.testing.assert_array_equal(effects.data > 0, distance < 0)

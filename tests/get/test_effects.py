@@ -152,7 +152,7 @@ def test_neighbor_effects_list_every_pair(attributed):
 
 
 def test_neighbors_without_effect_or_on_another_chromosome_are_listed(attributed):
-    pp.id_neighbors(attributed, 4)
+    pp.id_neighbors(attributed, n_neighbors=4)
     attributed.uns["attribution"]["neighbors_key"] = "id"
     empty = sparse.csr_matrix((200, 200), dtype=np.float32)
     attributed.obsp["attribution_neighbors"] = empty
@@ -298,7 +298,7 @@ def test_bad_choice_of_top_genes_is_named(attributed):
 
 def test_a_graph_that_changed_is_named(attributed):
     changed = attributed.copy()
-    pp.tss_neighbors(changed, 2)
+    pp.tss_neighbors(changed, n_neighbors=2)
     with pytest.raises(ValueError, match=r"320 effects of neighbours .* of pairs that the graph 'tss' does not link"):
         get.neighbor_effects(changed)
     del attributed.obsp["tss_distances"]

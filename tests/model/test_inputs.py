@@ -27,7 +27,7 @@ WINDOWS = [sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, 
 @pytest.fixture(scope="module")
 def _linked() -> ad.AnnData:
     adata = sct.datasets.simulate(138, marks=("H3K4me3", "H3K27me3"), windows=WINDOWS)
-    sct.pp.tss_neighbors(adata, 3)
+    sct.pp.tss_neighbors(adata, n_neighbors=3)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
     return adata

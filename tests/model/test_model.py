@@ -154,7 +154,7 @@ def test_a_model_is_replaced_with_overwrite_alone(model: sct.SimpleChrome, simul
 
 def test_a_model_fits_genes_it_has_not_seen(model: sct.SimpleChrome):
     other = sct.datasets.simulate(500, rng=9)
-    sct.pp.tss_neighbors(other, 5)
+    sct.pp.tss_neighbors(other, n_neighbors=5)
     with pytest.raises(ValueError, match=r"reference=model\.normalization"):
         model.predict(other)
     sct.pp.normalize(other, reference=model.normalization)
@@ -411,8 +411,8 @@ def test_counts_are_learnt_with_a_negative_binomial(simulated: ad.AnnData):
         ({"task": ["both"]}, "task is ['both']; choose one of"),
         ({"device": "nope"}, "device is 'nope', which torch does not know; expected 'cpu'"),
         ({"device": 4.5}, "device is 4.5, which torch does not know"),
-        ({"device": "meta"}, "device='meta' was asked for, but nothing can be computed there"),
-        ({"device": "cuda:99"}, "device='cuda:99' was asked for"),
+        ({"device": "meta"}, "device='meta' was requested, but nothing can be computed there"),
+        ({"device": "cuda:99"}, "device='cuda:99' was requested"),
         ({"likelihood": "poisson"}, "likelihood is 'poisson'; choose one of gaussian, negative_binomial"),
     ],
 )
@@ -449,10 +449,10 @@ def test_invalid_arguments_of_the_training_are_refused(simulated: ad.AnnData, wr
     ("name", "value", "message"),
     [
         ("scale", None, "uns['normalize'] has no 'scale'"),
-        ("scale", np.zeros(10), "uns['normalize'] is damaged in 'scale'"),
-        ("center", np.full(10, np.nan), "uns['normalize'] is damaged in 'center'"),
-        ("center", np.zeros(9), "uns['normalize'] is damaged in 'center'"),
-        ("method", "ranks", "uns['normalize'] is damaged in 'method'"),
+        ("scale", np.zeros(10), "uns['normalize']['scale'] holds 0; expected numbers above 0"),
+        ("center", np.full(10, np.nan), "uns['normalize']['center'] is "),
+        ("center", np.zeros(9), "expected 10 finite numbers"),
+        ("method", "ranks", "the method 'ranks'; expected one of log1p, quantile, paper"),
         ("method", "quantile", "uns['normalize'] has no 'quantiles', 'coverage'"),
     ],
 )

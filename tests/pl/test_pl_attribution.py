@@ -276,7 +276,7 @@ def test_arcs_on_given_axes(attributed):
 def crowded(adata, n_neighbors):
     """A gene whose neighbours all lie within a few bp, but for one 50 Mb away."""
     chrom = adata.obs["chrom"].astype(str)
-    pp.tss_neighbors(adata, n_neighbors, key_added="many")
+    pp.tss_neighbors(adata, n_neighbors=n_neighbors, key_added="many")
     row = int(np.flatnonzero((chrom == "chr1").to_numpy() & adata.obs["attribution_total"].notna().to_numpy())[0])
     others = adata.obsp["many_connectivities"][row].indices
     tss = adata.obs["tss"].iloc[row]
@@ -324,7 +324,7 @@ def test_where_names_do_not_fit_the_strongest_are_drawn_and_the_others_counted(a
 
 
 def test_neighbors_on_other_chromosomes_are_counted(attributed):
-    pp.id_neighbors(attributed, 6)
+    pp.id_neighbors(attributed, n_neighbors=6)
     attributed.obsp["attribution_neighbors"] = attributed.obsp["id_connectivities"] * 0.01
     attributed.uns["attribution"]["neighbors_key"] = "id"
     gene = attributed.obs_names[1]
@@ -472,7 +472,7 @@ def test_bad_genes_are_named(attributed, plot):
         plot(attributed, "PAX5")
     with pytest.raises(ValueError, match=r"no attributions 'expr' \(those found: attribution; .* run sct.tl.attribute"):
         plot(attributed, attributed.obs_names[1], key="expr")
-    pp.tss_neighbors(attributed, 2)
+    pp.tss_neighbors(attributed, n_neighbors=2)
     with pytest.raises(ValueError, match="of pairs that the graph 'tss' does not link"):
         plot(attributed, attributed.obs_names[1])
     assert not plt.get_fignums()

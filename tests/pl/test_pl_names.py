@@ -36,7 +36,7 @@ def named():
     adata.uns["units"] = {"signal": "reads_$\\frac{$", "expression": "$R_{$PKM"}
     sct.pp.qc(adata)
     sct.pp.split_by_chromosome(adata)
-    sct.pp.tss_neighbors(adata, 3)
+    sct.pp.tss_neighbors(adata, n_neighbors=3)
     sct.pp.normalize(adata)
     model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
     model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)

@@ -122,6 +122,7 @@ def test_unknown_strand_is_read_along_the_genome(peaks, genes):
 
 
 def test_beyond_the_start_of_the_chromosome_is_zero_and_counted(caplog):
+    caplog.set_level("INFO")
     window = sct.pp.Window("w", anchor="tss", upstream=300, downstream=100, n_bins=4)
     adata = sct.pp.bin_peaks(one_peak(0, 1_000), one_gene(tss=150), windows=[window])
     np.testing.assert_allclose(adata.X, [[0, 0.5, 1, 1]])

@@ -11,7 +11,7 @@ import pysam
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.io._public import cache_folder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def expression() -> pd.Series:
     return pd.Series([5.0, 1.0, 9.0, 4.0], index=["ENSG00000000004.2", "ENSG00000000001.1", "OTHER", "ENSG00000000003"])
 
 
-def test_obs_is_that_of_the_public_data_sets(tracks, expression, e116, caplog):
+def test_obs_is_that_of_the_public_data_sets(tracks, expression, e116):
     adata = sct.pp.from_tracks(tracks, GENES, expression, cell_type="mine")
     ours = list(adata.obs)
     assert ours[: e116.obs.shape[1]] == list(e116.obs)
@@ -79,9 +79,15 @@ def test_obs_is_that_of_the_public_data_sets(tracks, expression, e116, caplog):
     assert adata.obs["expression"].isna().tolist() == [False, True, False]
     assert adata.obs["label"].astype(object).fillna("").tolist() == ["low", "", "high"]
     assert adata.uns["label_expression"]["thresholds"]["threshold"].to_dict() == {"mine": 4.0}
+
+
+def test_the_log_counts_genes_and_what_does_not_match(tracks, expression, caplog):
+    caplog.set_level("INFO")
+    sct.pp.from_tracks(tracks, GENES, expression)
     assert "3 genes by 240 columns; 1 left out, which lack the strand or body" in caplog.text
     assert "1 genes without expression (kept, without label): ENSG00000000002; 1 ids of the exp" in caplog.text
-    assert "that are no gene of the annotation: OTHER." in caplog.text
+    assert "that are not in the annotation: OTHER." in caplog.text
+    assert {record.levelname for record in caplog.records if ".pp." in record.name} == {"INFO"}
 
 
 def test_what_was_left_out_is_listed_and_survives_a_file(tracks, expression, tmp_path):
@@ -139,9 +145,9 @@ def test_ids_that_match_nothing_are_refused(tracks):
 @pytest.mark.parametrize(
     ("track", "error", "message"),
     [
-        (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list; expected one\. Of replicates merge .*'M_1': \.\.\."),
+        (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list; expected one\. For replicates merge .*'M_1': \.\.\."),
         (5, ValueError, "M is an int; expected the path of one track, or a table of peaks"),
-        ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is an address; download the file first"),
+        ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is a web address; download the file first"),
         (".", ValueError, r"M: \. is a folder"),
         ("none.bw", FileNotFoundError, r"M: there is no file none\.bw; check its name"),
     ],
@@ -182,7 +188,7 @@ def test_formats_may_be_mixed_and_marks_keep_their_order(tracks, public_file, bi
     alone = sct.pp.bin_peaks({mark: order[mark] for mark in ("H3K36me3", "H3K27me3")}, mixed.obs)
     np.testing.assert_array_equal(mixed[:, alone.var_names].X, alone.X)
     pd.testing.assert_frame_equal(mixed.uns["windows"], alone.uns["windows"])
-    assert list(blocks(mixed)["mark"]) == [*order, *order]
+    assert list(Layout.of(mixed).blocks["mark"]) == [*order, *order]
 
 
 def bam(path, starts: list[int]) -> Path:

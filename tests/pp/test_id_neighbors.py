@@ -25,7 +25,7 @@ def test_equals_brute_force_in_each_cell_type():
         strand=rng.choice(["+", "-"], 60),
         tss=rng.integers(0, 10**6, 60),
     )
-    sct.pp.id_neighbors(adata, 4)
+    sct.pp.id_neighbors(adata, n_neighbors=4)
     links, distances = adata.obsp["id_connectivities"].toarray(), adata.obsp["id_distances"].toarray()
     obs = adata.obs
     for i in range(60):
@@ -42,13 +42,13 @@ def test_equals_brute_force_in_each_cell_type():
 
 def test_numbers_are_sorted_as_numbers():
     adata = genes(["10", "9", "2"])
-    sct.pp.id_neighbors(adata, 2)
+    sct.pp.id_neighbors(adata, n_neighbors=2)
     assert adata.obsp["id_connectivities"].toarray().tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
 
 
 def test_copy_leaves_the_original_alone():
     adata = genes(["a", "b"])
-    changed = sct.pp.id_neighbors(adata, 2, key_added="paper", copy=True)
+    changed = sct.pp.id_neighbors(adata, n_neighbors=2, key_added="paper", copy=True)
     assert not adata.obsp
     assert changed.uns["paper_neighbors"]["params"] == {"method": "id_neighbors", "use_rep": "X", "n_neighbors": 2}
     assert changed.uns["paper_neighbors"]["same_chromosome"] == 1
@@ -57,7 +57,7 @@ def test_copy_leaves_the_original_alone():
 @pytest.mark.parametrize("n", [0, -2, 5])
 def test_half_of_the_neighbours_lie_either_side(n):
     with pytest.raises(ValueError, match=f"n_neighbors is {n}; expected an even number"):
-        sct.pp.id_neighbors(genes(["a", "b"]), n)
+        sct.pp.id_neighbors(genes(["a", "b"]), n_neighbors=n)
 
 
 def test_what_cannot_be_connected_is_refused():
@@ -70,7 +70,7 @@ def test_what_cannot_be_connected_is_refused():
 def test_ids_say_little_about_the_genome(e116):
     adata = ad.AnnData(obs=e116.obs.copy())
     sct.pp.id_neighbors(adata)
-    sct.pp.tss_neighbors(adata, 20)
+    sct.pp.tss_neighbors(adata, n_neighbors=20)
     assert adata.uns["id_neighbors"]["same_chromosome"] == pytest.approx(0.38, abs=0.005)
     by_id, by_place = adata.obsp["id_connectivities"], adata.obsp["tss_connectivities"]
     assert by_id.multiply(by_place).sum() / by_id.sum() == pytest.approx(0.07, abs=0.01)

@@ -19,6 +19,7 @@ def adata() -> ad.AnnData:
         [(mark, region, i) for region, n_bins in (("tss", 10), ("body", 4)) for mark in MARKS for i in range(n_bins)],
         columns=["mark", "region", "bin"],
     )
+    var["start_bp"], var["end_bp"] = var["bin"] * 100, (var["bin"] + 1) * 100
     scale = var["mark"].map({"H3K4me3": 30.0, "H3K36me3": 2.0, "H3K27me3": 0.5}).to_numpy()
     signal = rng.gamma(0.5, 1.0, (n, len(var))) * scale * (rng.random((n, len(var))) < 0.4)
     obs = pd.DataFrame({"split": rng.choice(["train", "valid", "test"], n)}, index=[f"g{i}" for i in range(n)])
@@ -84,8 +85,23 @@ def test_reference_from_a_file_gives_the_same_numbers(adata, method, tmp_path):
 def test_reference_for_other_columns_is_refused(adata):
     reference = sct.pp.normalize(adata, copy=True).uns["normalize"]
     fewer = adata[:, adata.var["mark"] != "H3K27me3"].copy()
-    with pytest.raises(ValueError, match=r"reference is for .*H3K27me3.*the data hold \[\('tss', 'H3K4me3'\), "):
+    with pytest.raises(ValueError, match=r"reference is for .*H3K27me3:tss.*the data hold H3K4me3:tss, "):
         sct.pp.normalize(fewer, reference=reference)
+
+
+def test_the_method_of_the_reference_is_the_default(adata):
+    reference = sct.pp.normalize(adata, method="paper", copy=True).uns["normalize"]
+    for method in (None, "paper"):
+        assert (
+            sct.pp.normalize(adata, method=method, reference=reference, copy=True).uns["normalize"]["method"] == "paper"
+        )
+
+
+def test_another_method_than_that_of_the_reference_is_refused(adata):
+    reference = sct.pp.normalize(adata, copy=True).uns["normalize"]
+    with pytest.raises(ValueError, match=r"method is 'quantile'.*method='log1p'"):
+        sct.pp.normalize(adata, method="quantile", reference=reference)
+    assert "normalize" not in adata.uns
 
 
 def test_a_copy_shares_nothing_with_the_original(adata):
@@ -170,7 +186,7 @@ def test_quantiles_are_exchanged_in_each_cell_type_and_equal_values_stay_equal(c
     sct.pp.split_by_chromosome(both)
     with caplog.at_level("WARNING"):
         sct.pp.normalize(both, method="quantile")
-    assert "A: the distribution of each mark is read from 400 genes only" in caplog.text
+    assert "A: the distribution of each mark is estimated from 400 genes only" in caplog.text
     mark = both[:, (both.var["mark"] == both.var["mark"].iloc[0]) & (both.var["region"] == "tss")]
     zero = (mark.layers["signal"] == 0) & (mark.obs["cell_type"] == "B").to_numpy()[:, None]
     assert len(np.unique(mark.X[zero])) == 1

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.pp._qc_findings import SHAPES, expected
+from simplechrome_tk.pp._qc_findings import SHAPES, shape_of
 
 CORE = list(sct.datasets.CORE_MARKS)
 TSS = sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=10)
@@ -194,7 +194,7 @@ def test_windows_that_do_not_show_the_tss_are_not_judged(caplog):
     assert problems(adata) == {}
     assert marks_table(adata)["tss"].isna().all()
     assert adata.uns["qc"]["profiles"].empty
-    assert "no window shows 5 kb on either side of the TSS" in caplog.text
+    assert "no window reaches 5 kb to both sides of the TSS" in caplog.text
     narrow = sct.pp.Window("tss", anchor="tss", upstream=4_000, downstream=5_000, n_bins=2)
     assert problems(binned(values, windows=(narrow,))) == {}
 
@@ -218,7 +218,7 @@ def test_left_out_genes_are_listed_with_the_reason():
     sct.pp.qc(adata)
     assert adata.uns["qc"]["left_out"].to_numpy().tolist() == [
         ["strand or body unknown, and the windows need them", 1_312],
-        ["of other types than asked for", 40],
+        ["of other types than gene_types", 40],
     ]
 
 
@@ -313,7 +313,7 @@ def test_flat_signal_is_misplaced():
     rng = np.random.default_rng(0)
     adata = binned({mark: rng.random((1_000, 10)) for mark in CORE})
     assert problems(adata) == dict.fromkeys(["H3K4me3", "H3K4me1", "H3K36me3"], "misplaced")
-    assert "Do tracks and annotation share one assembly" in adata.uns["qc"]["findings"][0]
+    assert "Do tracks and annotation have the same assembly" in adata.uns["qc"]["findings"][0]
 
 
 def test_a_mark_of_no_shape_is_named(simulated):
@@ -356,8 +356,8 @@ def test_a_chromosome_without_signal_is_found(simulated):
 
 
 def test_marks_are_known_whatever_the_case_and_others_are_left_alone(simulated):
-    assert expected("h3k4Me3") is SHAPES["H3K4me3"]
-    assert expected("H2A.Z") is None
+    assert shape_of("h3k4Me3") is SHAPES["H3K4me3"]
+    assert shape_of("H2A.Z") is None
     adata = simulated.copy()
     swap(adata, "H3K4me3", "H3K9me3")
     adata.var["mark"] = adata.var["mark"].cat.rename_categories(lambda mark: mark.upper())
@@ -370,7 +370,7 @@ def test_few_genes_are_measured_and_not_judged(simulated, caplog):
     adata = simulated[:99].copy()
     swap(adata, "H3K4me3", "H3K9me3")
     assert problems(adata) == {}
-    assert "qc: 99 genes are too few to judge marks by; 100 are needed" in caplog.text
+    assert "qc: 99 genes are too few to judge marks; 100 are needed" in caplog.text
 
 
 def test_stacked_cell_types_are_judged_one_by_one():
@@ -471,7 +471,7 @@ def test_blacklist_of_some_chromosomes_only():
     ("change", "message"),
     [
         (lambda table: table.drop(columns="end"), r"has no column end \(found: chrom, start\)"),
-        (lambda table: table.iloc[:0], "expected intervals on chromosomes .*; there is no row"),
+        (lambda table: table.iloc[:0], "expected intervals on chromosomes .*; the list is empty"),
         (lambda table: table.assign(end=table["start"] - 1), r"row 1 is chr\d \d+ \d+\."),
         (lambda table: table.assign(start="x"), r"row 1 is chr\d x \d+\."),
         (

@@ -262,6 +262,7 @@ def test_a_read_between_two_stretches_is_seen_once(tmp_path):
 
 
 def test_beyond_the_ends_and_chromosomes_without_reads_are_zero_and_counted(tmp_path, caplog):
+    caplog.set_level("INFO")
     path = write_bam(tmp_path / "a.bam", [read(960, chrom="chr3"), read(950, REVERSE, chrom="chr3")])
     genes = pd.concat([one_gene(chrom="chr3", tss=900), one_gene()]).set_index(pd.Index(["a", "b"]))
     window = sct.pp.Window("w", anchor="tss", upstream=100, downstream=300, n_bins=4)

@@ -86,7 +86,7 @@ def test_random_keeps_the_cell_types_of_a_gene_together():
     ("kwargs", "message"),
     [
         ({"test": -0.1}, "test=-0.1 and valid=0.1"),
-        ({"test": 0.6, "valid": 0.6}, "leave some to train on"),
+        ({"test": 0.6, "valid": 0.6}, "expected fractions of the genes"),
         ({"test": 0.5, "valid": 0.5}, "no genes in train"),
         ({"test": 0.001}, "no genes in test"),
     ],

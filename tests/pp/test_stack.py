@@ -23,7 +23,7 @@ def test_cell_types_are_stacked_and_keep_their_genes():
     assert both.obs_names[500] == f"{second.obs_names[0]}:B"
     sct.pp.split_by_chromosome(both)
     sct.pp.normalize(both)
-    sct.pp.tss_neighbors(both, 5)
+    sct.pp.tss_neighbors(both, n_neighbors=5)
     gene, neighbor = both.obsp["tss_connectivities"].nonzero()
     assert ((gene < 500) == (neighbor < 500)).all(), "neighbours stay within a cell type"
     assert not sparse.issparse(both.X)
@@ -36,7 +36,7 @@ def test_other_marks_are_named_and_left_out_on_request(caplog: pytest.LogCapture
     adatas = {"A": cell(0), "B": cell(1, ("H3K4me3", "H3K27me3", "H3K9me3"))}
     with pytest.raises(ValueError, match=r"shared by all: H3K4me3, H3K27me3; beyond them A: H3K36me3; B: H3K9me3"):
         sct.pp.stack_cell_types(adatas)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         both = sct.pp.stack_cell_types(adatas, marks="shared")
     assert "left out (A: H3K36me3; B: H3K9me3); kept: H3K4me3, H3K27me3" in caplog.text
     assert both.var["mark"].unique().tolist() == ["H3K4me3", "H3K27me3"]
@@ -83,7 +83,7 @@ def test_a_cell_type_without_labels_is_said_and_one_class_refused(caplog: pytest
 
 def test_a_graph_of_other_genes_is_refused():
     adata, other = cell(0), cell(1)
-    sct.pp.tss_neighbors(other, 5)
+    sct.pp.tss_neighbors(other, n_neighbors=5)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
     for slot in ("tss_connectivities", "tss_distances"):

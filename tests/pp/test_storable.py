@@ -44,9 +44,8 @@ def test_each_column_is_there_after_reading(name, round_trip):
 def test_containers_are_left_out_with_a_word(value, caplog):
     table = genes().assign(exons=[value, value, None])
     assert "exons" not in sct.pp.bin_peaks({"M": PEAKS}, table).obs
-    assert "1 columns of genes hold lists or other containers, which no h5ad file holds, and are left out: 'exons'" in (
-        caplog.text
-    )
+    assert "1 columns of genes hold lists or other containers" in caplog.text
+    assert "left out: 'exons'" in caplog.text
 
 
 def test_what_is_changed_is_said(caplog):

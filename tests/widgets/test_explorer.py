@@ -21,7 +21,7 @@ def genes():
     adata = sct.datasets.simulate(300)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 3)
+    sct.pp.tss_neighbors(adata, n_neighbors=3)
     return adata
 
 

@@ -29,7 +29,7 @@ def stacked():
     adata = sct.pp.stack_cell_types(parts)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
     model.train(latent_epochs=1, expression_epochs=2, neighbor_epochs=1, progress=False)
     return adata, model

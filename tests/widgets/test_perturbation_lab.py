@@ -32,7 +32,7 @@ A_ID, B_ID = "ENSG00000026486", "ENSG00000162204"
 def prepare(adata: ad.AnnData) -> ad.AnnData:
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     return adata
 
 
@@ -176,7 +176,7 @@ def test_neighbours_are_offered_nearest_first_and_change_with_the_gene(adata, mo
 
 def test_more_neighbours_than_sliders_are_counted(adata, open_lab):
     many = adata.copy()
-    sct.pp.tss_neighbors(many, 13)
+    sct.pp.tss_neighbors(many, n_neighbors=13)
     lab = open_lab(many, trained(many, neighbors_key="tss"), gene=A)
     n_neighbors = len(nearest(many, A))
     assert n_neighbors > 10

@@ -25,7 +25,7 @@ def adata():
     made = sct.datasets.simulate(300)
     sct.pp.split_by_chromosome(made)
     sct.pp.normalize(made)
-    sct.pp.tss_neighbors(made, 4)
+    sct.pp.tss_neighbors(made, n_neighbors=4)
     return made
 
 

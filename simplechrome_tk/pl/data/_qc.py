@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.pl._figure import new_figure
 from simplechrome_tk.pl._style import GREY, colors, literal, measure
-from simplechrome_tk.pp._qc_findings import FEWEST_GENES, expected
+from simplechrome_tk.pp._qc_findings import FEWEST_GENES, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -111,10 +111,10 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     ValueError
         When :func:`simplechrome_tk.pp.qc` has not run.
     """
-    if "qc" not in adata.uns:
+    if k.QC not in adata.uns:
         msg = "uns has no 'qc': run sct.pp.qc(adata) first."
         raise ValueError(msg)
-    record = adata.uns["qc"]
+    record = adata.uns[k.QC]
     marks = list(dict.fromkeys(record["marks"][k.MARK]))
     cells = list(dict.fromkeys(record["marks"][k.CELL_TYPE]))
     color = colors(cells) if len(cells) > 1 else {cells[0]: _PLAIN}
@@ -223,7 +223,7 @@ def _shade_expected(ax: Axes, column: str, marks: list[str]) -> None:
     """Shade the range that is expected of each known mark, as far as the axis reaches."""
     ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     for y, mark in enumerate(marks):
-        if shape := expected(mark):
+        if shape := shape_of(mark):
             low, high = np.clip(getattr(shape, column), *ax.get_xlim())
             span = [y - _HALF_RANGE, y + _HALF_RANGE]
             ax.fill_betweenx(span, low, high, color=_EXPECTED, alpha=_PALE, linewidth=0, zorder=0)

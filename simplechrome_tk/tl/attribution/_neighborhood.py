@@ -52,7 +52,7 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     --------
     >>> import simplechrome_tk as sct
     >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.tss_neighbors(adata, 4)
+    >>> sct.pp.tss_neighbors(adata, n_neighbors=4)
     >>> sct.get.neighborhood(adata, "SIM0007", neighbors_key="tss").n_obs
     5
     """

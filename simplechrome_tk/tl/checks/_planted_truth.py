@@ -51,7 +51,7 @@ class Recovered(NamedTuple):
 
 def has_truth(adata: ad.AnnData) -> bool:
     """Whether the data are simulated, with the truth beside them."""
-    return PLANTED in adata.var and PLANTED_NEIGHBORS in adata.obsp and "simulate" in adata.uns
+    return PLANTED in adata.var and PLANTED_NEIGHBORS in adata.obsp and k.SIMULATE in adata.uns
 
 
 def slopes(sample: Sample) -> np.ndarray:
@@ -118,7 +118,7 @@ def _pairs(sample: Sample, acting: np.ndarray) -> tuple[float, float, float, int
     adata, graph = sample.adata, sample.what.graph
     if graph is None:
         return np.nan, np.nan, np.nan, 0
-    truth = adata.uns["simulate"]["neighbor"]
+    truth = adata.uns[k.SIMULATE]["neighbor"]
     columns = acting & (adata.var[k.MARK] == truth["mark"]).to_numpy()
     carries = np.log1p(_signal(adata)[:, columns]).mean(axis=1) > truth["center"]
     index, mask = graph.index.cpu().numpy()[sample.rows], graph.mask.cpu().numpy()[sample.rows]

@@ -28,7 +28,7 @@ def simulated() -> ad.AnnData:
     adata = sct.datasets.simulate(600)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     return adata
 
 
@@ -134,7 +134,7 @@ def test_neighbours_as_captum_attributes_them(adata, among, target, baseline):
 def test_total_is_the_prediction_less_that_without_signal(adata, alone, among):
     """Through the whole pipeline: signal set to 0, normalised with the model's constants, predicted."""
     adata = adata[:200].copy()
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     silent = adata.copy()
     silent.X = np.zeros_like(silent.X)
     del silent.uns["normalize"], silent.layers["signal"]

@@ -15,7 +15,7 @@ def _trained(task="both", neighbors_key="tss"):
     adata = sct.datasets.simulate(300)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     model = sct.SimpleChrome(adata, n_latent=4, neighbors_key=neighbors_key, task=task)
     model.train(latent_epochs=1, expression_epochs=2, neighbor_epochs=1, progress=False)
     return adata, model

@@ -31,7 +31,7 @@ def simulated():
     adata = sct.datasets.simulate(300)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
-    sct.pp.tss_neighbors(adata, 5)
+    sct.pp.tss_neighbors(adata, n_neighbors=5)
     return adata
 
 

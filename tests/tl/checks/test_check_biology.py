@@ -88,7 +88,7 @@ def test_positions_by_hand(simulated):
 
 def test_doses_against_perturb(simulated):
     adata = simulated.copy()
-    sct.pp.tss_neighbors(adata, 5)
+    sct.pp.tss_neighbors(adata, n_neighbors=5)
     model = sct.SimpleChrome(adata, n_latent=4, n_hidden=16, neighbors_key="tss")
     model.train(latent_epochs=1, expression_epochs=2, progress=False)
     genes = adata.obs_names[:25]

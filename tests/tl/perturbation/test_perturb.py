@@ -30,7 +30,7 @@ QUICK = {"latent_epochs": 1, "expression_epochs": 3, "progress": False}
 def prepare(adata: ad.AnnData, **kwargs: object) -> ad.AnnData:
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, **kwargs)
-    sct.pp.tss_neighbors(adata, 4)
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
     return adata
 
 
@@ -402,9 +402,7 @@ def test_quantiles_are_interpolated_and_go_on_in_proportion():
     adata.X[:, k4] += 1
     again = np.zeros_like(new)
     Renormalizer(adata).fill(again, new, where=where, rows=np.zeros(6, dtype=int))
-    assert again[1, k4[0]] == pytest.approx(x_of[observed[5]] + 1, abs=1e-5), (
-        "arrays that were written to are read anew"
-    )
+    assert again[1, k4[0]] == pytest.approx(x_of[observed[5]] + 1, abs=1e-5)
 
 
 def test_quantile_edits_are_nearly_what_normalising_all_genes_again_makes(caplog):
