@@ -14,8 +14,8 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
-from simplechrome_tk.io._genome import agree, check_ends, chrom_sizes
-from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._genome import check_ends, merge_lengths, read_chrom_sizes
+from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, detect_kind, given_kind
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import means, pile_up
@@ -93,7 +93,8 @@ def bin_peaks(
     """
     check_kinds(kinds, peaks)
     called = [
-        not isinstance(source, pd.DataFrame) and kind_of(source, kind_for(mark, kinds), expected=PEAKS).kind in CALLED
+        not isinstance(source, pd.DataFrame)
+        and detect_kind(source, given_kind(mark, kinds), expected=PEAKS).kind in CALLED
         for mark, source in peaks.items()
     ]
     return bin_tracks(
@@ -187,13 +188,13 @@ def bin_tracks(
     offsets = np.cumsum([0] + [len(sources) * window.n_bins for window in windows])
     matrix = np.zeros((len(genes), offsets[-1]), dtype=np.float32)
     bare: dict[str, int] = {}
-    lengths = {} if genome is None else {"genome": chrom_sizes(genome)}
+    lengths = {} if genome is None else {"genome": read_chrom_sizes(genome)}
     cut = [edge.min(axis=1) < 0 for edge in edges]
     for i, (mark, source) in enumerate(sources.items()):
         name = mark if isinstance(source, pd.DataFrame) else f"{mark} ({source})"
         with open_track(mark, source) as track:
             lengths[name] = dict(track.sizes)
-            check_ends(track.ends, agree(lengths), source=name)
+            check_ends(track.ends, merge_lengths(lengths), source=name)
             bare[mark] = _genes_without_data(chrom, track.chroms, track_name=name, table=table)
             size = pd.Series(chrom).map(track.sizes).fillna(np.inf).to_numpy(float)
             _check_within(genes, windows, size, track_name=name)
@@ -248,7 +249,7 @@ def _open_peaks(
         check_peaks(source, source=mark)
         peaks = source
     else:
-        peaks = read_peaks(source, kind=kind_for(mark, kinds), max_bytes=max_bytes)
+        peaks = read_peaks(source, kind=given_kind(mark, kinds), max_bytes=max_bytes)
     yield _Peaks(peaks)
 
 

@@ -19,9 +19,9 @@ from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
-from simplechrome_tk.io._genome import within
-from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, kind_for, kind_of
-from simplechrome_tk.io._lengths import header_lengths
+from simplechrome_tk.io._genome import drop_beyond_ends
+from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, detect_kind, given_kind
+from simplechrome_tk.io._lengths import read_header_lengths
 from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._matching import unmatched, with_expression
@@ -154,8 +154,8 @@ def from_tracks(
     genes, lengths = read_genes(annotation, tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes)
     found = genes.attrs["read_annotation"]
     source, counts, gone = found["source"], found["counts"], found["left_out"]
-    lengths |= header_lengths({**tracks, **controls})
-    genes, beyond, sizes = within(genes, lengths, source=source)
+    lengths |= read_header_lengths({**tracks, **controls})
+    genes, beyond, sizes = drop_beyond_ends(genes, lengths, source=source)
     if beyond:
         logger.warning("%s: %d %s: %s.", source, len(beyond), LEFT_OUT["beyond_end"], shorten(beyond))
     gone["beyond_end"] = [*gone["beyond_end"], *beyond]
@@ -236,7 +236,7 @@ def _binner(mark: str, track: Track, kinds: str | Mapping[str, str] | None) -> s
     if not Path(track).exists():
         msg = f"{mark}: there is no file {track}; check its name and the folder you are in ({Path.cwd()})."
         raise FileNotFoundError(msg)
-    return _BINNERS[kind_of(track, kind_for(mark, kinds)).kind]
+    return _BINNERS[detect_kind(track, given_kind(mark, kinds)).kind]
 
 
 def _check_formats(
@@ -284,7 +284,7 @@ def _bin(
     groups: dict[str, dict[str, Track]] = {}
     for mark, track in tracks.items():
         groups.setdefault(_binner(mark, track, kinds), {})[mark] = track
-    said = {mark: kind for mark in tracks if (kind := kind_for(mark, kinds))}
+    said = {mark: kind for mark in tracks if (kind := given_kind(mark, kinds))}
     parts = []
     for binner, group in groups.items():
         own = {} if binner == "bin_bigwig" else {"kinds": {mark: said[mark] for mark in group if mark in said}}
