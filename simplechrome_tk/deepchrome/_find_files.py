@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.io._text import BUFFER, GZIP, Limited, opened
+from simplechrome_tk.io._text import BUFFER, GZIP, LimitedReader, open_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -64,7 +64,7 @@ def open_cells(path: Path, cells: Sequence[str] | None, *, max_bytes: int) -> Ge
     else:
         cell, split = _name_parts(path)
         _check_found([cell], cells, path)
-        with opened(path, max_bytes) as stream:
+        with open_unpacked(path, max_bytes) as stream:
             yield CellFile(cell, split, str(path), stream)
 
 
@@ -94,7 +94,7 @@ def _from_folders(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
     _check_found(list(folders), cells, path)
     for name in folders if cells is None else cells:
         for split, file in _split_files(folders[name]).items():
-            with opened(file, max_bytes) as stream:
+            with open_unpacked(file, max_bytes) as stream:
                 yield CellFile(name, split, str(file), stream)
 
 
@@ -116,7 +116,7 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
     found: dict[str, None] = {}
     with path.open("rb") as raw:
         zipped = raw.peek(2).startswith(GZIP)
-        limited = Limited(gzip.GzipFile(fileobj=raw) if zipped else raw, max_bytes, str(path))
+        limited = LimitedReader(gzip.GzipFile(fileobj=raw) if zipped else raw, max_bytes, str(path))
         try:
             with tarfile.open(fileobj=limited, mode="r|", bufsize=BUFFER) as archive:
                 for member in archive:
@@ -131,7 +131,9 @@ def _from_archive(path: Path, cells: Sequence[str] | None, max_bytes: int) -> Ge
                     source = f"{path}: {member.name}"
                     inside = cast("io.BufferedReader", archive.extractfile(member))
                     if inside.peek(2).startswith(GZIP):
-                        inside = io.BufferedReader(Limited(gzip.GzipFile(fileobj=inside), max_bytes, source), BUFFER)
+                        inside = io.BufferedReader(
+                            LimitedReader(gzip.GzipFile(fileobj=inside), max_bytes, source), BUFFER
+                        )
                     yield CellFile(cell, split, source, inside)
                     if wanted is not None:
                         # The rest of the archive is not unpacked once all that is wanted has been read.

@@ -17,7 +17,7 @@ from simplechrome_tk.core import window as _window
 from simplechrome_tk.deepchrome._assemble import Part, build, check_parts, describe, load_gene_table
 from simplechrome_tk.deepchrome._parse_csv import read_genes
 from simplechrome_tk.deepchrome._parse_header import Columns, check_marks
-from simplechrome_tk.io._text import MAX_BYTES, opened, read_blocks
+from simplechrome_tk.io._text import MAX_BYTES, open_unpacked, read_blocks
 
 if TYPE_CHECKING:
     import os
@@ -105,7 +105,7 @@ def read_deepdiff(
     parts, counts = [], {}
     for cell, split, file in files:
         name = names.get(cell, cell)
-        with opened(file, max_bytes) as stream:
+        with open_unpacked(file, max_bytes) as stream:
             parts.append(Part(name, split, str(file), read_genes(stream, columns, source=str(file))))
         beside = file.with_name(_EXPRESSION.format(cell))
         if name not in counts and beside.exists():

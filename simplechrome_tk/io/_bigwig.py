@@ -1,9 +1,9 @@
-"""Read bigWig files.
+"""BigWig files, read with checks at every step.
 
 The format is that of Kent et al. 2010 (doi:10.1093/bioinformatics/btq351): a header, the chromosomes as a B+ tree, the
-data as compressed sections, and an R tree that says where the sections lie. pyBigWig and pybigtools read it too, but a
-damaged file makes the one end Python by a segmentation fault and the other by an abort, and both hand out intervals as
-Python objects; here every step is checked, and a section becomes one array (`benchmarks/tracks.py` compares speeds).
+data as compressed sections, and an R tree that says where the sections lie. pyBigWig and pybigtools read it too, but
+both crash Python on damaged files and return intervals as Python objects. Here every step is checked, and a section
+becomes one array (`benchmarks/tracks.py` compares speeds).
 """
 
 from __future__ import annotations
@@ -20,24 +20,33 @@ from simplechrome_tk.io._text import GZIP
 if TYPE_CHECKING:
     import os
 
+# Numbers at the start of the file, of the list of chromosomes and of the index.
 _MAGIC, _CHROM_MAGIC, _INDEX_MAGIC = 0x888FFC26, 0x78CA8C91, 0x2468ACE0
-_HEADER, _CHROM_HEADER, _INDEX_HEADER, _NODE, _SECTION = "IHHQQQHHQQIQ", "IIIIQQ", "IIQIIIIQII", "BBH", "IIIIIBBH"
+
+# Fields of the header, of the headers of both trees, of a node of a tree, and of the head of a section.
+_HEADER = "IHHQQQHHQQIQ"
+_CHROM_HEADER = "IIIIQQ"
+_INDEX_HEADER = "IIQIIIIQII"
+_NODE = "BBH"
+_SECTION = "IIIIIBBH"
+
+# The largest section in bytes, 65,535 intervals of 12 bytes, and the longest chromosome name that is read.
 _LARGEST_SECTION = struct.calcsize("=" + _SECTION) + 0xFFFF * 12
 _LONGEST_NAME = 1024
 
 _INTERVAL = np.dtype([("start", "<u4"), ("end", "<u4"), ("value", "<f4")])
 _SECTION_FIELDS = {1: _INTERVAL, 2: np.dtype([("start", "<u4"), ("value", "<f4")]), 3: np.dtype([("value", "<f4")])}
-"""What a section holds for each interval, by its kind: bedGraph, variable step, fixed step."""
+"""Kind of a section -> the fields of each interval: bedGraph, variable step, fixed step."""
 
 
 def is_bigwig(path: Path) -> bool:
-    """Whether a file begins as bigWig files do, in either byte order."""
+    """Whether a file begins with the magic number of bigWig files, in either byte order."""
     with path.open("rb") as file:
         return file.read(4) in (struct.pack("<I", _MAGIC), struct.pack(">I", _MAGIC))
 
 
 class BigWig:
-    """A bigWig file, open for reading; close it, or use it in a ``with`` statement.
+    """A bigWig file, open for reading; to be used in a ``with`` statement.
 
     Parameters
     ----------
@@ -49,7 +58,7 @@ class BigWig:
     sizes
         Chromosome -> its length in bp.
     chroms
-        The chromosomes on which the file holds data.
+        The chromosomes on which the file holds signal.
 
     Raises
     ------
@@ -97,7 +106,7 @@ class BigWig:
         index = self._sections[chrom]
         near = index[(index["start"] < end) & (index["end"] > start)]
         sections = [self._section(chrom, offset, size) for offset, size in near[["offset", "size"]].tolist()]
-        sections.append(np.empty(0, _INTERVAL))
+        sections.append(np.empty(0, _INTERVAL))  # so that there is at least one array to concatenate
         starts, ends, signal = (np.concatenate([rows[name] for rows in sections]) for name in _INTERVAL.names or ())
         if (ends <= starts).any() or (starts[1:] < ends[:-1]).any():
             self._refuse(f"intervals on {chrom} are empty, overlap or are out of order")
@@ -105,6 +114,7 @@ class BigWig:
         return starts[found], ends[found], signal[found]
 
     def _read_header(self) -> None:
+        """Read the header, the chromosomes and the index of sections."""
         magic = self._file.read(4)
         self._order: Literal["<", ">"] = "<" if magic == struct.pack("<I", _MAGIC) else ">"
         if magic != struct.pack(self._order + "I", _MAGIC):
@@ -114,6 +124,7 @@ class BigWig:
             msg = f"{self.path}: this is no bigWig file (it starts with {magic!r}). {fix}."
             raise ValueError(msg)
         header = self._unpack(_HEADER, 0)
+        # Field 10 is the size of the buffer for one unpacked section; 0 says that sections are not compressed.
         chrom_offset, index_offset, self._compressed = header[3], header[5], header[10] > 0
         names = self._chromosomes(chrom_offset)
         self.sizes = dict(names.values())
@@ -123,6 +134,7 @@ class BigWig:
             self._refuse("there is no index")
         place = [("chrom", "u4"), ("start", "u4"), ("end_chrom", "u4"), ("end", "u4"), ("offset", "u8")]
         items = self._leaves(index_offset + 48, place, [*place, ("size", "u8")])
+        # Sections by chromosome, each from left to right.
         items = items[np.lexsort([items["start"], items["chrom"]])]
         ids, first = np.unique(items["chrom"], return_index=True)
         if unknown := set(ids.tolist()) - set(names):
@@ -145,7 +157,7 @@ class BigWig:
             self._refuse("a chromosome name is no text")
 
     def _leaves(self, root: int, node: list[tuple[str, str]], leaf: list[tuple[str, str]]) -> np.ndarray:
-        """Gather the items of all leaves of a tree."""
+        """Return the items of all leaves of a tree; ``node`` and ``leaf`` are the fields of an item in each."""
         branch_type, leaf_type = (np.dtype([(name, self._order + kind) for name, kind in t]) for t in (node, leaf))
         found, pending, left = [np.empty(0, leaf_type)], [root], self._size
         while pending:
@@ -153,7 +165,8 @@ class BigWig:
             is_leaf, _, count = self._unpack(_NODE, offset)
             dtype = leaf_type if is_leaf else branch_type
             left -= 4 + count * dtype.itemsize
-            if left < 0:  # every node has bytes of its own, unless a branch leads back to where it came from
+            # Each node has bytes of its own; a branch that leads back to an earlier node would never end.
+            if left < 0:
                 self._refuse("a tree in it has no end")
             items = np.frombuffer(self._bytes(offset + 4, count * dtype.itemsize), dtype)
             if is_leaf:
@@ -182,6 +195,7 @@ class BigWig:
         rows = np.frombuffer(data, dtype, count, head)
         if kind == 1:
             return rows
+        # Kinds 2 and 3 give the span of all intervals, and kind 3 also the step from one to the next.
         intervals = np.empty(count, _INTERVAL)
         intervals["value"] = rows["value"]
         intervals["start"] = rows["start"] if kind == 2 else start + step * np.arange(count)
@@ -189,15 +203,18 @@ class BigWig:
         return intervals
 
     def _unpack(self, form: str, offset: int) -> tuple[int, ...]:
+        """Unpack fields at a place in the file."""
         form = self._order + form
         return struct.unpack(form, self._bytes(offset, struct.calcsize(form)))
 
     def _bytes(self, offset: int, size: int) -> bytes:
+        """Read bytes at a place in the file."""
         if offset + size > self._size:
             self._refuse(f"it ends before byte {offset + size}")
         self._file.seek(offset)
         return self._file.read(size)
 
     def _refuse(self, problem: str) -> NoReturn:
+        """Raise a ``ValueError`` that names the file and the problem."""
         msg = f"{self.path}: the bigWig file is truncated or damaged ({problem}). Download or write it again."
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Tell what a table of intervals is by its columns."""
+"""Kinds of interval tables, recognised by their columns."""
 
 from __future__ import annotations
 
@@ -24,37 +24,50 @@ TrackKind = Literal[
     "bed",
     "bed3",
 ]
-"""``tagAlign``: BED whose rows are reads; ``fragments``: those of single cells, as of 10x Genomics; ``bed``: signal is
-the score, column 5; ``bed3``: columns 1 to 3 alone, signal 1."""
-Level = Literal["sure", "leaning", "open", "plain"]
+"""``tagAlign``: BED whose rows are reads; ``fragments``: fragments of single cells, as of 10x Genomics; ``bed``: the
+signal is the score, column 5; ``bed3``: only columns 1 to 3 are read, the signal is 1."""
+Level = Literal["certain", "likely", "ambiguous", "plain"]
 
-_STRANDS, _BOTH = {"+", "-", "."}, {"+", "-"}
-_NUMBER_OR_MISSING = {".", "", "NA", "na", "nan", "NaN", "NULL"}
+_STRANDS, _KNOWN_STRANDS = {"+", "-", "."}, {"+", "-"}
+
+# Spellings of a missing value in column 4 of a bedGraph.
+_MISSING = {".", "", "NA", "na", "nan", "NaN", "NULL"}
+
+# Cell barcodes, which may stand beside the name of a plate or a number.
 _BARCODE = r".*(?<![A-Za-z])[ACGTN]{8,}(?![A-Za-z]).*"
-_READ_NAME = r".*/[12]|N|[!-?A-~]+(:[\w+-]+){4,}.*|[SED]RR\d+\.\d+.*"  # of a pair; of ENCODE's tagAlign; Illumina; SRA
+
+# Names of reads: of a pair, in ENCODE's tagAlign, from Illumina's machines, and from the SRA.
+_READ_NAME = r".*/[12]|N|[!-?A-~]+(:[\w+-]+){4,}.*|[SED]RR\d+\.\d+.*"
 _CIGAR = r"(\d+[MIDNSHPX=])+"
-_MAPQ = [*range(61), 255]  # of all mappers in use; 255 is STAR's for a unique place
-_READ_LENGTH, _LONGEST_READ = (15, 300), 1_000  # bp; of reads as sequenced, and of reads at all
-_MANY = 20  # rows from which on a pattern among them is no chance
+
+# Mapping qualities of all mappers in use; 255 is STAR's for a read with one place.
+_MAPPING_QUALITIES = [*range(61), 255]
+
+# Lengths in bp: of reads as they are sequenced, and of the longest mapped read in BED.
+_READ_LENGTH, _LONGEST_READ = (15, 300), 1_000
+
+# From this number of rows on, a pattern among them is no chance.
+_MANY = 20
 
 
 class Content(NamedTuple):
-    """What the columns look like."""
+    """The kinds of track that the columns of a table allow."""
 
     kinds: tuple[TrackKind, ...]
-    """Kinds that they allow, the likeliest first."""
+    """Allowed kinds, the likeliest first."""
 
-    why: str
-    """What tells it, in words that fit behind the path of the file and in parentheses."""
+    reason: str
+    """How the kind was recognised, in words that fit behind the path of the file and in parentheses."""
 
-    level: Level = "sure"
-    """``sure``; ``leaning``, to be said aloud; ``open``, the caller has to say; ``plain``, BED without anything that
-    would make it something else."""
+    level: Level = "certain"
+    """``certain``; ``likely``, so that a warning is logged; ``ambiguous``, so that the caller has to choose; ``plain``,
+    BED that has no sign of another kind."""
 
     refusal: str = ""
-    """Why it can be read as no track, and what to do; ``{}`` stands for the path."""
+    """Why the table cannot be read as a track, and what to do; ``{}`` stands for the path."""
 
 
+# Start of a line at the head of a file -> why the file cannot be read as a track.
 _LINES = {
     r"(fixed|variable)Step\b": "this is wiggle text. Run: wigToBigWig {} chrom.sizes track.bw",
     r"@(HD|SQ|RG|PG|CO)\t": "this is a SAM file, reads as text. Run: samtools sort -o reads.bam {} && samtools index "
@@ -66,13 +79,13 @@ _LINES = {
 }
 
 
-def content_of(comments: Sequence[str], rows: Sequence[list[str]]) -> Content:
-    """Return what a table of intervals is.
+def recognise_columns(comments: Sequence[str], rows: Sequence[list[str]]) -> Content:
+    """Recognise the kinds of track that a table of intervals may be.
 
     Parameters
     ----------
     comments
-        Lines before the first row: for a genome browser, comments.
+        Lines before the first row: comments, and lines for a genome browser.
     rows
         Fields of the first rows.
     """
@@ -81,58 +94,77 @@ def content_of(comments: Sequence[str], rows: Sequence[list[str]]) -> Content:
         if any(re.match(start, line) for line in lines):
             return Content((), "", refusal=refusal)
     table = _Rows(rows)
-    if found := _pairs(table):
+    found = _refuse_pairs(table)
+    if found is not None:
         return found
     if not table.holds_intervals:
-        return _other(table)
-    for look in (_fragments, _seacr, _reads, _gapped, _spliced, _called, _scored):
-        if found := look(table, comments):
+        return _refuse_other(table)
+    # Each of these returns None when the table is of another kind; the order matters.
+    for recognise in (
+        _recognise_fragments,
+        _recognise_seacr,
+        _recognise_reads,
+        _recognise_gapped_peaks,
+        _refuse_spliced,
+        _recognise_called_peaks,
+        _recognise_scores,
+    ):
+        found = recognise(table, comments)
+        if found is not None:
             return found
     return Content(("bed3",), "without a column of signal", level="plain")
 
 
 class _Rows:
-    """The first rows of a table, column by column; columns count from 1, as in the descriptions of formats."""
+    """The first rows of a table, column by column; columns are counted from 1, as in descriptions of formats."""
 
     def __init__(self, rows: Sequence[list[str]]) -> None:
         width = len(rows[0]) if rows else 0
         filled = [(row + [""] * width)[:width] for row in rows]
         self._fields = [pd.Series(column, dtype=object) for column in zip(*filled, strict=True)]
-        while self._fields and (self._fields[-1] == "").all():  # of separators at the ends of lines
+        # Separators at the ends of lines make empty columns.
+        while self._fields and (self._fields[-1] == "").all():
             self._fields.pop()
         self.n, self.width = len(rows), len(self._fields)
         self.holds_intervals = self.width >= 3 and self.whole(2) and self.whole(3) and bool((self.spans > 0).all())
 
     def text(self, number: int) -> pd.Series:
+        """Return a column as text."""
         return self._fields[number - 1]
 
     def number(self, number: int) -> np.ndarray:
+        """Return a column as floats, with NaN for other text."""
         return pd.to_numeric(self.text(number), errors="coerce").to_numpy(float)
 
     @property
     def spans(self) -> np.ndarray:
+        """Lengths of the intervals, in bp."""
         return self.number(3) - self.number(2)
 
     def numeric(self, *numbers: int) -> bool:
+        """Whether columns hold finite numbers alone."""
         return all(bool(np.isfinite(self.number(number)).all()) for number in numbers)
 
     def whole(self, number: int) -> bool:
+        """Whether a column holds whole numbers alone, in any spelling."""
         found = self.number(number)
         return bool((np.isfinite(found) & (np.floor(found) == found)).all())
 
     def integers(self, *numbers: int) -> bool:
-        """Whether the columns are written as integers, without a point or an exponent."""
+        """Whether columns are written as integers, without a decimal point or an exponent."""
         return all(self.matches(number, r"-?\d+") for number in numbers)
 
     def matches(self, number: int, pattern: str) -> bool:
+        """Whether all fields of a column match a pattern."""
         return bool(self.text(number).str.fullmatch(pattern).all())
 
     def within(self, number: int, allowed: set[str]) -> bool:
+        """Whether all fields of a column are among some texts."""
         return set(self.text(number)) <= allowed
 
     @property
     def has_colours(self) -> bool:
-        """Whether columns 7 and 8 are where to draw thick, and 9 a colour."""
+        """Whether columns 7 and 8 say where BED is drawn thick, and column 9 the colour."""
         if self.width < 8 or not self.integers(7, 8):
             return False
         inside = (self.number(2) <= self.number(7)) & (self.number(7) <= self.number(8))
@@ -142,19 +174,20 @@ class _Rows:
 
     @property
     def has_blocks(self) -> bool:
+        """Whether columns 10 to 12 list the number, lengths and starts of blocks, as BED12 does."""
         if self.width < 12 or not self.integers(10):
             return False
         items = self.text(11).str.strip(",").str.count(",") + 1
         return self.matches(11, r"[\d,]+") and self.matches(12, r"[\d,]+") and bool((items == self.number(10)).all())
 
 
-def _other(table: _Rows) -> Content:
-    """Name what has no start and end in columns 2 and 3."""
-    for mark in ",;" if table.width == 1 else "":
-        if (table.text(1).str.count(mark) >= 2).all():
-            return Content(
-                (), "", refusal=f"its fields are separated by {mark!r}. Run: tr '{mark}' '\\t' < {{}} > new.bed"
-            )
+def _refuse_other(table: _Rows) -> Content:
+    """Name the format of a table without start and end in columns 2 and 3."""
+    if table.width == 1:
+        for mark in (",", ";"):
+            if (table.text(1).str.count(mark) >= 2).all():
+                fix = f"its fields are separated by {mark!r}. Run: tr '{mark}' '\\t' < {{}} > new.bed"
+                return Content((), "", refusal=fix)
     if table.width == 9 and table.integers(4, 5) and table.within(7, {*_STRANDS, "?"}):
         return Content((), "", refusal="these are genes in GTF or GFF3; pass them as annotation")
     if table.width >= 11 and table.integers(2, 4, 5, 8) and table.matches(6, rf"\*|{_CIGAR}"):
@@ -162,11 +195,13 @@ def _other(table: _Rows) -> Content:
     return Content(("bed",), "no start and end in columns 2 and 3", level="plain")
 
 
-def _pairs(table: _Rows) -> Content | None:
+def _refuse_pairs(table: _Rows) -> Content | None:
+    """Recognise BEDPE and the pairs of the WashU browser, whose rows hold two intervals."""
     if table.holds_intervals and table.width >= 4 and table.matches(4, r".+:\d+-\d+,.+"):
         return Content((), "", refusal="these are pairs of intervals (WashU), and no signal along the genome")
     if table.width < 6 or not table.integers(2, 3, 5, 6):
         return None
+    # Columns 4 to 6 are the second interval; its chromosome is that of the first, "chr...", or of an unmapped mate.
     unmapped = {".", "*"}
     if not table.within(4, set(table.text(1)) | unmapped) and not table.matches(4, r"chr\w+|\."):
         return None
@@ -182,7 +217,8 @@ def _pairs(table: _Rows) -> Content | None:
     )
 
 
-def _fragments(table: _Rows, comments: Sequence[str]) -> Content | None:
+def _recognise_fragments(table: _Rows, comments: Sequence[str]) -> Content | None:
+    """Recognise fragments of single cells by their barcodes, or by the comments of Cell Ranger."""
     if not 4 <= table.width <= 6 or (table.width == 6 and not table.within(6, _STRANDS)):
         return None
     if table.width >= 5 and not (table.integers(5) and (table.number(5) >= 1).all()):
@@ -194,50 +230,53 @@ def _fragments(table: _Rows, comments: Sequence[str]) -> Content | None:
     return None
 
 
-def _seacr(table: _Rows, _: Sequence[str]) -> Content | None:
+def _recognise_seacr(table: _Rows, _: Sequence[str]) -> Content | None:
     if table.width == 6 and table.numeric(4, 5) and table.matches(6, r".+:\d+-\d+"):
         return Content(("SEACR",), "total and highest signal in columns 4 and 5, as SEACR writes them")
     return None
 
 
-def _reads(table: _Rows, _: Sequence[str]) -> Content | None:
-    """Tell reads from peaks by their strands, names, lengths and mapping qualities, as of bedtools bamtobed."""
+def _recognise_reads(table: _Rows, _: Sequence[str]) -> Content | None:
+    """Recognise reads, as bedtools bamtobed writes them, by strands, names, lengths and mapping qualities."""
     blocks = table.width == 12 and table.has_blocks
     if not (table.width == 6 or blocks or (table.width == 7 and table.matches(7, _CIGAR))):
         return None
-    if not table.within(6, _BOTH):
+    if not table.within(6, _KNOWN_STRANDS):
         return None
     if table.within(5, {"."}):
         return Content(
-            ("bed3", "tagAlign"), "strand + or - in each row, as of genes or reads, and no score", level="open"
+            ("bed3", "tagAlign"), "strand + or - in each row, as of genes or reads, and no score", level="ambiguous"
         )
     if not table.integers(5) or (table.number(5) < 0).any():
         return None
     name, score = table.text(4), table.number(5)
-    quality = np.isin(score, _MAPQ).all()
+    quality = np.isin(score, _MAPPING_QUALITIES).all()
     named = name.str.fullmatch(_READ_NAME).mean() > 0.9
     short = (table.spans <= _LONGEST_READ).all()
+    # Most reads of an experiment have one length, which peaks do not.
     alike = table.n >= _MANY and pd.Series(table.spans).value_counts().iloc[0] > table.n / 2 and name.nunique() > 1
     alike &= bool(((table.spans >= _READ_LENGTH[0]) & (table.spans <= _READ_LENGTH[1])).all()) and bool(score.any())
     if table.width == 7 or (named and (quality or (name == "N").all())) or (alike and quality):
         return Content(("tagAlign",), "strands, names and mapping qualities as of reads by bedtools bamtobed")
+    # These may also be genes, or peaks with a strand: the user chooses where the score could be a mapping quality.
     spliced = blocks and bool((table.number(10) > 1).any())
     if spliced or not quality or not (short or (score == 0).all()):
         return None
     return Content(
         ("bed", "bed3", "tagAlign"),
         "strand + or - in each row, and in column 5 what may be a score or the mapping quality of a read",
-        level="open",
+        level="ambiguous",
     )
 
 
-def _gapped(table: _Rows, _: Sequence[str]) -> Content | None:
+def _recognise_gapped_peaks(table: _Rows, _: Sequence[str]) -> Content | None:
     if table.width == 15 and table.has_blocks and table.numeric(13, 14, 15):
         return Content(("gappedPeak",), "15 columns as of gappedPeak")
     return None
 
 
-def _spliced(table: _Rows, _: Sequence[str]) -> Content | None:
+def _refuse_spliced(table: _Rows, _: Sequence[str]) -> Content | None:
+    """Recognise BED12 with more than one block, such as transcripts, which are no track."""
     if table.has_blocks and (table.number(10) > 1).any():
         refusal = (
             "these are spliced intervals (BED12), such as transcripts. Pass genes as annotation; to take them as a "
@@ -247,55 +286,65 @@ def _spliced(table: _Rows, _: Sequence[str]) -> Content | None:
     return None
 
 
-def _called(table: _Rows, _: Sequence[str]) -> Content | None:
-    """Tell narrowPeak and broadPeak, whose signal is column 7, from BED with colours or with columns of its own."""
+def _recognise_called_peaks(table: _Rows, _: Sequence[str]) -> Content | None:
+    """Recognise narrowPeak and broadPeak, whose signal is column 7."""
     if table.width < 9 or table.has_blocks or not table.within(6, _STRANDS) or not table.numeric(7, 8, 9):
         return None
     kind: TrackKind = "broadPeak"
     columns = "9 columns as of broadPeak"
     if table.width > 9:
+        # Column 10 of narrowPeak is the summit, counted from the start; -1 where it is unknown.
         summit = table.number(10) if table.integers(10) else np.full(table.n, np.inf)
         if not ((summit >= -1) & (summit <= table.spans)).all():
             return None
         kind, columns = "narrowPeak", "column 7 to 10 as of narrowPeak"
+    # BED with colours has the same number of columns.
     if table.has_colours:
-        return Content((kind, "bed"), f"{columns}, or with what to draw thick in columns 7 and 8", level="open")
+        return Content((kind, "bed"), f"{columns}, or with what to draw thick in columns 7 and 8", level="ambiguous")
     return Content((kind,), columns)
 
 
-def _scored(table: _Rows, _: Sequence[str]) -> Content | None:
-    """Find the column of signal in what is BED or bedGraph."""
+def _recognise_scores(table: _Rows, _: Sequence[str]) -> Content | None:
+    """Find the column of signal in BED or bedGraph."""
     if table.width < 4:
         return None
     values = table.number(4)
     known = np.isfinite(values)
-    numbers = bool((known | table.text(4).isin(_NUMBER_OR_MISSING).to_numpy()).all()) and bool(known.any())
+    numbers = bool((known | table.text(4).isin(_MISSING).to_numpy()).all()) and bool(known.any())
     recurs = table.n >= _MANY and 1 < table.text(4).nunique() <= table.n / 5
     if recurs and not numbers and (table.width == 4 or (table.numeric(5) and not table.number(5).any())):
-        what = "no scores, and a few names recur, as of the states of a segmentation, of which one alone is a track"
-        return Content(("bed3", "tagAlign" if table.width == 4 else "bed"), what, level="open")
+        reason = "no scores, and a few names recur, as of the states of a segmentation, of which one alone is a track"
+        return Content(("bed3", "tagAlign" if table.width == 4 else "bed"), reason, level="ambiguous")
     if table.width == 4:
-        return _fourth(table, values, numbers=numbers)
+        return _recognise_fourth_column(table, values, numbers=numbers)
     counts = table.width == 5 and table.integers(5) and bool((table.number(5) >= 1).all())
     if counts and table.n >= _MANY and 1 < table.text(4).nunique() <= table.n / 2:
-        return Content(("fragments", "bed"), "names recur, as barcodes of cells, beside counts or scores", level="open")
+        return Content(
+            ("fragments", "bed"), "names recur, as barcodes of cells, beside counts or scores", level="ambiguous"
+        )
     if table.width >= 6 and table.within(6, _STRANDS):
         return Content(("bed",), "score in column 5", level="plain")
     if table.width >= 6 or numbers:
-        what = "columns 4 and 5 hold numbers" if numbers else "column 6 is no strand, so that column 5 may be no score"
-        return Content(("bedGraph", "bed", "bed3") if numbers else ("bed", "bed3"), what, level="open")
+        if numbers:
+            return Content(("bedGraph", "bed", "bed3"), "columns 4 and 5 hold numbers", level="ambiguous")
+        reason = "column 6 is no strand, so that column 5 may be no score"
+        return Content(("bed", "bed3"), reason, level="ambiguous")
     return Content(("bed",), "score in column 5", level="plain")
 
 
-def _fourth(table: _Rows, values: np.ndarray, *, numbers: bool) -> Content | None:
+def _recognise_fourth_column(table: _Rows, values: np.ndarray, *, numbers: bool) -> Content | None:
+    """Tell signal in the last column of four from names; None for names."""
     if table.matches(4, r"-?\d+(,\d+)?%|-?\d+,\d+"):
-        what = "column 4 holds numbers with a comma or a per cent sign; write them as 2.5, or leave them aside"
-        return Content(("bedGraph", "bed3"), what, level="open")
+        reason = "column 4 holds numbers with a comma or a per cent sign; write them as 2.5, or leave them out"
+        return Content(("bedGraph", "bed3"), reason, level="ambiguous")
     if not numbers:
         return None
+    # Numbers that count rows, or groups of rows, from 0 or 1 are probably names.
     steps = np.diff(values)
     counting = table.n > 2 and table.integers(4) and values[0] in (0, 1) and bool((steps == 1).all())
     grouped = table.n >= _MANY and table.integers(4) and values[0] in (0, 1) and bool(np.isin(steps, (0, 1)).all())
     if counting or (grouped and steps.any()):
-        return Content(("bedGraph", "bed3"), "column 4 counts rows or groups of rows, if it is no signal", level="open")
-    return Content(("bedGraph", "bed3"), "numbers in column 4", level="leaning")
+        return Content(
+            ("bedGraph", "bed3"), "column 4 counts rows or groups of rows, if it is no signal", level="ambiguous"
+        )
+    return Content(("bedGraph", "bed3"), "numbers in column 4", level="likely")

@@ -1,4 +1,4 @@
-"""Download public files: whole and verified, or not at all, whoever else downloads them at the same time."""
+"""Downloads of public files, which are stored whole and verified, also when several processes download them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CACHE_VARIABLE = "SIMPLECHROME_TK_CACHE"
-_CHUNK = 1 << 13  # what is lost at most where a connection breaks
+"""Environment variable with the path of the cache folder."""
+
+# Bytes that are written at once, and lost at most when a connection breaks.
+_CHUNK = 1 << 13
 
 
 class DatasetUnavailableError(OSError):
-    """A public file is neither in the cache nor to be had from the network."""
+    """A public file is not in the cache and cannot be downloaded."""
 
 
-def has(file: Path, checksum: str) -> bool:
-    """Whether a file is there and has the checksum, such as ``md5:...``; without a name it is SHA-256."""
+def has_checksum(file: Path, checksum: str) -> bool:
+    """Whether a file exists and has a checksum such as ``md5:...``; a checksum without a prefix is SHA-256."""
     algorithm, _, expected = checksum.rpartition(":")
     try:
         if file.is_dir():
@@ -40,20 +43,21 @@ def has(file: Path, checksum: str) -> bool:
 
 
 def download(url: str, checksum: str, target: Path, *, otherwise: str = "") -> None:
-    """Download a file and put it in its place when its checksum is right; what is there is replaced in one step.
+    """Download a file, and replace the target in one step once the checksum is right.
 
-    A download that breaks off is kept beside it for the next call. Others that want the same file wait and find it.
+    When a download breaks off, the bytes that have arrived are kept beside the target, and the next call continues
+    after them. Other threads and processes that want the same file wait, and then find it.
 
     Parameters
     ----------
     url
         Address.
     checksum
-        Such as ``md5:...``.
+        Checksum with its algorithm, such as ``md5:...``.
     target
-        Where the file belongs.
+        Path to which the file is written.
     otherwise
-        What else a user can do without a network.
+        What the user can do without a network, for the error message.
 
     Raises
     ------
@@ -64,41 +68,48 @@ def download(url: str, checksum: str, target: Path, *, otherwise: str = "") -> N
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target.with_name(f".{target.name}.lock")) as alone:
-            if has(target, checksum):  # another process has just downloaded it
+            # While this call waited for the lock, another one may have downloaded the file.
+            if has_checksum(target, checksum):
                 return
+            # Without locks, others may write at the same time: each then has a part of its own.
             if not alone:
                 part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
             try:
-                if not has(part, checksum):
-                    ResumingDownloader(part)(url)
-                _accept(part, checksum, url)
+                _complete_part(url, checksum, part)
                 part.replace(target)
             finally:
+                # A later call can use a part that it can find and that holds something.
                 if part.exists() and not (alone and part.stat().st_size):
                     part.unlink()
     except DatasetUnavailableError:
         raise
-    except OSError as error:  # requests' errors are OSErrors too
-        damaged = "; what is there has another checksum" if target.exists() else ""
-        arrived = part.stat().st_size if part.exists() else 0
-        kept = f"; {arrived:,} bytes have arrived and are kept" if arrived else ""
-        if _is_local(error):
-            msg = (
-                f"{target} cannot be written ({error}){kept}{damaged}. Free space, make its folder writable, or point "
-                f"{CACHE_VARIABLE} at another folder."
-            )
-        else:
-            msg = (
-                f"{target} could not be downloaded from {url} ({type(error).__name__}: {error}){kept}{damaged}. "
-                f"Connect to the network and call again{' to go on' if arrived else ''}, or point {CACHE_VARIABLE} at "
-                f"a folder that holds the file{', or ' + otherwise if otherwise else ''}."
-            )
-        raise DatasetUnavailableError(msg) from error
+    except OSError as error:  # The errors of requests are OSErrors, too.
+        raise DatasetUnavailableError(_describe_failure(error, url, target, part, otherwise)) from error
 
 
-def _accept(part: Path, checksum: str, url: str) -> None:
-    """Remove a complete download that has another checksum, and raise."""
-    if not has(part, checksum):
+def _describe_failure(error: OSError, url: str, target: Path, part: Path, otherwise: str) -> str:
+    """Return the message for a file that could not be downloaded or written."""
+    arrived = part.stat().st_size if part.exists() else 0
+    state = f"; {arrived:,} bytes have arrived and are kept" if arrived else ""
+    if target.exists():
+        state += "; the file that is there has another checksum"
+    if _is_local(error):
+        return (
+            f"{target} cannot be written ({error}){state}. Free space, make its folder writable, or point "
+            f"{CACHE_VARIABLE} at another folder."
+        )
+    again = "call again to continue" if arrived else "call again"
+    ways = f"Connect to the network and {again}, or point {CACHE_VARIABLE} at a folder that holds the file"
+    if otherwise:
+        ways += f", or {otherwise}"
+    return f"{target} could not be downloaded from {url} ({type(error).__name__}: {error}){state}. {ways}."
+
+
+def _complete_part(url: str, checksum: str, part: Path) -> None:
+    """Download what is missing of a part; remove it and raise when its checksum is another one."""
+    if not has_checksum(part, checksum):
+        ResumingDownloader(part)(url)
+    if not has_checksum(part, checksum):
         part.unlink()
         msg = (
             f"{url} gave a file with another checksum than {checksum}; it was removed. Try again; if it happens again, "
@@ -108,19 +119,19 @@ def _accept(part: Path, checksum: str, url: str) -> None:
 
 
 def _is_local(error: OSError) -> bool:
-    """Whether an error is of this machine's files. Those of requests have no number."""
+    """Whether an error comes from the files of this machine; errors of requests have no number."""
     return error.errno is not None and not isinstance(error, ConnectionError | TimeoutError)
 
 
 class ResumingDownloader:
-    """Download over HTTP, and go on where it broke off; into a part.
+    """Download a file over HTTP into a part, and continue after the connection has broken off.
 
     Parameters
     ----------
     part
-        File that keeps what has arrived, until it is complete; a later call goes on from it.
+        File that keeps the bytes that have arrived, until it is complete; a later call continues after them.
     retries
-        How often in a row to try again without getting any further.
+        How many times in a row a download without a new byte is tried again.
     wait
         Seconds to wait before the first of these; each wait is twice as long as the one before.
     """
@@ -134,49 +145,57 @@ class ResumingDownloader:
         Raises
         ------
         OSError
-            When it cannot be completed; what has arrived is kept.
+            When the file cannot be completed; the bytes that have arrived are kept.
         """
         failures = 0
         while True:
             start = self._size()
             try:
                 self._continue(url, start)
-            except OSError as error:  # requests' errors are OSErrors too
+            except OSError as error:  # The errors of requests are OSErrors, too.
                 arrived = self._size()
                 failures = 0 if arrived > start else failures + 1
-                if failures > self.retries or not self._may_go_on(error, arrived):
+                if failures > self.retries or not self._may_continue(error, arrived):
                     raise
-                logger.warning("%s broke off (%s); going on after %d bytes.", url, type(error).__name__, arrived)
+                logger.info("%s broke off (%s); continuing after %d bytes.", url, type(error).__name__, arrived)
                 time.sleep(self.wait * 2**failures)
             else:
                 return
 
     def _continue(self, url: str, start: int) -> None:
+        """Ask the server for the bytes from ``start`` on, and add them to the part."""
         with self.part.open("ab") as file, ExitStack() as connections:
 
-            def begin(response: Any, **_: object) -> None:
-                """Start again where the server does not send what was asked for."""
+            def check_start(response: Any, **_: object) -> None:
+                """Empty the part when the server sends the whole file; raise when it sends other bytes."""
                 connections.callback(response.close)
                 if response.status_code == 200:
                     file.truncate(0)
                 elif response.status_code == 206 and not _starts_at(response.headers.get("Content-Range", ""), start):
-                    msg = f"{url}: asked for bytes from {start}, got {response.headers.get('Content-Range')}"
+                    msg = f"{url}: requested bytes from {start}, received {response.headers.get('Content-Range')}"
                     raise OSError(msg)
 
-            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-            with tqdm(total=1, unit="B", unit_scale=True) as bar:  # pooch sets the true total
-                download = pooch.HTTPDownloader(
-                    progressbar=bar, chunk_size=_CHUNK, timeout=30, headers=headers, hooks={"response": begin}
+            # Bytes of a file that is packed on the way could not be counted.
+            headers = {"Accept-Encoding": "identity"}
+            if start:
+                headers["Range"] = f"bytes={start}-"
+            # pooch replaces the total of the progress bar by the true one.
+            with tqdm(total=1, unit="B", unit_scale=True) as bar:
+                fetch = pooch.HTTPDownloader(
+                    progressbar=bar, chunk_size=_CHUNK, timeout=30, headers=headers, hooks={"response": check_start}
                 )
-                download(url, file, None)
+                fetch(url, file, None)
 
-    def _may_go_on(self, error: OSError, arrived: int) -> bool:
+    def _may_continue(self, error: OSError, arrived: int) -> bool:
+        """Whether another try may succeed after an error."""
         response = getattr(error, "response", None)
         if response is None:
             return arrived > 0 and not _is_local(error)
-        if response.status_code == 416:  # what was kept is not a part of the file
+        # 416: the file has no bytes from there on, so that the part does not belong to it.
+        if response.status_code == 416:
             self.part.unlink()
             return arrived > 0
+        # Timeout, too many requests, and errors of the server may pass.
         return response.status_code in (408, 429) or response.status_code >= 500
 
     def _size(self) -> int:

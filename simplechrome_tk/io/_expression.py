@@ -1,4 +1,4 @@
-"""Read expression: one value for each gene."""
+"""Expression tables: one value for each gene."""
 
 from __future__ import annotations
 
@@ -11,46 +11,63 @@ import pandas as pd
 
 from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.io._expression_values import COMMAS, WITH_COMMAS, check_values, is_number
-from simplechrome_tk.io._gct import gct_header, is_gct
-from simplechrome_tk.io._ids import ENTREZ, as_text, in_index
+from simplechrome_tk.io._gct import is_gct, read_gct_header
+from simplechrome_tk.io._ids import ENTREZ, as_text, index_holds_ids
 from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES, check_width, column_names, read_rows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 Unit = Literal["counts", "tpm", "rpkm"]
 
+# Unit -> names of columns that hold it; of one sample in several units, the first of these is taken.
 _UNITS: dict[Unit, re.Pattern[str]] = {
     "tpm": re.compile("tpm", re.IGNORECASE),
     "rpkm": re.compile("[rf]pkm", re.IGNORECASE),
     "counts": re.compile("count|numreads", re.IGNORECASE),
 }
-_IDS = ("geneid", "gene_id", "gene id", "ensembl_id", "ensembl_gene_id", "target_id", "id", "gene", "name", "symbol")
-_ID_NAMES = (*_IDS, *ENTREZ)
-_NO_VALUES = {
+
+# Names of the column of ids, in lower case, the most specific first.
+_ID_NAMES = (
+    *("geneid", "gene_id", "gene id", "ensembl_id", "ensembl_gene_id", "target_id", "id", "gene", "name", "symbol"),
+    *ENTREZ,
+)
+
+# Names of columns that describe genes and hold no expression.
+_DESCRIPTIONS = {
     *("chr", "chrom", "chromosome", "reference", "start", "end", "strand", "tss", "bin", "score", "coverage"),
     *("length", "effectivelength", "effective_length", "eff_length", *ENTREZ),
     *("symbol", "gene_name", "gene name", "gene_symbol", "gene_type", "gene_biotype", "biotype", "description"),
 }
+
+# The first columns of featureCounts, whose further columns are called after BAM files.
 _FEATURE_COUNTS = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
+
 _LOGARITHM = re.compile(r"(^|[^a-z])log(\d|[^a-z]|tpm|[rf]pkm|cpm|counts?|fc|$)", re.IGNORECASE)
-_MANY, _LARGEST_LOG = 1_000, 32.0  # among 1,000 genes one has more than 32 reads, TPM or RPKM; no log2 reaches that
+
+# Among 1,000 genes in linear units, one has more than 32 reads, TPM or RPKM; no log2 of them reaches 32.
+_MANY, _LARGEST_LOG = 1_000, 32.0
+
 _EXPECTED = (
     "the path of one file, or one value for each gene: a pandas Series indexed by gene id, or a table. Of replicates "
     "pass their mean, pandas.concat([sct.io.read_expression(path) for path in paths], axis=1).mean(axis=1); of an "
     "AnnData with linear X its mean, pandas.Series(numpy.asarray(adata.X.mean(axis=0)).ravel(), adata.var_names)"
 )
-_COUNTED = {
+
+# What is counted -> how the log says it: first what is normal, then what the user should check.
+_NORMAL_COUNTS = {
     "missing": "genes without a value",
-    "summary_rows": "rows left out that sum up reads of no gene",
+    "summary_rows": "rows left out that sum up reads outside genes",
     "par_copies": "rows of pseudoautosomal copies on chrY added to their genes",
+}
+_COUNTS_TO_CHECK = {
     "control_characters": "ids with line breaks or invisible characters (replaced by a space)",
-    "spreadsheet_damage": "ids that a spreadsheet has changed, which are no genes any more",
+    "spreadsheet_damage": "ids that a spreadsheet has changed, so that their genes are unknown",
 }
 
 
@@ -61,46 +78,47 @@ def read_expression(
     unit: Unit | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> pd.Series:
-    """Read the expression of each gene, as it is found, in linear units.
+    """Read the expression of each gene, in linear units; values are not converted.
 
     Parameters
     ----------
     expression
-        A file, plain or gzipped, whose fields are separated by tab, comma, semicolon or space: gene ids and one column
-        of values or several, or the output of featureCounts, Salmon (``quant.genes.sf``), RSEM (``genes.results``),
-        StringTie (gene abundances), htseq-count, STAR (``ReadsPerGene``) or GCT (GTEx). Or a table of that kind, whose
-        ids are its index unless that counts rows; or a Series indexed by gene id.
+        A file, plain or gzipped, whose fields are separated by tab, comma, semicolon or space: gene ids and one or
+        several columns of values, or the output of featureCounts, Salmon (``quant.genes.sf``), RSEM
+        (``genes.results``), StringTie (gene abundances), htseq-count or STAR (``ReadsPerGene``), or GCT (GTEx). Or a
+        table of one of these kinds, whose ids are its index, unless the index only counts rows. Or a Series indexed by
+        gene id.
     column
-        The column of values. Of a file without header, columns are called ``"1"``, ``"2"``, ... after the ids;
-        ``3`` is as good as ``"3"``.
-        Without it: the only column; else the only one in ``unit``; else, where one sample is given in several units,
-        TPM before RPKM before counts.
+        The column of values. In a file without header, the columns after the ids are called ``"1"``, ``"2"``, ...;
+        ``3`` means the same as ``"3"``. Without ``column``, the only column is taken; else the only one in ``unit``;
+        else, where one sample is given in several units, TPM before RPKM before counts.
     unit
-        ``"counts"``, ``"tpm"`` or ``"rpkm"`` (FPKM too). Found from the header where that tells.
+        ``"counts"``, ``"tpm"`` or ``"rpkm"`` (also for FPKM). Without it, the header may say the unit.
     max_bytes
-        What a gzipped file may hold once unpacked.
+        The largest size of a gzipped file once unpacked, in bytes.
 
     Returns
     -------
     pandas.Series
-        Float values, missing where the file has none, indexed by gene id, without version if it is one of Ensembl or
-        RefSeq; named after the column. Nothing is converted: counts stay counts.
+        Float values, missing where the file has none; counts stay counts. The index holds the gene ids, without the
+        version if they are ids of Ensembl or RefSeq. The name is that of the column.
 
-        ``attrs["unit"]``: ``unit``, or what the header says, or ``"unknown"``. ``attrs["read_expression"]``: ``source``
-        and the counts that are also logged.
+        ``attrs["unit"]`` is ``unit``, or what the header says, or ``"unknown"``. ``attrs["read_expression"]`` holds
+        ``source`` and the counts that are also logged.
 
     Raises
     ------
     ValueError
         When there are no values, several columns and no way to choose, no such column, transcripts instead of genes,
-        an id twice, a value that is no number, infinite or negative, or when the values look like logarithms: the
-        column's name says so, or none of 1,000 genes or more exceeds 32 and ``unit`` is not given; or when a gzipped
-        file is damaged or holds more than ``max_bytes``.
+        an id twice, or a value that is no number, infinite or negative. When the values look like logarithms: the name
+        of the column says so, or ``unit`` is not given and none of 1,000 or more genes exceeds 32. When a gzipped file
+        is damaged or holds more than ``max_bytes``.
 
     Notes
     -----
-    Counted in the log: genes without a value; the rows of htseq-count and STAR that sum up what is no gene, which are
-    left out; the rows of genes on chrY that end in ``_PAR_Y``, which are added to the gene's own row.
+    The log counts genes without a value. It also counts the rows in which htseq-count and STAR sum up reads outside
+    genes, which are left out, and the rows of pseudoautosomal copies on chrY (``_PAR_Y``), which are added to the row
+    of their gene. Ids that should be checked, and values that are all 0, are logged as a warning.
 
     Examples
     --------
@@ -113,44 +131,58 @@ def read_expression(
     if unit is not None and unit not in get_args(Unit):
         msg = f"unit is {unit!r}; choose one of {', '.join(get_args(Unit))}."
         raise ValueError(msg)
-    column = None if column is None else str(column)
-    if isinstance(expression, pd.DataFrame | pd.Series):
-        source = "the expression table"
-        if isinstance(expression, pd.Series):
-            unit = unit or expression.attrs.get("unit")
-            unit = None if unit == "unknown" else unit
-        found = _of_table(expression, source=source)
-    else:
-        path = as_path(expression, name="expression", expected=_EXPECTED)
-        source, found = str(path), _of_file(path, max_bytes)
+    found, source, given_unit = _open_source(expression, unit, max_bytes=max_bytes)
     first = next(found.rows, None)
     if first is None:
         msg = f"{source}: no values, only a header; check the step that wrote it."
         raise ValueError(msg)
-    value_at, found_unit = _choose(found, first, column=column, unit=unit, source=source)
-    texts = [(fields[found.ids], fields[value_at].strip()) for fields in itertools.chain([first], found.rows)]
+    candidates = _value_columns(found, first, source=source)
+    at = _choose_column(found, candidates, None if column is None else str(column), given_unit, source=source)
+    name = found.names[at]
+    _check_column(name, candidates.get(at, _unit_of(name)), given_unit, found, candidates, source=source)
+
+    texts = [(fields[found.ids], fields[at].strip()) for fields in itertools.chain([first], found.rows)]
     if found.n_genes not in (None, len(texts)):
         msg = f"{source}: {len(texts):,} rows of the {found.n_genes:,} that its head announces; download it again."
         raise ValueError(msg)
-    name = found.names[value_at]
     values, counts, damaged = check_values(pd.DataFrame(texts, columns=["id", "text"], dtype=object), source=source)
-    found_unit = "counts" if counts["summary_rows"] and found_unit is None else found_unit
+    values.name = name
+    if given_unit is None:
+        _refuse_logarithms(values, source=source)
+
+    found_unit = given_unit or candidates.get(at, _unit_of(name))
+    if found_unit is None and counts["summary_rows"]:
+        # The rows that htseq-count and STAR add at the head or end count reads.
+        found_unit = "counts"
+    values.attrs = {"unit": found_unit or "unknown", "read_expression": {"source": source, "counts": counts}}
+    _report(values, source, counts, damaged)
+    return values
+
+
+def _report(values: pd.Series, source: str, counts: Mapping[str, int], damaged: Sequence[str]) -> None:
+    """Log what was read at INFO, and what the user should check as a warning."""
+    normal = [f"{len(values)} genes, column {values.name!r}, unit {values.attrs['unit']}"]
+    normal += [f"{counts[name]} {text}" for name, text in _NORMAL_COUNTS.items() if counts[name]]
+    logger.info("%s: %s.", source, "; ".join(normal))
+
+    to_check = {name: f"{counts[name]} {text}" for name, text in _COUNTS_TO_CHECK.items() if counts[name]}
+    if damaged:
+        to_check["spreadsheet_damage"] += f" ({shorten(damaged)})"
+    if (values.fillna(0) == 0).all():
+        to_check["zero"] = "all values are 0"
+    if to_check:
+        logger.warning("%s: %s.", source, "; ".join(to_check.values()))
+
+
+def _refuse_logarithms(values: pd.Series, *, source: str) -> None:
+    """Raise when values of unknown unit look like logarithms: many, not whole, and none of them large."""
     whole = (values.dropna() % 1 == 0).all()
-    if unit is None and not whole and len(values) >= _MANY and values.max() <= _LARGEST_LOG:
+    if not whole and len(values) >= _MANY and values.max() <= _LARGEST_LOG:
         msg = (
-            f"{source}: the largest of {len(values)} values in column {name!r} is {values.max():g}, as of logarithms; "
-            "expected linear units. Undo them (2**x - 1 for log2(x + 1)), or give unit= if they are linear."
+            f"{source}: the largest of {len(values)} values in column {values.name!r} is {values.max():g}, as of "
+            "logarithms; expected linear units. Undo them (2**x - 1 for log2(x + 1)), or give unit= if they are linear."
         )
         raise ValueError(msg)
-    values.name = name
-    values.attrs = {"unit": found_unit or "unknown", "read_expression": {"source": source, "counts": counts}}
-    notes = [f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts[key]]
-    notes = [f"{note} ({shorten(damaged)})" if note.endswith("any more") else note for note in notes]
-    notes += ["all values are 0"] if (values.fillna(0) == 0).all() else []
-    of = f"column {name!r}, unit {values.attrs['unit']}"
-    level = logging.WARNING if notes else logging.INFO
-    logger.log(level, "%s: %s.", source, "; ".join([f"{len(values)} genes, {of}", *notes]))
-    return values
 
 
 class _Found(NamedTuple):
@@ -159,22 +191,37 @@ class _Found(NamedTuple):
     names: list[str]
     rows: Iterator[list[str]]
     ids: int
-    """Which column holds the ids."""
+    """Place of the column of ids."""
     notes: frozenset[int] = frozenset()
-    """Columns that hold no values, whatever their names."""
+    """Places of columns that hold no values, whatever their names."""
     n_genes: int | None = None
-    """Rows that the head of the file announces."""
+    """Number of rows that the head of the file announces."""
 
 
-def _of_file(path: Path, max_bytes: int) -> _Found:
-    """Find the columns of a file."""
+def _open_source(
+    expression: str | os.PathLike[str] | pd.DataFrame | pd.Series, unit: Unit | None, *, max_bytes: int
+) -> tuple[_Found, str, Unit | None]:
+    """Return the columns of a file or table, its name in messages, and the unit as the caller or a Series gives it."""
+    if not isinstance(expression, pd.DataFrame | pd.Series):
+        path = as_path(expression, name="expression", expected=_EXPECTED)
+        return _open_file(path, max_bytes), str(path), unit
+    # A Series that `read_expression` returned knows its unit.
+    if unit is None and isinstance(expression, pd.Series) and expression.attrs.get("unit") != "unknown":
+        unit = expression.attrs.get("unit")
+    source = "the expression table"
+    return _open_table(expression, source=source), source, unit
+
+
+def _open_file(path: Path, max_bytes: int) -> _Found:
+    """Find the columns of a file from its first rows."""
     rows = read_rows(path, max_bytes=max_bytes)
     if is_gct(path, max_bytes):
-        head = gct_header(rows, path=path)
+        head = read_gct_header(rows, path=path)
         return _Found(head.names, check_width(rows, len(head.names), path=path), head.ids, head.notes, head.n_genes)
     number, fields = next(rows)
     numeric = [is_number(field) for field in fields[1:]]
     named = fields[0].strip().lower() in ("", *_ID_NAMES)
+    # A first row of an id and numbers is no header.
     if not named and numeric and all(numeric):
         names, rows = ["id", *map(str, range(1, len(fields)))], itertools.chain([(number, fields)], rows)
     elif not named and any(is_number(field, missing=False) for field in fields[1:]):
@@ -188,17 +235,18 @@ def _of_file(path: Path, max_bytes: int) -> _Found:
         second = next(rows, None)
         if second is not None:
             rows = itertools.chain([second], rows)
+            # R's write.table leaves out the name of the column of ids.
             if not named and len(second[1]) == len(names) + 1 and second[1][-1]:
-                names = ["id", *names]  # R leaves the name of the ids out
+                names = ["id", *names]
     if len(names) == 1:
         msg = f"{path}: line {number} holds one field, {fields[0][:60]!r}; expected ids and values, by tab or comma."
         raise ValueError(msg)
     return _Found(names, check_width(rows, len(names), path=path), _id_column(names))
 
 
-def _of_table(table: pd.DataFrame | pd.Series, *, source: str) -> _Found:
-    """Find the columns of a table, whose values are then text as in a file of it."""
-    indexed = in_index(table, _ID_NAMES, source=source)
+def _open_table(table: pd.DataFrame | pd.Series, *, source: str) -> _Found:
+    """Find the columns of a table; its values are turned into text, as if they were read from a file."""
+    indexed = index_holds_ids(table, _ID_NAMES, source=source)
     if isinstance(table, pd.Series):
         if not indexed:
             msg = f"{source}: its index only counts rows; expected gene ids. Set them: values.index = table['gene_id']."
@@ -216,58 +264,84 @@ def _of_table(table: pd.DataFrame | pd.Series, *, source: str) -> _Found:
 
 
 def _id_column(names: Sequence[str]) -> int:
-    return next((i for name in _ID_NAMES for i, found in enumerate(names) if found.strip().lower() == name), 0)
+    """Return the place of the column of ids: the first known name for ids decides, else the first column."""
+    lower = [name.strip().lower() for name in names]
+    return next((lower.index(name) for name in _ID_NAMES if name in lower), 0)
 
 
-def _choose(
-    found: _Found, first: Sequence[str], *, column: str | None, unit: Unit | None, source: str
-) -> tuple[int, Unit | None]:
-    """Return the place of the column of values, and its unit as far as the header or ``unit`` tells."""
-    names, ids = found.names, found.ids
-    units: dict[int, Unit | None] = {
-        i: _unit(name, of_counts=list(names[:6]) == _FEATURE_COUNTS)
-        for i, name in enumerate(names)
-        if i != ids and i not in found.notes and name.strip().lower() not in _NO_VALUES and is_number(first[i])
-    }
-    shown = shorten((names[i] for i in units), limit=8)
-    if not units:
+def _value_columns(found: _Found, first: Sequence[str], *, source: str) -> dict[int, Unit | None]:
+    """Return place -> unit of each column that may hold values; None for an unknown unit."""
+    of_counts = found.names[:6] == _FEATURE_COUNTS
+    columns: dict[int, Unit | None] = {}
+    for i, name in enumerate(found.names):
+        described = i == found.ids or i in found.notes or name.strip().lower() in _DESCRIPTIONS
+        if not described and is_number(first[i]):
+            columns[i] = "counts" if of_counts else _unit_of(name)
+    if not columns:
         commas = next((field.strip() for field in first if WITH_COMMAS.match(field.strip())), None)
         fix = "Expected numbers beside the ids" if commas is None else COMMAS.format(commas)
-        msg = f"{source}: no column of values; found {shorten(names, limit=12)}. {fix}."
+        msg = f"{source}: no column of values; found {shorten(found.names, limit=12)}. {fix}."
         raise ValueError(msg)
+    return columns
+
+
+def _choose_column(
+    found: _Found, candidates: Mapping[int, Unit | None], column: str | None, unit: Unit | None, *, source: str
+) -> int:
+    """Return the place of the column of values: the named one, the only one, or one of several units."""
     if column is not None:
-        if (n := names.count(column)) != 1 or names.index(column) == ids:
+        n = found.names.count(column)
+        if n != 1 or found.names.index(column) == found.ids:
             problem = f"{n} columns are" if n > 1 else "no column of values is"
+            shown = _show(found, candidates)
             msg = f"{source}: {problem} called {column!r}; choose one of {shown}."
             raise ValueError(msg)
-        at = names.index(column)
-        units.setdefault(at, _unit(column))
-    else:
-        right = [i for i in units if units[i] == unit] if unit else []
-        known = [units[i] for i in units]
-        if len(units) == 1 or len(right) == 1:
-            at = (right or list(units))[0]
-        elif not unit and None not in known and len(set(known)) == len(known):
-            at = next(i for name in _UNITS for i in units if units[i] == name)
-        else:
-            what = f" in {unit}" if unit and right else ""
-            msg = f"{source}: {len(right or units)} columns of values{what} ({shown}); choose one with column=."
-            raise ValueError(msg)
-    if unit and units[at] not in (None, unit):
-        msg = (
-            f"{source}: column {names[at]!r} holds {units[at]} by its name, but unit={unit!r} was asked for; nothing "
-            f"is converted. Choose among {shown}."
-        )
-        raise ValueError(msg)
-    if _LOGARITHM.search(names[at]):
-        msg = (
-            f"{source}: column {names[at]!r} holds logarithms by its name; expected linear units. Undo them and name "
-            f"the column otherwise, or choose among {shown}."
-        )
-        raise ValueError(msg)
-    return at, unit or units[at]
+        return found.names.index(column)
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    in_unit = [i for i in candidates if unit is not None and candidates[i] == unit]
+    if len(in_unit) == 1:
+        return in_unit[0]
+    # One sample in several units has each unit once.
+    units = list(candidates.values())
+    if unit is None and None not in units and len(set(units)) == len(units):
+        return next(i for name in _UNITS for i in candidates if candidates[i] == name)
+    kind = f" in {unit}" if in_unit else ""
+    msg = (
+        f"{source}: {len(in_unit or candidates)} columns of values{kind} ({_show(found, candidates)}); choose one with "
+        "column=."
+    )
+    raise ValueError(msg)
 
 
-def _unit(name: str, *, of_counts: bool = False) -> Unit | None:
-    found = next((unit for unit, pattern in _UNITS.items() if pattern.search(name)), None)
-    return "counts" if of_counts else found
+def _check_column(
+    name: str,
+    own_unit: Unit | None,
+    unit: Unit | None,
+    found: _Found,
+    candidates: Mapping[int, Unit | None],
+    *,
+    source: str,
+) -> None:
+    """Raise when the name of the chosen column says another unit than ``unit``, or logarithms."""
+    if unit is not None and own_unit not in (None, unit):
+        msg = (
+            f"{source}: column {name!r} holds {own_unit} by its name, but unit is {unit!r}; values are not converted. "
+            f"Choose among {_show(found, candidates)}."
+        )
+        raise ValueError(msg)
+    if _LOGARITHM.search(name):
+        msg = (
+            f"{source}: column {name!r} holds logarithms by its name; expected linear units. Undo them and rename "
+            f"the column, or choose among {_show(found, candidates)}."
+        )
+        raise ValueError(msg)
+
+
+def _show(found: _Found, candidates: Mapping[int, Unit | None]) -> str:
+    return shorten((found.names[i] for i in candidates), limit=8)
+
+
+def _unit_of(name: str) -> Unit | None:
+    """Return the unit that the name of a column says, if any."""
+    return next((unit for unit, pattern in _UNITS.items() if pattern.search(name)), None)

@@ -1,4 +1,4 @@
-"""Chromosome names and sizes, and whether all that is used together is of one assembly."""
+"""Names and sizes of chromosomes, and the check that annotation, tracks and genome belong to one assembly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.shorten import shorten
-from simplechrome_tk.io._gene_records import is_circular, place
+from simplechrome_tk.io._gene_records import describe_places, is_circular
 from simplechrome_tk.io._text import read_rows
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Up to this share of genes beyond the end of their chromosome is taken for slips; more belong to another assembly.
 _FEW = 0.01
+
 _FIX = "Use annotation, tracks and genome of one assembly, or lift one of them over"
 
 
-def chrom_sizes(genome: Genome) -> dict[str, int]:
-    """Return the size of each chromosome, in bp; ``genome`` as for :func:`read_annotation`.
+def read_chrom_sizes(genome: Genome) -> dict[str, int]:
+    """Return the size of each chromosome in bp, from any form of ``genome`` that :func:`read_annotation` accepts.
 
     Raises
     ------
@@ -40,8 +42,10 @@ def chrom_sizes(genome: Genome) -> dict[str, int]:
         When there is no size, or one is no positive whole number.
     """
     source = "genome"
-    if isinstance(genome, str) and (assembly := {name.lower(): name for name in assemblies()}.get(genome.lower())):
-        genome = assembly_sizes(assembly)
+    if isinstance(genome, str):
+        assembly = {name.lower(): name for name in assemblies()}.get(genome.lower())
+        if assembly is not None:
+            genome = assembly_sizes(assembly)
     if isinstance(genome, pd.DataFrame):
         columns = genome if genome.shape[1] > 1 else genome.reset_index()
         pairs = list(columns.iloc[:, :2].itertuples(index=False))
@@ -53,7 +57,8 @@ def chrom_sizes(genome: Genome) -> dict[str, int]:
             known = ", ".join(assemblies())
             msg = f"genome: no file {source}, and no assembly that bioframe knows: {known}."
             raise ValueError(msg)
-        pairs = [(*fields, None)[:2] for _, fields in read_rows(Path(genome))]
+        # A row of one field has no size, and is refused below.
+        pairs = [(fields[0], fields[1] if len(fields) > 1 else None) for _, fields in read_rows(Path(genome))]
     sizes = pd.to_numeric(pd.Series([size for _, size in pairs], dtype=object), errors="coerce")
     wrong = ~((sizes > 0) & (sizes % 1 == 0)).to_numpy()
     if wrong.any() or not pairs:
@@ -71,10 +76,10 @@ def assemblies() -> list[str]:
 
 @cache
 def assembly_sizes(name: str) -> Mapping[str, int]:
-    """Return the size of each chromosome of one of ``assemblies``.
+    """Return the size of each chromosome of an assembly, in bp; ``name`` is one of :func:`assemblies`.
 
-    bioframe's own ``assembly_info`` fails for tables without aliases (mm9, dm3) and for names with a dot, and takes the
-    sizes of danRer10 for danRer11 (version 0.8); its tables hold them all.
+    The sizes are read from the tables of bioframe. Its own ``assembly_info`` (version 0.8) fails for tables without
+    aliases (mm9, dm3) and for names with a dot, and returns the sizes of danRer10 for danRer11.
     """
     known = bioframe.assemblies_available()
     file = known.loc[known["provider_build"] == name, "seqinfo"].iloc[0]
@@ -85,12 +90,12 @@ def assembly_sizes(name: str) -> Mapping[str, int]:
     return dict(zip(table["name"], table["length"].astype(int).tolist(), strict=True))
 
 
-def assembly_in(comments: Iterable[str]) -> str:
-    """Return the one assembly that comments name, or that to which they were lifted over; else ``""``."""
+def find_assembly(comments: Iterable[str]) -> str:
+    """Return the one assembly that comments name, or to which they say the genes were lifted over; else ``""``."""
     text = "\n".join(comments)
     lifted = re.search(r"(?:mapped|lifted)(?: over)? to (\S+)", text)
     text = lifted[1] if lifted else text
-    # GRCh38 and hg38 are one assembly: of two names that share a table, one will do.
+    # GRCh38 and hg38 are one assembly: of the names that share their sizes, the first one stands for all.
     found = {
         min(other for other in assemblies() if assembly_sizes(other) == assembly_sizes(name))
         for name in assemblies()
@@ -99,8 +104,8 @@ def assembly_in(comments: Iterable[str]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def check_naming(chrom: pd.Series, *, source: str) -> None:
-    """Raise when a chromosome goes by two names."""
+def check_one_naming(chrom: pd.Series, *, source: str) -> None:
+    """Raise when a chromosome has two names, such as ``1`` and ``chr1``."""
     counts = chrom.value_counts()
     twice = [(name, _with_chr(name)) for name in counts.index if _with_chr(name) != name and _with_chr(name) in counts]
     if twice:
@@ -113,50 +118,61 @@ def check_naming(chrom: pd.Series, *, source: str) -> None:
 
 
 def _with_chr(name: str) -> str:
-    return "chrM" if name == "MT" else name if name.startswith("chr") else f"chr{name}"
+    """Return the name of a chromosome as UCSC writes it."""
+    if name == "MT":
+        return "chrM"
+    return name if name.startswith("chr") else f"chr{name}"
 
 
-def agree(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """Return the length of each chromosome on which all sources that give one agree; raise when two do not.
+def merge_lengths(sources: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Return the length of each chromosome that any source gives; raise when two sources differ.
 
     Parameters
     ----------
     sources
-        What to call a source in the message -> chromosome -> its length in bp. ``1`` and ``chr1`` are one chromosome.
+        Name of a source in messages -> chromosome -> its length in bp. ``1`` and ``chr1`` are one chromosome.
+
+    Returns
+    -------
+    dict[str, int]
+        Chromosome, by each of its names -> length in bp. Mitochondria whose lengths differ are left out.
 
     Raises
     ------
     ValueError
-        When lengths differ. Those of mitochondria alone may, with a warning: hg19 comes with two versions of them.
+        When lengths differ. Those of circular chromosomes may, with a warning: there are two versions of hg19 with
+        different mitochondria.
     """
+    # Name as UCSC writes it -> length, and the first source that gives it.
     known: dict[str, tuple[int, str]] = {}
     sizes: dict[str, int] = {}
-    disputed: set[str] = set()
+    differing_circular: set[str] = set()
     for source, lengths in sources.items():
-        differing = [
-            name for name, length in lengths.items() if known.setdefault(_with_chr(name), (length, source))[0] != length
-        ]
-        circular = is_circular(pd.Series(differing, dtype=str))
-        if differing:
-            name = pd.Series(differing)[~circular].iloc[0] if not circular.all() else differing[0]
-            other_length, other = known[_with_chr(name)]
-            found = (
-                f"{name} has {other_length:,} bp in {other}{_assembly_of(name, other_length)} and "
-                f"{lengths[name]:,} bp in {source}{_assembly_of(name, lengths[name])}"
-            )
-            if circular.all():
-                logger.warning("%s; signal and genes there may be shifted.", found)
-                disputed |= set(differing)
-            else:
-                more = f", and {len(differing) - 1:,} more of its chromosomes differ" if len(differing) > 1 else ""
-                msg = f"chromosome lengths differ: {found}{more}. {_FIX}."
-                raise ValueError(msg)
-        sizes |= {name: length for name, length in lengths.items() if name not in sizes}
-    return {name: length for name, length in sizes.items() if name not in disputed}
+        for name, length in lengths.items():
+            known.setdefault(_with_chr(name), (length, source))
+            sizes.setdefault(name, length)
+        differing = [name for name, length in lengths.items() if known[_with_chr(name)][0] != length]
+        if not differing:
+            continue
+        circular = is_circular(pd.Series(differing, dtype=str)).tolist()
+        linear = [name for name, ring in zip(differing, circular, strict=True) if not ring]
+        name = linear[0] if linear else differing[0]
+        other_length, other = known[_with_chr(name)]
+        found = (
+            f"{name} has {other_length:,} bp in {other}{_assembly_of(name, other_length)} and "
+            f"{lengths[name]:,} bp in {source}{_assembly_of(name, lengths[name])}"
+        )
+        if linear:
+            more = f", and {len(differing) - 1:,} more of its chromosomes differ" if len(differing) > 1 else ""
+            msg = f"chromosome lengths differ: {found}{more}. {_FIX}."
+            raise ValueError(msg)
+        logger.warning("%s; signal and genes there may be shifted.", found)
+        differing_circular |= set(differing)
+    return {name: length for name, length in sizes.items() if name not in differing_circular}
 
 
 def _assembly_of(chrom: str, length: int) -> str:
-    """Say which assemblies have a chromosome of this length."""
+    """Return text that names the assemblies with a chromosome of this length; empty if there is none."""
     found = [name for name in assemblies() if assembly_sizes(name).get(_with_chr(chrom)) == length]
     return f" (as in {', '.join(found)})" if found else ""
 
@@ -171,7 +187,7 @@ def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: s
     sizes
         Chromosome -> its length in bp; others are not checked.
     source
-        What to call the source of the intervals.
+        Name of the source of the intervals in messages.
     """
     beyond = [name for name, end in ends.items() if end > sizes.get(name, np.inf)]
     if beyond:
@@ -184,8 +200,8 @@ def check_ends(ends: Mapping[str, float], sizes: Mapping[str, int], *, source: s
         raise ValueError(msg)
 
 
-def check_names(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> int:
-    """Raise when genes and ``genome`` share no chromosome name; count the rows on chromosomes that are not listed."""
+def check_shared_names(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -> int:
+    """Raise when genes and genome share no chromosome name; count the rows on chromosomes not in the genome."""
     listed_in = table[k.CHROM].isin(list(sizes))
     if not listed_in.any():
         names, listed = sorted(table[k.CHROM].unique()), sorted(sizes)
@@ -204,45 +220,46 @@ def check_names(table: pd.DataFrame, sizes: Mapping[str, int], *, source: str) -
     return int((~listed_in).sum())
 
 
-def within(
+def drop_beyond_ends(
     table: pd.DataFrame, lengths: Mapping[str, Mapping[str, int]], *, source: str
 ) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
     """Leave out genes that reach beyond the end of their chromosome.
 
-    One such gene is a slip, as are a few that start on the chromosome, and any across the origin of a circular one.
-    More are genes of another assembly.
+    One such gene is taken for a slip, and so are a few genes that start on the chromosome, and all that cross the
+    origin of a circular one. More of them belong to another assembly.
 
     Parameters
     ----------
     table
         Genes as :func:`read_annotation` returns them.
     lengths
-        Source -> chromosome -> its length in bp, as for :func:`agree`.
+        Source -> chromosome -> its length in bp, as for :func:`merge_lengths`.
     source
-        What to call the table in the message.
+        Name of the table in messages.
 
     Returns
     -------
     tuple
-        The genes that are left; ids and places of the others; chromosome -> the length on which all sources agree.
+        The genes that are kept; ids and places of the others; chromosome -> the length on which all sources agree.
 
     Raises
     ------
     ValueError
         When more genes lie beyond the end than slips explain, or all do; or when lengths differ.
     """
-    sizes = agree(lengths)
+    sizes = merge_lengths(lengths)
     size = table[k.CHROM].map(sizes).astype(float)
     reach = table[[k.END, k.TSS]].astype(float).max(axis=1)
     beyond = reach > size
     first_base = table[[k.START, k.TSS]].astype(float).min(axis=1)
     linear = beyond & ~is_circular(table[k.CHROM])
     ids = table["gene_id"]
+    # Genes that begin behind the end cannot be on this chromosome at all.
     outside = ids[linear & (first_base >= size)].nunique()
     if beyond.all() or outside > 1 or ids[linear].nunique() > max(1, _FEW * ids.nunique()):
         first = table[linear if linear.any() else beyond].iloc[0]
         end = int(size[first.name])
-        of = next(name for name, found in lengths.items() if first[k.CHROM] in found)
+        of = next(name for name, known in lengths.items() if first[k.CHROM] in known)
         msg = (
             f"{source}: {int(beyond.sum())} of {len(table)} rows lie beyond the end of their chromosome, the first "
             f"{first.name!r} ({first[k.SYMBOL]}): it reaches {first[k.CHROM]}:{int(reach[first.name]):,}, and "
@@ -251,4 +268,4 @@ def within(
         )
         raise ValueError(msg)
     left_out = table[beyond]
-    return table[~beyond], place(left_out.assign(id=left_out.index)).tolist(), sizes
+    return table[~beyond], describe_places(left_out.assign(id=left_out.index)).tolist(), sizes

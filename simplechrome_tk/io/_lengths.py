@@ -1,4 +1,4 @@
-"""Chromosome lengths in the headers of tracks."""
+"""Chromosome lengths in the headers of bigWig and BAM files."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import pandas as pd
 
 from simplechrome_tk.io._bam import open_bam
 from simplechrome_tk.io._bigwig import BigWig, is_bigwig
-from simplechrome_tk.io._text import MAX_BYTES, opened
+from simplechrome_tk.io._text import MAX_BYTES, open_unpacked
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
 
-def header_lengths(tracks: Mapping[str, str | os.PathLike[str] | pd.DataFrame]) -> dict[str, dict[str, int]]:
-    """Return the chromosome lengths, in bp, that bigWig and BAM files give, told by content; other tracks have none.
+def read_header_lengths(tracks: Mapping[str, str | os.PathLike[str] | pd.DataFrame]) -> dict[str, dict[str, int]]:
+    """Return the chromosome lengths in bp from the headers of bigWig and BAM files; other tracks have none.
+
+    The content of a file says what it is, whatever its name.
 
     Returns
     -------
     dict[str, dict[str, int]]
-        What to call the track in messages -> chromosome -> length.
+        Name of the track in messages -> chromosome -> length in bp.
     """
     lengths: dict[str, dict[str, int]] = {}
     for mark, track in tracks.items():
@@ -39,5 +41,5 @@ def header_lengths(tracks: Mapping[str, str | os.PathLike[str] | pd.DataFrame]) 
 
 
 def _is_bam(path: Path) -> bool:
-    with opened(path, MAX_BYTES) as handle:
+    with open_unpacked(path, MAX_BYTES) as handle:
         return handle.peek(4).startswith(b"BAM\x01")

@@ -1,4 +1,4 @@
-"""Read chromatin loops: pairs of anchors, and how often they were found in contact."""
+"""Chromatin loops: pairs of anchors, and the number of contacts between them."""
 
 from __future__ import annotations
 
@@ -15,37 +15,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PLACES = ("chrom1", "start1", "end1", "chrom2", "start2", "end2")
-_STARTS = ("x1", "start1")  # what a header calls the second column
-_COUNTS = ("o", "observed", "count")  # HiCCUPS of 2014; of Juicer since; cooltools
-_SCORE = 7  # eighth column of BEDPE
+
+# Names of the second column in a header.
+_STARTS = ("x1", "start1")
+
+# Names of the column of counts: in HiCCUPS of 2014, in Juicer since then, and in cooltools.
+_COUNTS = ("o", "observed", "count")
+
+# Place of the score in BEDPE, its eighth column, and scores that mean there is none.
+_SCORE = 7
 _NO_SCORES = {".", "0"}
+
 _DIRECTIVES = ("#", "track", "browser")
-_LARGEST = 2**53  # up to which a float holds every integer
+
+# Positions from here on are refused, in bp: a float holds every smaller integer.
+_LARGEST = 2**53
 
 
 def read_loops(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a list of chromatin loops: of HiCCUPS, Juicer or cooltools, with their header, or BEDPE; plain or gzipped.
+    """Read a list of chromatin loops from HiCCUPS, Juicer or cooltools, or BEDPE; plain or gzipped.
 
-    The first six columns are the two anchors. ``track``, ``browser`` and ``#`` lines are left out; a header may stand
-    behind ``#``.
+    The first six columns are the two anchors. Lines that begin with ``track``, ``browser`` or ``#`` are left out,
+    except a header behind ``#``.
 
     Parameters
     ----------
     path
-        The file. Counts are in the column that the header calls ``o``, ``observed`` or ``count``, else they are the
-        score of BEDPE, its eighth column. Where there is neither, or the score is ``.`` or 0 throughout, each loop
-        counts 1.
+        The file. Counts are read from the column ``o``, ``observed`` or ``count`` of the header, else from the score of
+        BEDPE, its eighth column. Without both, or where all scores are ``.`` or 0, each loop has the count 1.
 
     Returns
     -------
     pandas.DataFrame
         One row per loop: ``chrom1``, ``start1``, ``end1``, ``chrom2``, ``start2``, ``end2`` (bp, 0-based, half-open;
-        chromosomes by their names in the file) and ``count``, the contacts observed between the anchors.
+        chromosome names as in the file) and ``count``, the number of contacts between the anchors.
 
     Raises
     ------
     ValueError
-        When the file is damaged or holds no loop, or when a line is no loop; the message has the number of the line.
+        When the file is damaged or holds no loop, or when a line is no loop; the message gives the number of the line.
     """
     path = Path(path)
     header: list[str] = []
@@ -53,7 +61,7 @@ def read_loops(path: str | os.PathLike[str]) -> pd.DataFrame:
     numbers = []
     for number, line in _lines(path):
         names = line.lstrip("#").lower().split()
-        if not rows and names[1:2] and names[1] in _STARTS:
+        if not rows and len(names) > 1 and names[1] in _STARTS:
             header = names
         elif line.strip() and not line.startswith(_DIRECTIVES):
             rows.append(line.split("\t") if "\t" in line else line.split())
@@ -68,16 +76,21 @@ def read_loops(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def check_loops(table: pd.DataFrame, *, source: str, lines: Sequence[int] | None = None) -> pd.DataFrame:
-    """Return the columns of :func:`read_loops` as numbers; raise a ``ValueError`` that names the first row without.
+    """Check loops, and return the columns of :func:`read_loops` with their types.
 
     Parameters
     ----------
     table
-        Loops; ``count`` may be missing and is 1 then.
+        Loops. Without a column ``count``, each has the count 1.
     source
-        What to call the table in a message.
+        Name of the table in messages.
     lines
-        Line of each row in the file; ``None`` counts rows from 1.
+        Number of the line of each row in the file; ``None`` for a table, whose rows are counted from 1.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, there is no row, or a row is no loop.
     """
     missing = [name for name in _PLACES if name not in table]
     if missing or not len(table):
@@ -85,16 +98,17 @@ def check_loops(table: pd.DataFrame, *, source: str, lines: Sequence[int] | None
         raise ValueError(msg)
     loops = pd.DataFrame({name: table[name].to_numpy() for name in _PLACES})
     loops["count"] = table["count"].to_numpy() if "count" in table else 1.0
+    positions = {name: _to_numbers(loops[name]) for name in ("start1", "end1", "start2", "end2")}
+    count = _to_numbers(loops["count"])
+
     named = [loops[name].notna() & (loops[name].astype(str).str.strip() != "") for name in ("chrom1", "chrom2")]
-    numbers = {name: _number(loops[name]) for name in (*_PLACES[1:3], *_PLACES[4:6], "count")}
-    places = np.stack([numbers[name] for name in numbers if name != "count"])
+    valid = [(place >= 0) & (place < _LARGEST) & (np.floor(place) == place) for place in positions.values()]
+    ordered = (positions["end1"] > positions["start1"]) & (positions["end2"] > positions["start2"])
     for problem, wrong in {
         "an anchor without chromosome": ~(named[0] & named[1]).to_numpy(),
-        "a start or end that is no position in bp": ~(
-            (places >= 0) & (places < _LARGEST) & (np.floor(places) == places)
-        ).all(axis=0),
-        "an end that is not after its start": ~((places[1] > places[0]) & (places[3] > places[2])),
-        "a count or score that is no number above 0": ~((numbers["count"] > 0) & np.isfinite(numbers["count"])),
+        "a start or end that is no position in bp": ~np.all(valid, axis=0),
+        "an end that is not after its start": ~ordered,
+        "a count or score that is no number above 0": ~((count > 0) & np.isfinite(count)),
     }.items():
         if wrong.any():
             first = int(wrong.argmax())
@@ -102,15 +116,16 @@ def check_loops(table: pd.DataFrame, *, source: str, lines: Sequence[int] | None
             found = " ".join(map(str, loops.iloc[first]))
             msg = (
                 f"{source}: {int(wrong.sum())} of {len(loops)} loops have {problem}, the first in {where} ({found}). "
-                "Mend or leave out such loops."
+                "Correct or leave out such loops."
             )
             raise ValueError(msg)
     chroms = {name: loops[name].astype(str) for name in ("chrom1", "chrom2")}
-    ends = {name: numbers[name].astype(np.int64) for name in numbers if name != "count"}
-    return loops.assign(**chroms, **ends, count=numbers["count"])
+    ends = {name: place.astype(np.int64) for name, place in positions.items()}
+    return loops.assign(**chroms, **ends, count=count)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line."""
     number = 0
     for block in read_blocks(path):
         for line in block:
@@ -121,13 +136,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _check_width(fields: list[str], width: int, *, path: Path, number: int) -> None:
     if len(fields) != width or width < len(_PLACES):
         expected = f"{width} as in the lines before" if width >= len(_PLACES) else "6 or more: two anchors"
-        found = "a header" if number == 1 and fields[1:2] and not fields[1].isdigit() else f"{len(fields)} fields"
+        found = f"{len(fields)} fields"
+        if number == 1 and len(fields) > 1 and not fields[1].isdigit():
+            found = "a header"
         msg = f"{path}: line {number} has {found}, expected {expected}. Is it a list of loops, as HiCCUPS or BEDPE?"
         raise ValueError(msg)
 
 
 def _counts(header: list[str], rows: list[list[str]]) -> list[str] | float:
-    """Return counts as they are written, or 1 where the list has none."""
+    """Return the counts as they are written, or 1 where the list has none."""
     column = next((header.index(name) for name in _COUNTS if name in header), None)
     if column is not None:
         return [row[column] for row in rows]
@@ -137,5 +154,5 @@ def _counts(header: list[str], rows: list[list[str]]) -> list[str] | float:
     return 1.0 if set(scores) <= _NO_SCORES else scores
 
 
-def _number(column: pd.Series) -> np.ndarray:
+def _to_numbers(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)

@@ -1,4 +1,4 @@
-"""Paths that are given as arguments."""
+"""Paths given as arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def as_path(value: object, *, name: str, expected: str) -> Path:
-    """Return a path, or raise a ``ValueError`` that says what the argument ``name`` is and what was ``expected``."""
+    """Return a path; raise a ``ValueError`` that says what the argument ``name`` is and what was ``expected``."""
     if not isinstance(value, str | os.PathLike):
         article = "an" if type(value).__name__[0].lower() in "aeiou" else "a"
         msg = f"{name} is {article} {type(value).__name__}; expected {expected}."

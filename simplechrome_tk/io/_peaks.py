@@ -1,4 +1,4 @@
-"""Read intervals from text: peaks, BED and bedGraph."""
+"""Intervals in text files: peaks, BED, bedGraph, and reads in BED."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk.io._kind import CALLED, PEAKS, Found, kind_of, report_kind
+from simplechrome_tk.io._kind import CALLED, PEAKS, DetectedKind, detect_kind, report_kind
 from simplechrome_tk.io._text import MAX_BYTES, read_blocks
 
 if TYPE_CHECKING:
@@ -26,68 +26,77 @@ logger = logging.getLogger(__name__)
 INTERVAL = {"chrom": 1, "start": 2, "end": 3}
 """Columns of every table of intervals, counted from 1."""
 
+# Kind -> column of the signal, counted from 1.
 _SIGNAL = {"narrowPeak": 7, "broadPeak": 7, "gappedPeak": 13, "SEACR": 4, "bedGraph": 4, "bed": 5}
 _COLUMNS = ("chrom", "start", "end", "signal")
-_LARGEST = 2**40  # bp; further than any chromosome reaches
+
+# Positions from here on are errors, in bp: the largest known chromosomes have some 10**10.
+_LARGEST = 2**40
+
 _NONE = "{}: no {} at all; check the download, and the step or filter that came before."
+
+# Starts of the lines at the head of a file that are no rows.
 _DIRECTIVES = (b"track", b"browser", b"#")
 
 
 def read_peaks(path: str | os.PathLike[str], *, kind: str | None = None, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
-    """Read intervals with a signal: ENCODE's peaks, those of SEACR, BED or bedGraph, plain or gzipped.
+    """Read intervals with a signal: peaks of ENCODE or SEACR, BED or bedGraph, plain or gzipped.
 
     Parameters
     ----------
     path
-        The file. Its content says what it is, whatever its name: narrowPeak, broadPeak and gappedPeak by their columns,
-        also where they are called ``*.bed.gz``; SEACR by the region in its sixth column; bedGraph by its name, or by
-        numbers in the fourth and last column. Fields are separated by tabs, or by spaces where there is no tab.
-        ``track``, ``browser`` and ``#`` lines at its head are left out.
+        The file. Its content decides how it is read: narrowPeak, broadPeak and gappedPeak are recognised by their
+        columns, also in a file called ``*.bed.gz``; SEACR by the region in its sixth column; bedGraph by its name, or
+        by numbers in the fourth and last column. Fields are separated by tabs, or by spaces where there is no tab.
+        Lines at the head that begin with ``track``, ``browser`` or ``#`` are left out.
     kind
-        What the file is, where its content and name do not say it, or say it wrongly: ``"narrowPeak"``,
+        The kind of file, needed where content and name do not say it, or say it wrongly: ``"narrowPeak"``,
         ``"broadPeak"``, ``"gappedPeak"``, ``"SEACR"``, ``"bedGraph"``, ``"bed"`` or ``"bed3"``.
     max_bytes
-        What a gzipped file may hold once unpacked.
+        The largest size of a gzipped file once unpacked, in bytes.
 
     Returns
     -------
     pandas.DataFrame
-        One row per interval: ``chrom``, ``start``, ``end`` (bp, 0-based, half-open) and ``signal``: of narrowPeak and
-        broadPeak ``signalValue``, the seventh column (mean enrichment over the region), of gappedPeak the thirteenth;
-        of SEACR the total signal divided by the length, so that the total is kept; of bedGraph the fourth column; of
-        ``"bed"`` the score, the fifth column, or 1 where all scores are ``.`` or 0, or there is none; of ``"bed3"`` 1.
+        One row per interval: ``chrom``, ``start``, ``end`` (bp, 0-based, half-open) and ``signal``. The signal of
+        narrowPeak and broadPeak is ``signalValue``, the seventh column (mean enrichment over the region); that of
+        gappedPeak is the thirteenth column; that of SEACR is the total signal divided by the length, so that the total
+        is kept; that of bedGraph is the fourth column. The signal of ``"bed"`` is the score, the fifth column, or 1
+        where there is no score or all scores are ``.`` or 0. The signal of ``"bed3"`` is 1.
 
     Raises
     ------
     ValueError
-        When content and name leave the kind open or say that these are no peaks (reads, pairs, genes, binary files),
-        all signals of called peaks are 0, rows of a bedGraph overlap, the gzip stream is cut short or holds more than
-        ``max_bytes``, the file holds no interval, or a row is none.
+        When content and name allow several kinds or say that these are no peaks (reads, pairs, genes, binary files),
+        when all signals of called peaks are 0, when rows of a bedGraph overlap, when the gzip stream is cut short or
+        holds more than ``max_bytes``, and when there is no row or a row is no interval.
 
     Notes
     -----
-    What was recognised is logged at level INFO; a fourth column of a ``.bed`` that is taken for signal, and scores that
-    are 0 throughout, as warnings.
+    The recognised kind is logged at level INFO. A warning is logged when the fourth column of a ``.bed`` is read as
+    signal, and when all scores are 0.
     """
     path = Path(path)
-    found = kind_of(path, kind, expected=PEAKS)
+    found = detect_kind(path, kind, expected=PEAKS)
     report_kind(path, found)
-    if found.content.level == "leaning" and found.kind == "bedGraph" and not found.why.endswith("name"):
+    if found.content.level == "likely" and found.kind == "bedGraph" and not found.named:
         logger.warning("%s: column 4 holds numbers and is read as signal; if they are names, kind='bed3'.", path)
+    # BED without scores may still hold numbers in column 4, which are then not silently ignored.
     signal = {"signal": _SIGNAL[found.kind]} if found.kind in _SIGNAL else {"name": 4}
     peaks = pd.concat(list(read_columns(path, INTERVAL | signal, noun="peaks", max_bytes=max_bytes)), ignore_index=True)
     if found.kind in ("bed", "bed3"):
-        peaks = _with_presence(peaks, found, path)
+        peaks = _fill_missing_scores(peaks, found, path)
     elif peaks["signal"].isna().all():
         msg = (
-            f"{path}: no signal in column {_SIGNAL[found.kind]}, where {found.kind} ({found.why}) has it. If it is of "
-            "another kind, say which: kind='bed' for signal in column 5, kind='bed3' for signal 1 on each interval "
+            f"{path}: no signal in column {_SIGNAL[found.kind]}, where {found.kind} ({found.reason}) has it. If it is "
+            "of another kind, say which: kind='bed' for signal in column 5, kind='bed3' for signal 1 on each interval "
             "(kinds={mark: ...} of several tracks)."
         )
         raise ValueError(msg)
     check_peaks(peaks, source=str(path))
     peaks = peaks.astype({"start": np.int64, "end": np.int64, "signal": float})
     if found.kind == "SEACR":
+        # SEACR gives the total over the region; signal is a value per bp.
         peaks["signal"] /= peaks["end"] - peaks["start"]
     if found.kind == "bedGraph":
         _check_overlap(peaks, path)
@@ -95,8 +104,8 @@ def read_peaks(path: str | os.PathLike[str], *, kind: str | None = None, max_byt
     return peaks
 
 
-def _with_presence(peaks: pd.DataFrame, found: Found, path: Path) -> pd.DataFrame:
-    """Give each interval the signal 1 where a BED file has no scores."""
+def _fill_missing_scores(peaks: pd.DataFrame, found: DetectedKind, path: Path) -> pd.DataFrame:
+    """Give each interval the signal 1 when a BED file has no scores."""
     column = peaks["signal"] if found.kind == "bed" else peaks.pop("name")
     absent = column.isna() | (column.astype(str) == ".")
     if found.kind == "bed3":
@@ -120,8 +129,8 @@ def _with_presence(peaks: pd.DataFrame, found: Found, path: Path) -> pd.DataFram
     return peaks
 
 
-def _check_zero(peaks: pd.DataFrame, found: Found, path: Path) -> None:
-    """Say that a file holds no signal: it would else become a mark of zeros without a word."""
+def _check_zero(peaks: pd.DataFrame, found: DetectedKind, path: Path) -> None:
+    """Raise for called peaks, and warn for others, when all signals are 0, since the mark would have no signal."""
     if (peaks["signal"] > 0).any():
         return
     found_zero = f"{path}: all {len(peaks)} signals, column {_SIGNAL[found.kind]} of {found.kind}, are 0"
@@ -135,10 +144,11 @@ def _check_zero(peaks: pd.DataFrame, found: Found, path: Path) -> None:
 
 
 def _check_overlap(peaks: pd.DataFrame, path: Path) -> None:
-    """Refuse a bedGraph whose rows overlap: the format has one value at each place."""
+    """Raise when rows of a bedGraph overlap, since the format has one value at each place."""
     code, start, end = pd.factorize(peaks["chrom"])[0], peaks["start"].to_numpy(), peaks["end"].to_numpy()
+    # Nearly all files are sorted, which needs no second sorting: each chromosome is one run, and starts ascend.
     change = code[1:] != code[:-1]
-    if change.sum() == code.max() and (change | (start[1:] >= end[:-1])).all():  # in order, as nearly all files are
+    if change.sum() == code.max() and (change | (start[1:] >= end[:-1])).all():
         return
     order = np.lexsort([start, code])
     code, start, end = code[order], start[order], end[order]
@@ -155,8 +165,8 @@ def _check_overlap(peaks: pd.DataFrame, path: Path) -> None:
         raise ValueError(msg)
 
 
-def read_bed(path: Path, *, kind: TrackKind = "tagAlign", max_bytes: int = MAX_BYTES) -> Iterator[pd.DataFrame]:
-    """Read reads in BED or tagAlign, or fragments of single cells, plain or gzipped, some 16 MB at a time.
+def read_reads(path: Path, *, kind: TrackKind = "tagAlign", max_bytes: int = MAX_BYTES) -> Iterator[pd.DataFrame]:
+    """Yield reads in BED or tagAlign, or fragments of single cells, plain or gzipped, in tables of about 16 MB.
 
     Yields
     ------
@@ -167,8 +177,8 @@ def read_bed(path: Path, *, kind: TrackKind = "tagAlign", max_bytes: int = MAX_B
     Raises
     ------
     ValueError
-        When the gzip stream is cut short or holds more than ``max_bytes``, the file holds no interval, or a row is
-        none.
+        When the gzip stream is cut short or holds more than ``max_bytes``, when there is no row, or when a row is no
+        read.
     """
     columns = INTERVAL if kind == "fragments" else INTERVAL | {"score": 5, "strand": 6}
     for table in read_columns(path, columns, noun="reads", max_bytes=max_bytes):
@@ -192,9 +202,9 @@ def check_peaks(peaks: pd.DataFrame, *, source: str, noun: str = "peaks") -> Non
     peaks
         Table with ``chrom``, ``start``, ``end`` and ``signal``.
     source
-        What to call the table in the message: a file or a mark.
+        Name of the table in messages: a file or a mark.
     noun
-        What to call its rows.
+        Name of its rows in messages.
     """
     missing = [column for column in _COLUMNS if column not in peaks]
     if missing:
@@ -216,21 +226,20 @@ def check_peaks(peaks: pd.DataFrame, *, source: str, noun: str = "peaks") -> Non
 
 
 def _numbers(peaks: pd.DataFrame, column: str, *, source: str) -> np.ndarray:
-    """Return a column as floats, missing as NaN; raise where it does not hold numbers."""
+    """Return a column as floats, with NaN for missing values; raise when it holds other text."""
     values = peaks[column]
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return values.to_numpy(float, na_value=np.nan)
     wrong = _no_number(values)
-    found = f"text, such as {values.iloc[int(wrong.argmax())]!r} in row {_row(peaks, wrong)}"
-    msg = (
-        f"{source}: column {column!r} holds {found if wrong.any() else values.dtype}; expected numbers; is there a "
-        "header line?"
-    )
+    found = str(values.dtype)
+    if wrong.any():
+        found = f"text, such as {values.iloc[int(wrong.argmax())]!r} in row {_row(peaks, wrong)}"
+    msg = f"{source}: column {column!r} holds {found}; expected numbers; is there a header line?"
     raise ValueError(msg)
 
 
 def _refuse(peaks: pd.DataFrame, wrong: np.ndarray, problem: str, *, source: str) -> None:
-    """Raise when any row is wrong, and name the first."""
+    """Raise a ``ValueError`` that counts the wrong rows and shows the first one, if there are any."""
     if wrong.any():
         row = " ".join(map(str, peaks.iloc[int(wrong.argmax())]))
         msg = (
@@ -249,12 +258,14 @@ def _no_number(column: pd.Series) -> np.ndarray:
 
 
 def _row(peaks: pd.DataFrame, wrong: np.ndarray) -> int:
-    """Count to the first wrong row from 1; from the head of the file where the table is a later part of it."""
+    """Return the number of the first wrong row, counted from 1; a part of a file counts from the head of the file."""
     return int(wrong.argmax()) + 1 + (peaks.index.start if isinstance(peaks.index, pd.RangeIndex) else 0)
 
 
 def read_columns(path: Path, columns: Mapping[str, int], *, noun: str, max_bytes: int) -> Iterator[pd.DataFrame]:
-    """Yield some columns of a table without a header, some 16 MB at a time; those that it does not have are missing.
+    """Yield chosen columns of a table without a header, in parts of about 16 MB.
+
+    A column that the table does not have is missing throughout.
 
     Parameters
     ----------
@@ -262,16 +273,16 @@ def read_columns(path: Path, columns: Mapping[str, int], *, noun: str, max_bytes
         Text, plain or gzipped, whose fields are separated by tabs, or by spaces where its first row has no tab. Lines
         for a genome browser at its head are left out.
     columns
-        Which columns to read: name -> number, counted from 1.
+        The columns to read: name -> number, counted from 1.
     noun
-        What to call its rows.
+        Name of its rows in messages.
     max_bytes
-        What a gzipped file may hold once unpacked.
+        The largest size of a gzipped file once unpacked, in bytes.
 
     Raises
     ------
     ValueError
-        When there is no row, a row has more fields than the first, or it is no such text.
+        When there is no row, when a row has more fields than the first, or when the file is no such text.
     """
     first: bytes = b""
     n_read = 0
@@ -297,12 +308,14 @@ def _is_head(line: bytes) -> bool:
 
 
 def _check_width(lines: list[bytes], first: bytes, n_read: int, *, source: str) -> None:
-    """Refuse a row with more fields than the first, which says how many there are: they would be left out unsaid."""
+    """Raise when a row has more fields than the first row, since pandas would leave them out silently."""
     width = first.count(b"\t")
     if not width or max(line.count(b"\t") for line in lines) <= width:
         return
+    # Tabs at the end of a line make empty fields, which do no harm.
     rows = [line.rstrip(b"\t\r").count(b"\t") for line in lines if line.strip()]
-    if (most := max(rows, default=0)) > width:
+    most = max(rows, default=0)
+    if most > width:
         msg = (
             f"{source}: row {n_read + rows.index(most) + 1} has {most + 1} fields, the first {width + 1}; expected the "
             "same in each. Is the first row a header, or are these two files in one? Fix or leave out such rows."
@@ -311,6 +324,7 @@ def _check_width(lines: list[bytes], first: bytes, n_read: int, *, source: str) 
 
 
 def _parse(lines: list[bytes], first: bytes, columns: Mapping[str, int], *, source: str) -> pd.DataFrame:
+    """Parse lines with pandas, as many columns as the first row of the file has."""
     tabs = b"\t" in first
     width = first.count(b"\t") + 1 if tabs else len(first.split())
     present = {number - 1: name for name, number in columns.items() if number <= width}

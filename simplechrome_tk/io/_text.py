@@ -1,4 +1,4 @@
-"""Read text files, plain or gzipped, without trusting them."""
+"""Text files, plain or gzipped, read with checks of size and content."""
 
 from __future__ import annotations
 
@@ -10,36 +10,47 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from simplechrome_tk.io._magic import HEAD, refuse_binary
+from simplechrome_tk.io._magic import HEAD_BYTES, refuse_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 MAX_BYTES = 4_000_000_000
-"""What one compressed file may hold once unpacked. DeepChrome's archive of 56 cell types holds about 2.5 GB, 50 million
-reads in tagAlign 2 GB, the largest annotation 2 GB."""
+"""The largest size of one compressed file once unpacked, in bytes. DeepChrome's archive of 56 cell types has about 2.5
+GB, 50 million reads in tagAlign 2 GB, the largest annotation 2 GB."""
 
 BUFFER = 1 << 20
+"""Bytes that are unpacked at once."""
+
 GZIP = b"\x1f\x8b"
+"""First bytes of a gzip file."""
+
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+
+# Bytes that are read at once, and the length in bytes of a line that no table has.
 _BLOCK = 1 << 24
 _LONGEST_LINE = 1 << 26
+
+# Byte order mark of UTF-8, which Windows programs write at the start of a file.
 _BOM = b"\xef\xbb\xbf"
+
+# 65,536 blank lines in a row, with each end of a line: a small gzip file can hold billions.
 _BLANK = tuple(end * (1 << 16) for end in (b"\n", b"\r\n", b" \n", b"\t\n"))
+
 _NO_ROWS = "{}: no rows at all; check the download, or the step that wrote it."
 _DELIMITERS = "\t,; "
 
 
 class _Readable(Protocol):
-    """Anything to read bytes from."""
+    """An object from which bytes can be read."""
 
     def read(self, size: int, /) -> bytes:
         """Read at most ``size`` bytes."""
 
 
-class Limited(io.RawIOBase):
-    """What a compressed stream unpacks to; raises ``ValueError`` beyond ``max_bytes``, and where it is damaged."""
+class LimitedReader(io.RawIOBase):
+    """The unpacked bytes of a compressed stream; ``ValueError`` beyond ``max_bytes``, and where it is damaged."""
 
     def __init__(self, stream: _Readable, max_bytes: int, source: str) -> None:
         self._stream, self._left, self._max, self._source = stream, max_bytes, max_bytes, source
@@ -49,7 +60,7 @@ class Limited(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read into a buffer and count."""
+        """Read into a buffer, and count the bytes."""
         try:
             data = self._stream.read(len(buffer))
         except _GZIP_ERRORS as error:
@@ -67,8 +78,8 @@ class Limited(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: Path, max_bytes: int) -> Iterator[io.BufferedReader]:
-    """Open a file, plain or gzipped, told by content; only what is unpacked is limited."""
+def open_unpacked(path: Path, max_bytes: int) -> Iterator[io.BufferedReader]:
+    """Open a file, plain or gzipped as its first bytes say; ``max_bytes`` limits the unpacked size of a gzipped one."""
     if path.is_dir():
         msg = f"{path}: this is a folder; expected the path of a file."
         raise ValueError(msg)
@@ -77,13 +88,13 @@ def opened(path: Path, max_bytes: int) -> Iterator[io.BufferedReader]:
             yield raw
             return
         with gzip.open(raw) as unpacked:
-            yield io.BufferedReader(Limited(unpacked, max_bytes, str(path)), BUFFER)
+            yield io.BufferedReader(LimitedReader(unpacked, max_bytes, str(path)), BUFFER)
 
 
 def read_blocks(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, some 16 MB at a time, without their ends; gzip is told by content, not by name.
+    """Yield the lines of a file in blocks of about 16 MB, without line ends.
 
-    A byte order mark of UTF-8 is left out.
+    The first bytes of the file say whether it is gzipped, whatever its name. A byte order mark of UTF-8 is left out.
 
     Raises
     ------
@@ -93,10 +104,11 @@ def read_blocks(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[list[byte
         longer than 64 MB.
     """
     n_lines = 0
-    with opened(path, max_bytes) as handle:
-        refuse_binary(handle.peek(HEAD)[:HEAD], path)
+    with open_unpacked(path, max_bytes) as handle:
+        refuse_binary(handle.peek(HEAD_BYTES)[:HEAD_BYTES], path)
         rest = handle.read(len(_BOM)).removeprefix(_BOM)
         while block := handle.read(_BLOCK):
+            # The last line of a block may go on in the next one.
             block = rest + block
             end = block.rfind(b"\n") + 1
             whole, rest = block[:end], block[end:]
@@ -115,7 +127,7 @@ def read_blocks(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[list[byte
 
 
 def check_text(text: bytes, path: Path, n_lines: int = 0) -> None:
-    """Refuse what parsers take for the end of a field or of a row, and what would keep them busy for nothing."""
+    """Raise for bytes that parsers take for the end of a field or row, and for endless blank lines."""
     if (at := text.find(b"\0")) >= 0:
         number = n_lines + text.count(b"\n", 0, at) + 1
         msg = (
@@ -123,7 +135,7 @@ def check_text(text: bytes, path: Path, n_lines: int = 0) -> None:
             "download or write it again."
         )
         raise ValueError(msg)
-    # One at the very end belongs to a line end of Windows that has been cut off.
+    # A carriage return at the very end is the first half of a Windows line end that was cut off.
     if b"\r" in text and text.count(b"\r") > text.count(b"\r\n") + text.endswith(b"\r"):
         msg = (
             f"{path}: lines end in a carriage return alone, as on old Macs, or hold one. Run: tr '\\r' '\\n' < {path} "
@@ -147,9 +159,9 @@ def decode(line: bytes, *, path: Path, number: int) -> str:
 def read_rows(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and fields of each row of a delimited file, at least one.
 
-    Tab, comma, semicolon or space separate the fields, whichever of these the first row holds. Leading comments and
-    ``track`` and ``browser`` lines are left out, except a commented header: the last comment, where it has as many
-    fields as the first row.
+    Fields are separated by tab, comma, semicolon or space: the first of these that the first row holds. Comments,
+    ``track`` lines and ``browser`` lines at the head are left out, except a header behind ``#``: the last comment, if
+    it has as many fields as the first row.
 
     Raises
     ------
@@ -165,8 +177,10 @@ def read_rows(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[tuple[int, 
             break
     else:
         raise ValueError(_NO_ROWS.format(path))
-    head = [line, *(text for _, text in itertools.islice(lines, 1))]  # a header may be one name alone
+    # A header may be one name alone, without a delimiter: the second line then says which one it is.
+    head = [line, *(text for _, text in itertools.islice(lines, 1))]
     delimiter = next((d for text in head for d in _DELIMITERS if d in text), "\t")
+    # A last comment with as many fields as the first row is the header.
     if comment and comment[1].count(delimiter) == line.count(delimiter) > 0:
         yield comment[0], comment[1].split(delimiter)
     reader = csv.reader(
@@ -177,7 +191,7 @@ def read_rows(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[tuple[int, 
         for fields in reader:
             last = first + reader.line_num - 1
             if last > number:
-                msg = f"{path}: line {number} has a quote that is not closed on it. Mend it."
+                msg = f"{path}: line {number} has a quote that is not closed on it. Correct the line."
                 raise ValueError(msg)
             if any(fields):
                 empty = False
@@ -191,25 +205,28 @@ def read_rows(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[tuple[int, 
 
 
 def _text_lines(path: Path, max_bytes: int) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line."""
     lines = itertools.chain.from_iterable(read_blocks(path, max_bytes=max_bytes))
     for number, line in enumerate(lines, start=1):
         yield number, decode(line, path=path, number=number)
 
 
 def column_names(fields: list[str]) -> list[str]:
-    """Return the names in a header, without the empty one that a separator at the end of the line makes."""
+    """Return the names in a header, without the empty name after a separator at the end of the line."""
     return fields[:-1] if len(fields) > 1 and not fields[-1] else fields
 
 
 def check_width(rows: Iterator[tuple[int, list[str]]], width: int, *, path: Path) -> Iterator[list[str]]:
     """Yield the fields of each row, ``width`` of them; raise a ``ValueError`` with the line number of any other row.
 
-    One empty field more, which a separator at the end of the line makes, is left out.
+    One empty field more, after a separator at the end of the line, is left out.
     """
     for number, fields in rows:
         if len(fields) == width + 1 and not fields[-1]:
             fields.pop()
         if len(fields) != width:
-            msg = f"{path}: line {number} has {len(fields)} fields, expected {width} as in the lines before. Mend it."
+            msg = (
+                f"{path}: line {number} has {len(fields)} fields, expected {width} as in the lines before. Correct it."
+            )
             raise ValueError(msg)
         yield fields

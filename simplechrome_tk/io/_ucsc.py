@@ -1,4 +1,4 @@
-"""Recognise the gene tables of UCSC's download server, which have no header."""
+"""Gene tables of UCSC's download server, which have no header."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from simplechrome_tk.core import keys as k
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ENDS = re.compile(r"(?:\d+,)*\d+,?")
-_EXTENDED = 14  # columns from chrom to exonFrames in genePredExt
+# Starts or ends of exons.
+_POSITIONS = re.compile(r"(?:\d+,)*\d+,?")
+
+# Number of columns from chrom to exonFrames in the format genePredExt.
+_EXTENDED = 14
 
 
-def ucsc_columns(fields: Sequence[str]) -> dict[str, int] | None:
-    """Return where refGene, refFlat, knownGene and other genePred tables have what a gene needs; None for others.
+def find_ucsc_columns(fields: Sequence[str]) -> dict[str, int] | None:
+    """Return the places of the columns in refGene, refFlat, knownGene and other genePred tables; None for others.
 
-    From the chromosome on they hold strand, the bounds of transcript and coding sequence, the number of exons and
-    their starts and ends. Before it stands the transcript, and before that a number (``bin``) or the gene (refFlat).
+    After the chromosome, these tables hold strand, the bounds of transcript and coding sequence, the number of exons
+    and their starts and ends. Before the chromosome stands the transcript, and before that a number (``bin``) or the
+    gene (refFlat).
     """
     for chrom in (1, 2):
         rest = [field.strip() for field in fields[chrom + 1 :]]
         if len(rest) < 8 or rest[0] not in ("+", "-") or not all(field.isdigit() for field in rest[1:6]):
             continue
-        if not all(_ENDS.fullmatch(field) for field in rest[6:8]):
+        if not all(_POSITIONS.fullmatch(field) for field in rest[6:8]):
             continue
+        # The column of the gene: first in refFlat, name2 in genePredExt, else the transcript stands for it.
         gene = chrom - 1
         if chrom == 2 and not fields[0].strip().isdigit():
             gene = 0

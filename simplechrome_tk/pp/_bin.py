@@ -14,8 +14,8 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
-from simplechrome_tk.io._genome import agree, check_ends, chrom_sizes
-from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, kind_for, kind_of
+from simplechrome_tk.io._genome import check_ends, merge_lengths, read_chrom_sizes
+from simplechrome_tk.io._kind import CALLED, PEAKS, check_kinds, detect_kind, given_kind
 from simplechrome_tk.io._peaks import check_peaks, read_peaks
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._intervals import add_up, average
@@ -96,7 +96,8 @@ def bin_peaks(
     """
     check_kinds(kinds, peaks)
     called = [
-        not isinstance(source, pd.DataFrame) and kind_of(source, kind_for(mark, kinds), expected=PEAKS).kind in CALLED
+        not isinstance(source, pd.DataFrame)
+        and detect_kind(source, given_kind(mark, kinds), expected=PEAKS).kind in CALLED
         for mark, source in peaks.items()
     ]
     return bin_tracks(
@@ -188,12 +189,12 @@ def bin_tracks(
     bins = _Bins(genes, windows)
     blocks = []
     genes_without_data: dict[str, int] = {}
-    lengths = {} if genome is None else {"genome": chrom_sizes(genome)}
+    lengths = {} if genome is None else {"genome": read_chrom_sizes(genome)}
     for mark, source in sources.items():
         name = mark if isinstance(source, pd.DataFrame) else f"{mark} ({source})"
         with open_track(mark, source) as track:
             lengths[name] = dict(track.sizes)
-            check_ends(track.ends, agree(lengths), source=name)
+            check_ends(track.ends, merge_lengths(lengths), source=name)
             genes_without_data[mark] = _count_without_data(bins.chrom, track.chroms, track_name=name, table=table)
             bins.check_within(track.sizes, track_name=name)
             blocks.append(bins.read(track))
@@ -286,7 +287,7 @@ def _open_peaks(
         check_peaks(source, source=mark)
         peaks = source
     else:
-        peaks = read_peaks(source, kind=kind_for(mark, kinds), max_bytes=max_bytes)
+        peaks = read_peaks(source, kind=given_kind(mark, kinds), max_bytes=max_bytes)
     yield _Peaks(peaks)
 
 

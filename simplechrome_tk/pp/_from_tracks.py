@@ -16,9 +16,9 @@ from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
-from simplechrome_tk.io._genome import within
-from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, kind_for, kind_of
-from simplechrome_tk.io._lengths import header_lengths
+from simplechrome_tk.io._genome import drop_beyond_ends
+from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, detect_kind, given_kind
+from simplechrome_tk.io._lengths import read_header_lengths
 from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bigwig import bin_bigwig
@@ -219,8 +219,8 @@ def _read_genes(
     source, left_out = found["source"], found["left_out"]
     # Headers of bigWig and BAM files hold lengths of chromosomes, which may place more genes beyond the end.
     for group in tracks:
-        lengths |= header_lengths(group)
-    genes, beyond, sizes = within(genes, lengths, source=source)
+        lengths |= read_header_lengths(group)
+    genes, beyond, sizes = drop_beyond_ends(genes, lengths, source=source)
     if beyond:
         logger.warning("%s: %d %s: %s.", source, len(beyond), LEFT_OUT["beyond_end"], shorten(beyond))
     left_out["beyond_end"] = [*left_out["beyond_end"], *beyond]
@@ -287,7 +287,7 @@ def _binner(mark: str, track: Track, kinds: str | Mapping[str, str] | None) -> s
     if not Path(track).exists():
         msg = f"{mark}: there is no file {track}; check its name and the folder you are in ({Path.cwd()})."
         raise FileNotFoundError(msg)
-    return _BINNER_OF[kind_of(track, kind_for(mark, kinds)).kind]
+    return _BINNER_OF[detect_kind(track, given_kind(mark, kinds)).kind]
 
 
 def _check_formats(
@@ -339,7 +339,7 @@ def _bin(
     for binner, group in groups.items():
         own = dict(arguments[binner])
         if binner != "bin_bigwig":
-            own["kinds"] = {mark: kind for mark in group if (kind := kind_for(mark, kinds))}
+            own["kinds"] = {mark: kind for mark in group if (kind := given_kind(mark, kinds))}
         parts.append(_BINNERS[binner](group, genes, windows=windows, **own))
     if len(parts) == 1:
         return parts[0]

@@ -18,8 +18,8 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._bam import open_bam
-from simplechrome_tk.io._kind import READS, check_kinds, kind_for, kind_of, report_kind
-from simplechrome_tk.io._peaks import read_bed
+from simplechrome_tk.io._kind import READS, check_kinds, detect_kind, given_kind, report_kind
+from simplechrome_tk.io._peaks import read_reads
 from simplechrome_tk.io._text import MAX_BYTES
 from simplechrome_tk.pp._bin import bin_tracks
 from simplechrome_tk.pp._intervals import merge_windows
@@ -200,7 +200,7 @@ class _BedTrack:
     def __init__(self, path: Path, kind: TrackKind, rules: _Rules, tally: _Tally) -> None:
         found: dict[str, list[np.ndarray]] = {}
         self.ends: dict[str, float] = {}
-        for table in read_bed(path, kind=kind, max_bytes=rules.max_bytes):
+        for table in read_reads(path, kind=kind, max_bytes=rules.max_bytes):
             if rules.min_mapq > 0 and (without := int(table["score"].isna().sum())):
                 msg = f"{path}: {without} reads have no score to compare with min_mapq={rules.min_mapq}; leave it out."
                 raise ValueError(msg)
@@ -320,7 +320,7 @@ def _open(
     tallies: dict[str, _Tally],
 ) -> AbstractContextManager[_BamTrack | _BedTrack]:
     tally = tallies[mark] = _Tally()
-    found = kind_of(path, kind_for(mark, kinds), expected=READS)
+    found = detect_kind(path, given_kind(mark, kinds), expected=READS)
     report_kind(path, found)
     if found.kind == "BAM":
         return _open_bam(mark, Path(path), rules, tally)
