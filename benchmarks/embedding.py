@@ -51,7 +51,7 @@ def ours(x: np.ndarray) -> None:
     from simplechrome_tk.tl.latent._embed import neighbors_and_umap
 
     adata = ad.AnnData(np.zeros((len(x), 1), dtype=np.float32), obsm={"X_simplechrome": x})
-    neighbors_and_umap(adata, backend="scanpy", device=torch.device("cpu"), n_neighbors=15, min_dist=0.5, rng=0)
+    neighbors_and_umap(adata, backend="scanpy", device=torch.device("cpu"), n_neighbors=14, min_dist=0.5, rng=0)
 
 
 WAYS = {"scanpy": scanpy_alone, "simplechrome_tk": ours}

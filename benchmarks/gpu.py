@@ -59,7 +59,7 @@ def measure(adata: ad.AnnData, device: str, runs: int, n_attributed: int) -> dic
     adata.obsm["X_simplechrome"] = latents
 
     def embed() -> None:
-        neighbors_and_umap(adata, backend=backend, device=torch.device(device), n_neighbors=15, min_dist=0.5, rng=0)
+        neighbors_and_umap(adata, backend=backend, device=torch.device(device), n_neighbors=14, min_dist=0.5, rng=0)
 
     seconds[f"neighbours and UMAP ({backend})"] = median_seconds(embed, runs)
     for name, compiled in (("step", False), ("step, compiled", True)):

@@ -23,7 +23,8 @@ def measure(cell: str) -> dict[str, object]:
     known, test = adata[~held_out].copy(), adata[held_out].copy()
     model = sct.SimpleChrome(known)
     model.train(progress=False)
-    table = sct.tl.reconstruction(test, model, reference=known)
+    sct.tl.reconstruction(test, model, reference=known)
+    table = test.uns["reconstruction"]
     mse = table.groupby("model")["mse"].mean()
     wide = table.pivot(index=["region", "mark"], columns="model", values="mse")
     scores = model.evaluate(test, splits=["test"], n_bootstrap=0).set_index("metric")["value"]
@@ -32,12 +33,15 @@ def measure(cell: str) -> dict[str, object]:
         sct.tl.embed(part, model, backend="scanpy")
     sct.tl.name_states(whole)
     print(whole.uns["state"]["rule"])
-    states = sct.get.clusters(whole, groupby="state").drop_duplicates("state").set_index("state")
-    print(states[["n", "expression"]].round(2).to_string(), flush=True)
+    states = sct.get.states(whole).drop_duplicates("state").set_index("state")
+    print(states[["n", "log_expression"]].round(2).to_string(), flush=True)
     sct.tl.name_states(whole, groupby=None, key_added="own_state")
     sct.tl.place(test, known, model)
-    agreement = {what: sct.tl.placement_agreement(test, known, whole, groupby=what) for what in ("label", "own_state")}
-    expression = states["expression"]
+    agreement = {
+        group: sct.get.placement_agreement(test, known, whole, groupby=group) for group in ("label", "own_state")
+    }
+    sct.tl.latent_dimensions(test, model)
+    expression = states["log_expression"]
     return {
         "cell": cell,
         "test genes": test.n_obs,
@@ -46,7 +50,7 @@ def measure(cell: str) -> dict[str, object]:
         "mse": mse["SimpleChrome"],
         "mse of PCA": mse["PCA"],
         "marks decoded better": f"{int((wide['SimpleChrome'] < wide['PCA']).sum())} of {len(wide)}",
-        "active dimensions": int(sct.tl.latent_dimensions(test, model)["active"].sum()),
+        "active dimensions": int(test.uns["latent_dimensions"]["active"].sum()),
         "placed, same label": agreement["label"],
         "placed, same state": agreement["own_state"],
         "expression, active and transcribed": expression.get("active promoter, transcribed"),

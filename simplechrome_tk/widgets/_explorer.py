@@ -88,17 +88,18 @@ class Explorer(Panel):
     selected = traitlets.List(traitlets.Unicode())
     gene = traitlets.Unicode(None, allow_none=True)
 
-    def __init__(self, adata: ad.AnnData, model: SimpleChrome | None = None) -> None:
+    def __init__(self, adata: ad.AnnData, model: SimpleChrome | None = None, *, key: str | None = k.EMBEDDING) -> None:
         check_order(adata, model, "sct.widgets.Explorer(adata, model)")
         super().__init__()
         self._adata, self._model = adata, model
+        self._key, self._keys = key, k.MapKeys.of(key)
         self._predicted: pd.DataFrame | None = None
         self._map: GeneMap | None = None
-        self._colors = _colors(adata)
+        self._colors = _colors(adata, self._keys)
         self._make_controls()
         self.observe(self._show_selection, names="selected")
         self.observe(self._show_gene, names="gene")
-        if k.UMAP in adata.obsm:
+        if self._keys.umap in adata.obsm:
             self._show_map(self._colors)
         else:
             self._offer_map()
@@ -163,11 +164,11 @@ class Explorer(Panel):
             return
 
         def compute() -> dict[str, Color]:
-            if k.UMAP not in self._adata.obsm:  # pressed twice
-                embed(self._adata, model)
-            return _colors(self._adata)
+            if self._keys.umap not in self._adata.obsm:  # pressed twice
+                embed(self._adata, model, key_added=self._key)
+            return _colors(self._adata, self._keys)
 
-        words = panes.said(f"There is no map yet: adata.obsm has no {k.UMAP!r}. The button runs {call}.")
+        words = panes.said(f"There is no map yet: adata.obsm has no {self._keys.umap!r}. The button runs {call}.")
         button = ipywidgets.Button(description="Compute the map", button_style="primary")
         button.on_click(lambda _: self._do("map", "Computing the map, about half a minute", compute, self._show_map))
         self._place.children = [ipywidgets.HTML(words), button]
@@ -175,8 +176,8 @@ class Explorer(Panel):
     def _show_map(self, colors: dict[str, Color]) -> None:
         self._colors = colors
         told = [next(iter(colors)), *(name for name in _TOLD if name in colors)]
-        xy = np.asarray(self._adata.obsm[k.UMAP])
-        self._map = GeneMap(xy, self._names, colors, told=told, on_select=self._select)
+        xy = np.asarray(self._adata.obsm[self._keys.umap])
+        self._map = GeneMap(xy, self._names, colors, told=told, slot=self._keys.umap, on_select=self._select)
         self._map.select(self._rows())
         self._color_by.options = list(colors)
         self._recolor()
@@ -240,7 +241,11 @@ class Explorer(Panel):
 
     def _show_table(self, rows: np.ndarray) -> None:
         def page() -> str:
-            return panes.table_page(panes.selected_table(self._adata, rows, self._predicted)) if len(rows) else _NOTHING
+            return (
+                panes.table_page(panes.selected_table(self._adata, rows, self._predicted, clusters=self._keys.clusters))
+                if len(rows)
+                else _NOTHING
+            )
 
         self._do("table", "Drawing the selected genes", page, partial(setattr, self._table, "value"))
 
@@ -259,12 +264,12 @@ class Explorer(Panel):
         ValueError
             When there is no map yet.
         """
-        if k.UMAP not in self._adata.obsm:
-            msg = f"obsm has no {k.UMAP!r}: run sct.tl.embed(adata, model) first."
+        if self._keys.umap not in self._adata.obsm:
+            msg = f"obsm has no {self._keys.umap!r}: run sct.tl.embed(adata, model) first."
             raise ValueError(msg)
         name = self._color_by.value
-        return panes.map_figure(np.asarray(self._adata.obsm[k.UMAP]), name, self._colors[name], self._rows())
+        return panes.map_figure(np.asarray(self._adata.obsm[self._keys.umap]), name, self._colors[name], self._rows())
 
 
-def _colors(adata: ad.AnnData) -> dict[str, Color]:
-    return {name: color(values) for name, values in quantities(adata).items()}
+def _colors(adata: ad.AnnData, keys: k.MapKeys) -> dict[str, Color]:
+    return {name: color(values) for name, values in quantities(adata, keys.clusters).items()}

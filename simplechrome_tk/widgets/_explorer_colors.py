@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 _BLANK = "(blank)"
 """What a category without a name is called: a list to choose from needs one."""
 _GREY = "#b8b8b8"
-_FIRST = (k.LABEL, k.STATE, k.LEIDEN, k.CHROM, k.CELL_TYPE, k.SPLIT)
+_FIRST = (k.LABEL, k.STATE, k.CHROM, k.CELL_TYPE, k.SPLIT)
 
 
 class Color(NamedTuple):
@@ -43,7 +43,7 @@ class Color(NamedTuple):
         return list(self.palette) if isinstance(self.palette, dict) else []
 
 
-def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
+def quantities(adata: ad.AnnData, clusters: str) -> dict[str, pd.Series]:
     """Return what the genes differ in, by name: expression, columns of ``obs``, the level of each mark.
 
     Columns of ``obs`` in which more than 60 words occur, as symbols do, are left out, and so are those that hold
@@ -60,7 +60,7 @@ def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
         else:
             found[f"log10({unit(adata, k.EXPRESSION) or k.EXPRESSION} + 0.1)"] = truth
     levels = {f"{name} (mean log signal)": level for name, level in mark_levels(adata).items()}
-    place = {name: number for number, name in enumerate(_FIRST)}
+    place = {name: number for number, name in enumerate((*_FIRST[:2], clusters, *_FIRST[2:]))}
     columns = [(name, column) for name, column in adata.obs.items() if name != k.EXPRESSION]
     for name, column in sorted(columns, key=lambda item: place.get(item[0], len(place))):
         shown = _shown(column)

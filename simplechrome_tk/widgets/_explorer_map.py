@@ -33,18 +33,18 @@ _TAKEN = frozenset({_X, _Y, _SYMBOL, "x", "y", "color", "opacity", "size"})
 """Names that jupyter-scatter, or the map, gives a meaning of its own."""
 
 
-def places(xy: np.ndarray) -> np.ndarray:
+def places(xy: np.ndarray, slot: str) -> np.ndarray:
     """Return the rows of genes that have a place on the map; raise ``ValueError`` where ``xy`` is no map."""
     fix = "run sct.tl.embed(adata, model) again"
     if xy.ndim != 2 or xy.shape[1] < 2:
-        msg = f"obsm['X_umap'] has shape {xy.shape}; expected two coordinates of each gene: {fix}."
+        msg = f"obsm[{slot!r}] has shape {xy.shape}; expected two coordinates of each gene: {fix}."
         raise ValueError(msg)
     at = np.flatnonzero(np.isfinite(xy[:, :2]).all(axis=1))
     if not len(at):
-        msg = f"obsm['X_umap'] holds a place for none of {len(xy)} genes: {fix}."
+        msg = f"obsm[{slot!r}] holds a place for none of {len(xy)} genes: {fix}."
         raise ValueError(msg)
     if len(at) < len(xy):
-        logger.warning("%d of %d genes have no place in obsm['X_umap'] and are not drawn.", len(xy) - len(at), len(xy))
+        logger.warning("%d of %d genes have no place in obsm[%r] and are not drawn.", len(xy) - len(at), len(xy), slot)
     return at
 
 
@@ -61,6 +61,8 @@ class GeneMap:
         What they can be coloured by, by name.
     told
         Names among ``colors`` that the tooltip tells of a gene.
+    slot
+        Slot of ``obsm`` that holds ``xy``, for messages.
     on_select
         Called with the rows, ``(n_selected,)``, that were selected on the map.
     """
@@ -72,10 +74,11 @@ class GeneMap:
         colors: dict[str, Color],
         *,
         told: Sequence[str],
+        slot: str,
         on_select: Callable[[np.ndarray], None],
     ) -> None:
         self._colors = colors
-        self._at = places(xy)
+        self._at = places(xy, slot)
         self._on_select = on_select
         self._rows = np.empty(0, dtype=int)
         self._recolored = -np.inf

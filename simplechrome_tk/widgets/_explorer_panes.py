@@ -29,7 +29,7 @@ SELECTED, OTHERS = "selected", "other genes"
 _MOST_ROWS = 200
 _FORMULA = re.compile(r"(?![+-][\d.,]+(e[+-]?\d+)?$)[=+\-@\t\r].", re.IGNORECASE | re.DOTALL)
 """The beginning of a text, no number, that spreadsheets take for a formula."""
-_TOLD = (k.CHROM, k.LABEL, k.STATE, k.LEIDEN)
+_TOLD = (k.CHROM, k.LABEL, k.STATE)
 
 
 def said(sentence: str) -> str:
@@ -71,12 +71,14 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
     return drawn + (said(f"{unmeasured} selected genes without a measured expression are left out.") * (unmeasured > 0))
 
 
-def selected_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None) -> pd.DataFrame:
+def selected_table(
+    adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None, *, clusters: str
+) -> pd.DataFrame:
     """Return what is known of genes, the probability of high and ``log10(expression + 0.1)`` predicted; by id."""
     obs = adata.obs.iloc[rows]
     table = pd.DataFrame({k.SYMBOL: symbols(adata)[rows]}, index=obs.index)
     several = [k.CELL_TYPE] if cell_types(adata).nunique() > 1 else []
-    table = table.join(obs[[name for name in (*several, *_TOLD) if name in obs]])
+    table = table.join(obs[[name for name in (*several, *_TOLD, clusters) if name in obs]])
     if k.EXPRESSION in obs:
         table[f"expression {unit(adata, k.EXPRESSION)}".rstrip()] = obs[k.EXPRESSION]
     if predicted is not None:

@@ -67,7 +67,7 @@ def test_latents_and_prediction_do_not_read_it(batches: ad.AnnData, told: sct.Si
     assert "800 genes are of a cell_type that the decoder has not seen, such as unheard of" in caplog.text
     mean, *each = (told.decode(latents[:5], conditions=names) for names in (None, ["weak"] * 5, ["strong"] * 5))
     assert not np.allclose(mean, each[0])
-    table = sct.tl.reconstruction(batches, told)
+    table = sct.tl.reconstruction(batches, told, copy=True).uns["reconstruction"]
     rows = (batches.obs["split"] == "test") & (batches.obs["cell_type"] == "weak")
     own = told.decode(told.get_latent_representation(batches)[rows], conditions=["weak"] * int(rows.sum()))
     columns = (batches.var["mark"] == "H3K4me3").to_numpy()

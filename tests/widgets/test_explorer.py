@@ -36,8 +36,8 @@ def model(genes):
 def adata(genes, model):
     adata = genes.copy()
     rng = np.random.default_rng(0)
-    adata.obsm["X_umap"] = rng.normal(size=(adata.n_obs, 2)).astype(np.float32)
-    adata.obs["leiden"] = pd.Categorical(rng.choice(["0", "1", "2"], adata.n_obs))
+    adata.obsm["X_simplechrome_umap"] = rng.normal(size=(adata.n_obs, 2)).astype(np.float32)
+    adata.obs["simplechrome_leiden"] = pd.Categorical(rng.choice(["0", "1", "2"], adata.n_obs))
     return adata
 
 
@@ -113,16 +113,16 @@ def test_written_symbols_are_selected(adata, model):
 
 def test_groups_are_selected_by_keyboard(adata, model):
     explorer = sct.widgets.Explorer(adata, model)
-    explorer._color_by.value = "leiden"
+    explorer._color_by.value = "simplechrome_leiden"
     explorer._group.value = "1"
     explorer.wait()
-    assert explorer.selected == adata.obs_names[adata.obs["leiden"] == "1"].tolist()
+    assert explorer.selected == adata.obs_names[adata.obs["simplechrome_leiden"] == "1"].tolist()
 
 
 def test_selection_survives_new_colours(adata, model):
     explorer = sct.widgets.Explorer(adata, model)
     lasso(explorer, [3, 5])
-    explorer._color_by.value = "leiden"
+    explorer._color_by.value = "simplechrome_leiden"
     explorer.wait()
     lasso(explorer, [])  # the map's own report on being drawn anew
     assert explorer.selected == adata.obs_names[[3, 5]].tolist()
@@ -173,8 +173,8 @@ def test_without_a_map_a_button_computes_it(genes, model):
     explorer.selected = adata.obs_names[:3].tolist()
     button.click()
     explorer.wait()
-    assert "X_umap" in adata.obsm
-    assert "leiden" in explorer._color_by.options
+    assert "X_simplechrome_umap" in adata.obsm
+    assert "simplechrome_leiden" in explorer._color_by.options
     assert explorer._map._scatter.selection().tolist() == [0, 1, 2]
     assert "sct.tl.embed" in sct.widgets.Explorer(genes.copy())._place.children[0].value
 
@@ -227,7 +227,9 @@ def test_the_map_is_the_umap_whatever_columns_are_called(adata, name):
     explorer._color_by.value = name
     explorer.wait()
     scatter = explorer._map._scatter
-    np.testing.assert_array_equal(scatter._data[[scatter._x_by, scatter._y_by]].to_numpy(), adata.obsm["X_umap"])
+    np.testing.assert_array_equal(
+        scatter._data[[scatter._x_by, scatter._y_by]].to_numpy(), adata.obsm["X_simplechrome_umap"]
+    )
     np.testing.assert_array_equal(scatter._data[scatter.color()["by"]], values)
     assert 'role="alert"' not in explorer._status.value
 
@@ -300,7 +302,7 @@ def test_columns_called_as_something_else_is_stay_beside_it(adata):
 
 
 def test_genes_without_a_place_are_not_drawn_and_rows_stay_right(adata, caplog):
-    adata.obsm["X_umap"][[0, 3]] = np.nan
+    adata.obsm["X_simplechrome_umap"][[0, 3]] = np.nan
     explorer = sct.widgets.Explorer(adata)
     assert "2 of 300 genes have no place" in caplog.text
     lasso(explorer, [0, 1, 2])
@@ -312,7 +314,7 @@ def test_genes_without_a_place_are_not_drawn_and_rows_stay_right(adata, caplog):
 
 @pytest.mark.parametrize(("xy", "words"), [(np.zeros((N, 1)), "shape"), (np.full((N, 2), np.nan), "none of 300 genes")])
 def test_a_map_that_is_none_is_refused(adata, xy, words):
-    adata.obsm["X_umap"] = xy
+    adata.obsm["X_simplechrome_umap"] = xy
     with pytest.raises(ValueError, match=words):
         sct.widgets.Explorer(adata)
 
