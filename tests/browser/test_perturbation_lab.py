@@ -18,7 +18,7 @@ def bench(notebook):
 
 @pytest.fixture(scope="module")
 def slider(bench):
-    """Of a mark that the gene carries."""
+    """Of a mark that the gene has."""
     return bench.locator(".widget-slider:not(.sct-absent)").first.get_by_role("slider")
 
 
@@ -53,7 +53,7 @@ def test_console_holds_no_error(notebook, bench):
     assert notebook.complaints == []
 
 
-@pytest.mark.parametrize(("owner", "method"), [("lab", "_do"), ("lab._doses", "_changed")])
+@pytest.mark.parametrize(("owner", "method"), [("lab", "_do"), ("lab._sliders", "_on_change")])
 def test_the_slider_test_fails_when_a_callback_is_broken(notebook, bench, slider, owner, method):
     notebook.execute(f"kept = {owner}.{method}; {owner}.{method} = lambda *args, **settings: None")
     try:

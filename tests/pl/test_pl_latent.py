@@ -177,7 +177,7 @@ def test_placed_genes_lie_on_the_map(adata, model):
     with pytest.raises(ValueError, match=r"no column 'cluster' in placed.obs: run"):
         pl.place(new, adata, color="cluster")
     del new.obsm["X_simplechrome_umap"]
-    with pytest.raises(ValueError, match="no map .* in placed: run"):
+    with pytest.raises(ValueError, match="in placed: run"):
         pl.place(new, adata)
 
 
