@@ -1,10 +1,11 @@
-"""What the latent space holds, cell type by cell type: marks decoded, states named, genes placed.
+"""Quality of the latent space in each cell type: decoded marks, chromatin states, placed genes.
 
-For each cell type a model is trained on all genes but those of the test chromosomes (1, 8, 21), whose marks it has not
-seen. Then, on those: mean squared error of the decoded marks beside that of principal components of equal number,
-fitted on the same genes; mean expression by chromatin state of the cluster; and the share of test genes that, placed on
-the map of the others, have a neighbourhood of the same kind as on a map made with them. By default E116; ``--all`` runs
-all cell types (six minutes) and writes ``benchmarks/results/latent.csv``.
+For each cell type a model is trained on all genes except those of the test chromosomes (1, 8 and 21). Three things are
+measured on the genes of the test chromosomes, whose marks the model has not seen: the mean squared error of the decoded
+marks, compared with as many principal components that are fitted on the same training genes; the mean expression of
+each chromatin state; and the share of test genes that have the same neighbourhood when they are placed on the map of
+the other genes as on a map made with them. The default cell type is E116; ``--all`` runs all cell types (six minutes)
+and writes ``benchmarks/results/latent.csv``.
 """
 
 from __future__ import annotations

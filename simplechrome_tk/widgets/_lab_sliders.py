@@ -29,11 +29,11 @@ _REGIONS = {"tss": "around the TSS", "tes": "around the gene end", "body": "alon
 _FORMAT = ".1f"
 
 STYLE = """<style>
-.sct-doses .sct-absent { opacity: 0.5; }
-.sct-doses .widget-label { color: var(--jp-ui-font-color1, #222); }
-.sct-doses .widget-readout { min-width: 34px; }
-.sct-doses h4 { margin: 6px 0 2px 0; font-weight: 600; }
-.sct-doses p { margin: 2px 0; line-height: 1.35; color: var(--jp-ui-font-color2, #666); }
+.sct-sliders .sct-absent { opacity: 0.5; }
+.sct-sliders .widget-label { color: var(--jp-ui-font-color1, #222); }
+.sct-sliders .widget-readout { min-width: 34px; }
+.sct-sliders h4 { margin: 6px 0 2px 0; font-weight: 600; }
+.sct-sliders p { margin: 2px 0; line-height: 1.35; color: var(--jp-ui-font-color2, #666); }
 </style>"""
 
 
@@ -75,15 +75,15 @@ class Sliders(ipywidgets.VBox):
         self._neighbor_box = ipywidgets.VBox()
         around: list[ipywidgets.Widget] = []
         if has_neighbors:
-            everyone = self._wide("all neighbours", "All marks of all neighbours, times measured")
+            everyone = self._wide_slider("all neighbours", "All marks of all neighbours, times measured")
             self._listen(SliderTarget(None, None, NEIGHBORS), everyone)
-            self._neighbor_sliders = [self._wide("", "") for _ in range(_MOST_NEIGHBORS)]
+            self._neighbor_sliders = [self._wide_slider("", "") for _ in range(_MOST_NEIGHBORS)]
             heading = ipywidgets.HTML("<h4>All marks of neighbours (− upstream), times measured</h4>")
             around = [heading, everyone, self._neighbor_box, self._more_neighbors]
             for slider in self._neighbor_sliders:
                 slider.observe(self._on_neighbor_moved, names="value")
         super().__init__([*own, *around])
-        self.add_class("sct-doses")
+        self.add_class("sct-sliders")
 
     @property
     def edits(self) -> list[Edit]:
@@ -116,8 +116,8 @@ class Sliders(ipywidgets.VBox):
         if target not in self.sliders:
             known = [f"mark={mark!r}, region={region!r}" for mark, region, of in self.sliders if of == GENE]
             known += [f"of={of!r}" for _, _, of in self.sliders if of != GENE]
-            asked = f"mark={target.mark!r}, region={target.region!r}, of={target.of!r}"
-            msg = f"no slider of {asked}; there are {'; '.join(known)}."
+            requested = f"mark={target.mark!r}, region={target.region!r}, of={target.of!r}"
+            msg = f"no slider of {requested}; there are {'; '.join(known)}."
             raise ValueError(msg)
         if not 0 <= factor <= LARGEST:
             msg = f"the factor is {factor:g}; expected one from 0 to {LARGEST:g}, the ends of the slider."
@@ -126,7 +126,7 @@ class Sliders(ipywidgets.VBox):
 
     def reset(self) -> None:
         """Move all sliders to 1."""
-        with self._quietly():
+        with self._without_callback():
             for slider in self.sliders.values():
                 slider.value = 1.0
         self._on_change(None)
@@ -137,7 +137,7 @@ class Sliders(ipywidgets.VBox):
         rows = self._adata.obs_names.get_indexer(table["neighbor"])
         near = table.head(_MOST_NEIGHBORS)
         shown = self._neighbor_sliders[: len(near)]
-        with self._quietly():
+        with self._without_callback():
             for slider, neighbor in zip(shown, near.itertuples(), strict=False):
                 name = str(neighbor.neighbor_symbol)
                 unique = len(np.intersect1d(gene_rows(self._adata, name), rows)) == 1
@@ -197,7 +197,7 @@ class Sliders(ipywidgets.VBox):
     def _slider(self, **settings: object) -> ipywidgets.FloatSlider:
         return ipywidgets.FloatSlider(1.0, min=0.0, max=LARGEST, step=_STEP, readout_format=_FORMAT, **settings)
 
-    def _wide(self, description: str, tooltip: str) -> ipywidgets.FloatSlider:
+    def _wide_slider(self, description: str, tooltip: str) -> ipywidgets.FloatSlider:
         layout = ipywidgets.Layout(width="98%")
         style = {"description_width": "150px"}
         return self._slider(description=description, tooltip=tooltip, layout=layout, style=style)
@@ -216,7 +216,8 @@ class Sliders(ipywidgets.VBox):
             self._on_change(target)
 
     @contextmanager
-    def _quietly(self) -> Iterator[None]:
+    def _without_callback(self) -> Iterator[None]:
+        """Move sliders without a call of ``on_change``."""
         self._quiet = True
         try:
             yield

@@ -95,7 +95,7 @@ class LabState:
     def curve(self) -> str:
         """Draw the dose-response curve of the last target; return an empty text where no gene has it."""
         table = self._responses()
-        alt = f"Prediction over doses of {self.last_name}, the present dose marked"
+        alt = f"Prediction over doses of {self.last_name}, with the present dose marked"
         if table is None:
             return ""
         return picture(lambda: self._draw_curve(table, subplots(figsize=(4.8, 3.0), layout="constrained")[1]), alt)

@@ -167,7 +167,7 @@ def test_genes_without_expression_are_told(adata, model):
 def test_without_a_map_a_button_computes_it(genes, model):
     adata = genes.copy()
     explorer = sct.widgets.Explorer(adata, model)
-    words, button = explorer._place.children
+    words, button = explorer._map_box.children
     assert "sct.tl.embed(adata, model)" in words.value
     assert "image/png" not in explorer._repr_mimebundle_()
     explorer.selected = adata.obs_names[:3].tolist()
