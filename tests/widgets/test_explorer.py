@@ -176,7 +176,16 @@ def test_without_a_map_a_button_computes_it(genes, model):
     assert "X_simplechrome_umap" in adata.obsm
     assert "simplechrome_leiden" in explorer._color_by.options
     assert explorer._map._scatter.selection().tolist() == [0, 1, 2]
-    assert "sct.tl.embed" in sct.widgets.Explorer(genes.copy())._place.children[0].value
+    assert "sct.tl.embed" in sct.widgets.Explorer(genes.copy())._map_box.children[0].value
+
+
+def test_a_map_in_the_default_slots_of_scanpy(adata):
+    adata.obsm["X_umap"] = adata.obsm.pop("X_simplechrome_umap")
+    adata.obs["leiden"] = adata.obs.pop("simplechrome_leiden")
+    explorer = sct.widgets.Explorer(adata, key=None)
+    assert explorer._map is not None
+    lasso(explorer, [0, 1])
+    assert "leiden" in explorer._table.value
 
 
 def test_model_of_other_columns_is_named_and_the_rest_works(adata):
