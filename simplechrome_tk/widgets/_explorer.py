@@ -228,10 +228,9 @@ class Explorer(Panel):
         if self._map is not None:
             self._map.select(rows)
         self._symbols.value = " ".join(self._names[rows])
-        for pane, draw, widget in (
-            ("profile", panes.profile, self._profile),
-            ("expression", panes.expression, self._expression),
-        ):
+
+        drawings = (("profile", panes.profile, self._profile), ("expression", panes.expression, self._expression))
+        for pane, draw, widget in drawings:
             work = partial(draw, self._adata, rows) if len(rows) else lambda: _NO_SELECTION
             self._do(pane, "Drawing the selected genes", work, partial(setattr, widget, "value"))
         self._show_table(rows)
@@ -241,11 +240,10 @@ class Explorer(Panel):
 
     def _show_table(self, rows: np.ndarray) -> None:
         def page() -> str:
-            return (
-                panes.table_page(panes.selected_table(self._adata, rows, self._predicted, clusters=self._keys.clusters))
-                if len(rows)
-                else _NO_SELECTION
-            )
+            if not len(rows):
+                return _NO_SELECTION
+            table = panes.selected_table(self._adata, rows, self._predicted, clusters=self._keys.clusters)
+            return panes.table_page(table)
 
         self._do("table", "Drawing the selected genes", page, partial(setattr, self._table, "value"))
 
@@ -268,9 +266,8 @@ class Explorer(Panel):
             msg = f"obsm has no {self._keys.umap!r}: run sct.tl.embed(adata, model) first."
             raise ValueError(msg)
         name = self._color_by.value
-        return panes.map_figure(
-            np.asarray(self._adata.obsm[self._keys.umap]), name, self._colors[name], self._selected_rows()
-        )
+        xy = np.asarray(self._adata.obsm[self._keys.umap])
+        return panes.map_figure(xy, name, self._colors[name], self._selected_rows())
 
 
 def _colors(adata: ad.AnnData, keys: k.MapKeys) -> dict[str, Color]:

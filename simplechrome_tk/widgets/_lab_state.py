@@ -73,7 +73,7 @@ class LabState:
         ]
         return pd.concat(tables, ignore_index=True)
 
-    def left_out(self) -> str:
+    def inapplicable_edits(self) -> str:
         """Return sentences about edits that do not apply to a gene."""
         sentences = []
         for gene, name in self.names.items():

@@ -232,14 +232,14 @@ class PerturbationLab(Panel):
         genes = [gene for gene in dict.fromkeys((self.gene, self.other)) if gene is not None]
         rows = self._adata.obs_names.get_indexer(genes)
         return LabState(
-            self._adata,
-            self._model,
-            dict(zip(genes, self._pick.names[rows], strict=True)),
-            {gene: self._editable(gene) for gene in genes},
-            self.edits,
-            self._last,
-            self._sliders.name(self._last),
-            self._sliders.factor(self._last),
+            adata=self._adata,
+            model=self._model,
+            names=dict(zip(genes, self._pick.names[rows], strict=True)),
+            editable={gene: self._editable(gene) for gene in genes},
+            edits=self.edits,
+            last=self._last,
+            last_name=self._sliders.name(self._last),
+            factor=self._sliders.factor(self._last),
         )
 
     def _editable(self, gene: str) -> frozenset[str]:
@@ -266,7 +266,7 @@ class PerturbationLab(Panel):
         """Show the numbers, and request the pictures."""
         self.result = result
         self._predicted.value = state.numbers(result, self._scale)
-        self._note.value = f"<p>{html.escape(state.left_out())}</p>"
+        self._note.value = f"<p>{html.escape(state.inapplicable_edits())}</p>"
         self._code.value = self.code
         self._code.rows = self._code.value.count("\n") + 2
         for pane, draw, widget in (("curve", state.curve, self._curve), ("tracks", state.tracks, self._tracks)):
