@@ -108,6 +108,13 @@ class MapKeys(NamedTuple):
         umap = f"X_{key}_umap"
         return cls(f"X_{key}", umap, f"{key}_leiden", key, DISTANCES.format(key), CONNECTIVITIES.format(key), umap)
 
+    def embed_call(self, data: str = "adata") -> str:
+        """Return the call that makes this map of ``data``, for messages."""
+        if self.neighbors == EMBEDDING:
+            return f"sct.tl.embed({data}, model)"
+        key = None if self.latent == LATENT else self.neighbors
+        return f"sct.tl.embed({data}, model, key_added={key!r})"
+
 
 def as_column(name: str) -> str:
     """Return a mark's name as the name of a column in ``obsm``, which files can hold: ``/`` is written as ``%2F``.

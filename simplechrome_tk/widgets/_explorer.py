@@ -150,9 +150,7 @@ class Explorer(Panel):
 
     def _offer_map(self) -> None:
         """Explain how to make a map, and offer to compute it."""
-        call = "sct.tl.embed(adata, model)"
-        if self._key != k.EMBEDDING:
-            call = f"sct.tl.embed(adata, model, key_added={self._key!r})"
+        call = self._keys.embed_call()
         model = self._model
         if model is None:
             self._map_box.children = [
@@ -174,7 +172,7 @@ class Explorer(Panel):
         self._colors = colors
         tooltip = [next(iter(colors)), *(name for name in _TOOLTIP_COLUMNS if name in colors)]
         xy = np.asarray(self._adata.obsm[self._keys.umap])
-        self._map = GeneMap(xy, self._names, colors, tooltip=tooltip, slot=self._keys.umap, on_select=self._select)
+        self._map = GeneMap(xy, self._names, colors, tooltip=tooltip, keys=self._keys, on_select=self._select)
         self._map.select(self._selected_rows())
         self._color_by.options = list(colors)
         self._recolor()
@@ -263,7 +261,7 @@ class Explorer(Panel):
             When there is no map yet.
         """
         if self._keys.umap not in self._adata.obsm:
-            msg = f"obsm has no {self._keys.umap!r}: run sct.tl.embed(adata, model) first."
+            msg = f"obsm has no {self._keys.umap!r}: run {self._keys.embed_call()} first."
             raise ValueError(msg)
         name = self._color_by.value
         xy = np.asarray(self._adata.obsm[self._keys.umap])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import ipywidgets
 
+    from simplechrome_tk.core.keys import MapKeys
     from simplechrome_tk.widgets._explorer_colors import Color
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,9 @@ _RESERVED = frozenset({_X, _Y, _SYMBOL, "x", "y", "color", "opacity", "size"})
 """Names of columns that jupyter-scatter, or this map, uses itself."""
 
 
-def rows_with_coordinates(xy: np.ndarray, slot: str) -> np.ndarray:
+def rows_with_coordinates(xy: np.ndarray, keys: MapKeys) -> np.ndarray:
     """Return the rows of genes that have coordinates on the map; raise ``ValueError`` where ``xy`` is no map."""
-    fix = "run sct.tl.embed(adata, model) again"
+    slot, fix = keys.umap, f"run {keys.embed_call()} again"
     if xy.ndim != 2 or xy.shape[1] < 2:
         msg = f"obsm[{slot!r}] has shape {xy.shape}; expected two coordinates for each gene: {fix}."
         raise ValueError(msg)
@@ -64,8 +65,8 @@ class GeneMap:
         Colours to choose from, by name.
     tooltip
         Names among ``colors`` whose values the tooltip of a gene shows.
-    slot
-        Slot of ``obsm`` that holds ``xy``, for messages.
+    keys
+        Names of the slots of the map, for messages.
     on_select
         Function that is called with the rows, ``(n_selected,)``, that were selected on the map.
     """
@@ -77,11 +78,11 @@ class GeneMap:
         colors: dict[str, Color],
         *,
         tooltip: Sequence[str],
-        slot: str,
+        keys: MapKeys,
         on_select: Callable[[np.ndarray], None],
     ) -> None:
         self._colors = colors
-        self._rows_on_map = rows_with_coordinates(xy, slot)
+        self._rows_on_map = rows_with_coordinates(xy, keys)
         self._on_select = on_select
         self._selected = np.empty(0, dtype=int)
         self._recolored = -np.inf

@@ -58,7 +58,8 @@ def place(
         found = f"no column {color!r} in placed.obs"
         if missing:
             found = f"no map (obsm[{keys.umap!r}]) in {' and '.join(missing)}"
-        msg = f"{found}: run sct.tl.embed(reference, model) and sct.tl.place(placed, reference, model) first."
+        calls = f"{keys.embed_call('reference')} and sct.tl.place(placed, reference, model)"
+        msg = f"{found}: run {calls} first."
         raise ValueError(msg)
     if ax is None:
         _, ax = subplots(figsize=(5.6, 4.0), layout="constrained")

@@ -99,7 +99,7 @@ def latent_quality(
     keys = k.MapKeys.of(key)
     latent = latents(adata, keys.latent)
     if keys.umap not in adata.obsm:
-        msg = f"obsm has no {keys.umap!r} (found: {', '.join(adata.obsm)}): run sct.tl.embed(adata, model) first."
+        msg = f"obsm has no {keys.umap!r} (found: {', '.join(adata.obsm)}): run {keys.embed_call()} first."
         raise ValueError(msg)
     genes = np.flatnonzero(held_out(adata, splits, split_key))
     rows = np.sort(np.random.default_rng(rng).permutation(genes)[:n_sample])

@@ -60,9 +60,10 @@ def mixing(
     """
     adata = to_change(adata, copy=copy)
     check_table_key(adata, key_added, COLUMNS)
-    slot = k.MapKeys.of(key).distances
+    keys = k.MapKeys.of(key)
+    slot = keys.distances
     if slot not in adata.obsp:
-        msg = f"obsp has no {slot!r} (found: {', '.join(adata.obsp) or 'none'}): run sct.tl.embed(adata, model) first."
+        msg = f"obsp has no {slot!r} (found: {', '.join(adata.obsp) or 'none'}): run {keys.embed_call()} first."
         raise ValueError(msg)
     fix = "stack cell types with sct.pp.stack_cell_types, or name a column with groupby"
     group = obs_column(adata, groupby, fix=fix)

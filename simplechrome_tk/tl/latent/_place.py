@@ -138,15 +138,15 @@ def _check_map(reference: ad.AnnData, model: SimpleChrome, keys: k.MapKeys) -> N
     slots = (("obsm", keys.umap, reference.obsm), ("obs", keys.clusters, reference.obs))
     missing = [f"{attribute}[{name!r}]" for attribute, name, found in slots if name not in found]
     if missing:
-        msg = f"reference has no {' and no '.join(missing)}: run sct.tl.embed(reference, model) first."
+        msg = f"reference has no {' and no '.join(missing)}: run {keys.embed_call('reference')} first."
         raise ValueError(msg)
     record = embed_record(reference, keys)
     made_by = None if record is None else record.get("model")
     if made_by != encoder_digest(model):
         found = "does not say which model made it" if made_by is None else "was made with another model"
         msg = (
-            f"the map of reference (obsm[{keys.umap!r}]) {found}: run sct.tl.embed(reference, model) again, or use the "
-            "model that made it."
+            f"the map of reference (obsm[{keys.umap!r}]) {found}: run {keys.embed_call('reference')} again, or use "
+            "the model that made it."
         )
         raise ValueError(msg)
 
