@@ -64,6 +64,7 @@ def latent_correlations(
     for name, feature in _features(adata, expression_key).items():
         known = feature.notna()
         part, level = values[known], feature[known]
+        # Spearman's correlation is Pearson's correlation of ranks, among the genes that have the feature.
         if method == "spearman":
             part, level = part.rank(), level.rank()
         found = part.corrwith(level) if level.nunique() > 1 else pd.Series(np.nan, index=part.columns)
@@ -158,7 +159,7 @@ def nearest_genes(adata: ad.AnnData, gene: str, *, n: int = 10, key: str | None 
         msg = f"n is {n} and there are {adata.n_obs} genes; expected 1 to {adata.n_obs - 1}."
         raise ValueError(msg)
     distance = np.linalg.norm(values - values[row], axis=1)
-    distance[row] = np.inf
+    distance[row] = np.inf  # the gene itself comes last
     order = np.argsort(distance, kind="stable")[:n]
     columns = [k.SYMBOL, k.CELL_TYPE, k.CHROM, k.EXPRESSION, k.LABEL, keys.clusters, k.STATE]
     table = adata.obs.iloc[order][[column for column in columns if column in adata.obs]].copy()
@@ -200,6 +201,7 @@ def states(
     fix = "run sct.tl.name_states(adata) first, or name one of them with groupby"
     by = [obs_column(adata, column, fix=fix).rename(column) for column in columns]
     levels, _ = typical_levels(adata)
+    # Presence is stored under names that files can hold; marks without a threshold have none, and become NaN.
     presence = pd.DataFrame(adata.obsm[k.MARK_PRESENCE]).rename(columns=k.from_column).reindex(columns=levels.columns)
     expression = pd.Series(expression_truth(adata, expression_key), index=adata.obs_names)
     parts = []

@@ -103,6 +103,7 @@ def _numbers_or_categories(column: pd.Series) -> pd.Series | None:
             return None
         column = column.astype("category")
     column = column.cat.remove_unused_categories()
+    # Categories that have the same text, such as 1 and "1", become one.
     names = [str(name) or _BLANK for name in column.cat.categories]
     text = np.array([*names, None], dtype=object)[column.cat.codes.to_numpy()]
     values = pd.Categorical(text, categories=list(dict.fromkeys(names)), ordered=column.cat.ordered)

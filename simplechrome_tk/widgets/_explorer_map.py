@@ -122,12 +122,14 @@ class GeneMap:
     def select(self, rows: np.ndarray) -> None:
         """Show genes as selected, without a call of ``on_select``."""
         self._selected = rows
+        # Without the pause, jupyter-scatter would report the selection back as one of the user.
         self._scatter.widget.unobserve(self._on_selection, names="selection")
         self._scatter.selection(np.flatnonzero(np.isin(self._rows_on_map, rows)))
         self._scatter.widget.observe(self._on_selection, names="selection")
 
     def _on_selection(self, change: dict[str, np.ndarray]) -> None:
         rows = self._rows_on_map[np.sort(np.asarray(change["new"], dtype=int))]
+        # jupyter-scatter drops the selection when it draws new colours; the map restores it.
         if not len(rows) and time.monotonic() - self._recolored < _RECOLOR_SECONDS:
             self._recolored = -np.inf
             self.select(self._selected)

@@ -43,6 +43,7 @@ def split_off(adata: ad.AnnData, rows: np.ndarray) -> ad.AnnData:
     chosen[rows] = True
     group = pd.Categorical(np.where(chosen, SELECTED, OTHERS), categories=[SELECTED, OTHERS])
     obs = adata.obs[[name for name in (k.EXPRESSION,) if name in adata.obs]].assign(**{GROUP: group})
+    # The plots read these records; other slots would only be copied.
     kept = {name: adata.uns[name] for name in (k.WINDOWS, k.UNITS, k.NORMALIZE) if name in adata.uns}
     layers = {k.SIGNAL: adata.layers[k.SIGNAL]} if k.SIGNAL in adata.layers else None
     return ad.AnnData(adata.X, obs=obs, var=adata.var, uns=kept, layers=layers)
@@ -96,6 +97,7 @@ def table_page(table: pd.DataFrame) -> str:
     """Return a table as HTML, with a link that saves all of it as CSV without formulas."""
     guarded, n_guarded = guard(table)
     csv = base64.b64encode(guarded.to_csv().encode()).decode()
+    # The link holds the whole file, so that it works without the kernel.
     link = f'<a download="selected_genes.csv" href="data:text/csv;base64,{csv}">Save as CSV</a>'
     part = f"; the first {_MOST_ROWS} are shown" if len(table) > _MOST_ROWS else ""
     note = f" {n_guarded} of its texts begin like a formula; an apostrophe precedes them." if n_guarded else ""

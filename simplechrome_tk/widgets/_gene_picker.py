@@ -42,6 +42,7 @@ class GenePicker(ipywidgets.Combobox):
         """Offer the genes whose names begin with the text, and find the gene that it names in full."""
         typed = change["new"].strip().upper()
         ordered = self._upper[self._order]
+        # Names are sorted, so those that begin with the text follow each other.
         first = np.searchsorted(ordered, typed)
         offered = [row for row in self._order[first : first + _MOST_OFFERED] if self._upper[row].startswith(typed)]
         self.options = tuple(self.names[offered].tolist()) if typed else ()

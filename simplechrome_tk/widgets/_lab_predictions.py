@@ -140,6 +140,7 @@ def _bar(row: Mapping[Any, Any], value: str, scale: Scale, truth: float) -> str:
     color = f'fill="{UP if change > 0 else DOWN}"' if change else _GREY
     shapes = []
     for when, top, paint in (("before", 4, _GREY), ("after", 18, color)):
+        # Each state has a bar for its interval, and a short vertical line for its prediction.
         low, point, high = (float(row[f"{value}{bound}_{when}"]) for bound in ("_low", "", "_high"))
         if not math.isnan(low):
             left, right = scale.at(low), scale.at(high)

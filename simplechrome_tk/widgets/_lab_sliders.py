@@ -140,6 +140,7 @@ class Sliders(ipywidgets.VBox):
         with self._without_callback():
             for slider, neighbor in zip(shown, near.itertuples(), strict=False):
                 name = str(neighbor.neighbor_symbol)
+                # A symbol that names several neighbours cannot tell which one an edit is of; then the id does.
                 unique = len(np.intersect1d(gene_rows(self._adata, name), rows)) == 1
                 slider.value = 1.0
                 slider.description = f"{name} ({distance(neighbor.distance_bp)})"

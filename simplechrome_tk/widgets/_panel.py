@@ -120,6 +120,7 @@ class Panel(ipywidgets.VBox):
         """
 
         def run() -> None:
+            # The number tells whether a newer request has come: before the work, after a pause, and after the work.
             error = None
             try:
                 if self._requested[pane] == number:
@@ -129,6 +130,7 @@ class Panel(ipywidgets.VBox):
                     if self._requested[pane] == number:
                         show(result)
             except Exception as problem:
+                # Any error of the work becomes a sentence in the widget, where a traceback would be lost.
                 error = problem
                 logger.debug("%s: %s failed.", type(self).__name__, pane, exc_info=True)
             self._done(pane, number, error)
@@ -166,6 +168,7 @@ class Panel(ipywidgets.VBox):
             self._status.value = f'<div class="sct-status">{"".join(lines)}</div>'
 
     def _repr_mimebundle_(self, **settings: Any) -> Any:
+        # Jupyter shows the picture where it cannot run the widget.
         bundle = super()._repr_mimebundle_(**settings)
         try:
             with _DRAWING, detached():

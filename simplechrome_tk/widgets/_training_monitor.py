@@ -117,6 +117,7 @@ class TrainingMonitor(Panel):
             return self._on_epoch(row, stop=stop)
 
         def work() -> str:
+            # The buttons are restored whatever happens, and the error reaches the status line.
             try:
                 self._model.train(**{"progress": False, **settings, "on_epoch": on_epoch})
             except BaseException:
@@ -166,6 +167,7 @@ class TrainingMonitor(Panel):
 
     def _on_epoch(self, row: Mapping[str, Any], *, stop: bool) -> bool:
         """Show an epoch; return whether to stop."""
+        # An exception is the only way to end a training from within, and it leaves the model as it was.
         if self._is_closed.is_set():
             raise _ClosedError
         progress = self._progress

@@ -56,6 +56,7 @@ def reconstruction(adata: ad.AnnData, *, key: str = k.RECONSTRUCTION) -> np.ndar
     for ax, cell in zip(axes[0], cells, strict=True):
         part = table[table[k.CELL_TYPE] == cell]
         wide = part.pivot(index=[k.REGION, k.MARK], columns="model", values="r2").loc[names]
+        # A grey line connects the two models of each mark.
         for place, row in enumerate(wide.itertuples(index=False)):
             ax.plot([min(row), max(row)], [place, place], color="0.8", linewidth=2, zorder=1)
         for name, values in wide.items():
@@ -104,6 +105,7 @@ def latent_quality(adata: ad.AnnData, *, key: str = k.LATENT_QUALITY) -> np.ndar
         labels = [literal(f"{row.space}\n({_NEIGHBORS_OF.get(row.against, row.against)})") for row in part.itertuples()]
         ax.set_yticks(range(len(part)), labels, fontsize="small")
         ax.set_ylim(len(part) - 0.5, -0.5)
+        # Room for the numbers beyond the ends of the bars.
         low, high = min(0.0, part["value"].min()), max(0.0, part["value"].max())
         ax.set_xlim(1.3 * low, 1.3 * high or 1.0)
         ax.set_title(metric, fontsize="medium")

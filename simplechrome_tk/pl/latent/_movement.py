@@ -63,6 +63,7 @@ def movement(
         points.set(alpha=0.35, linewidth=0, rasterized=True)
     ax.axhline(1, color="0.3", linewidth=0.8, linestyle=":")
     for side, (_, row) in enumerate(table[changed].head(n_named).iterrows()):
+        # Names go up and down in turn, so that neighbouring ones overlap less.
         ax.annotate(
             literal(row[k.SYMBOL]),
             (row["log_expression_change"], row["relative"]),

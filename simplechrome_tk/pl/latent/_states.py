@@ -129,6 +129,7 @@ def state_changes(
         As :func:`simplechrome_tk.get.state_changes`.
     """
     table = get.state_changes(adata, first, second, splits=splits, state_key=state_key, key=key)
+    # States keep the order of their categories, which is that of the rule; states that no gene has are left out.
     found = {*table["from_state"], *table["to_state"]}
     names = [name for name in map(str, adata.obs[state_key].astype("category").cat.categories) if name in found]
     count, share = (

@@ -144,21 +144,8 @@ def embed(
     _check_n_neighbors(n_neighbors, adata.n_obs)
     latents = model.get_latent_representation(adata)
     check_latents(adata, latents, "the model's latent")
-    # The computation takes minutes. It works on an AnnData of its own, so that an interrupted call cannot leave a half
-    # of the new map beside a half of an earlier one.
-    computed = ad.AnnData(obs=pd.DataFrame(index=np.arange(len(latents)).astype(str)), obsm={keys.latent: latents})
-    neighbors_and_umap(
-        computed,
-        key=key_added,
-        backend=chosen_backend,
-        device=chosen_device,
-        n_neighbors=n_neighbors,
-        min_dist=min_dist,
-        rng=rng,
-    )
-    _cluster(computed, key=key_added, resolution=resolution, rng=rng)
     package = _PACKAGES[chosen_backend]
-    computed.uns[keys.neighbors][k.EMBED] = {
+    record = {
         "model": encoder_digest(model),
         "backend": chosen_backend,
         "version": f"{package} {version(package)}",
@@ -168,6 +155,9 @@ def embed(
         "resolution": resolution,
         "rng": rng,
     }
+    # The computation takes minutes. It works on an AnnData of its own, so that an interrupted call cannot leave a half
+    # of the new map beside a half of an earlier one.
+    computed = _compute_map(latents, key_added, chosen_device, record)
     _write(adata, computed, keys)
     logger.info(
         "embed: %d genes, %d latents; neighbours by torch on %s, UMAP by %s (%s), %d Leiden clusters. Added "
@@ -176,7 +166,7 @@ def embed(
         latents.shape[1],
         chosen_device,
         chosen_backend,
-        f"{package} {version(package)}",
+        record["version"],
         adata.obs[keys.clusters].nunique(),
         keys.latent,
         keys.umap,
@@ -184,6 +174,25 @@ def embed(
         keys.neighbors,
     )
     return adata if copy else None
+
+
+def _compute_map(latents: np.ndarray, key: str | None, device: torch.device, record: Mapping[str, Any]) -> ad.AnnData:
+    """Return an AnnData with latents, graph, UMAP and clusters, and with ``record`` in the record of the graph."""
+    keys = k.MapKeys.of(key)
+    names = np.arange(len(latents)).astype(str)
+    computed = ad.AnnData(obs=pd.DataFrame(index=names), obsm={keys.latent: latents})
+    neighbors_and_umap(
+        computed,
+        key=key,
+        backend=record["backend"],
+        device=device,
+        n_neighbors=record["n_neighbors"],
+        min_dist=record["min_dist"],
+        rng=record["rng"],
+    )
+    _cluster(computed, key=key, resolution=record["resolution"], rng=record["rng"])
+    computed.uns[keys.neighbors][k.EMBED] = dict(record)
+    return computed
 
 
 def embed_record(adata: ad.AnnData, keys: k.MapKeys) -> Mapping[str, Any] | None:
@@ -247,6 +256,7 @@ def _cluster(adata: ad.AnnData, *, key: str | None, resolution: float, rng: int)
 
 def _write(adata: ad.AnnData, computed: ad.AnnData, keys: k.MapKeys) -> None:
     """Write a computed map, and remove what an earlier map, or a placing on another one, has left."""
+    # States named from the old clusters, and "far from the map" of an earlier placing, would contradict the new map.
     stale, stale_records = states_of_clusters(adata, keys.clusters)
     slots = [
         *(("obsm", name, computed.obsm[name]) for name in (keys.latent, keys.umap)),
@@ -264,6 +274,7 @@ def _check_key(adata: ad.AnnData, key: str | None) -> None:
     if key is None:
         return
     keys = k.MapKeys.of(key)
+    # A map of this name may be replaced, a graph (sct.pp.tss_neighbors) or another result may not.
     if embed_record(adata, keys) is None and (key in adata.uns or keys.distances in adata.obsp):
         taken = f"uns[{key!r}]" if key in adata.uns else f"obsp[{keys.distances!r}]"
         msg = f"key_added is {key!r}, and {taken} holds something else: choose another name."

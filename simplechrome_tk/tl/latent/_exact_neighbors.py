@@ -57,6 +57,7 @@ def nearest(
     torch_device = resolve_device(device)
     queries = torch.as_tensor(query, dtype=torch.float32, device=torch_device)
     known = queries if reference is None else torch.as_tensor(reference, dtype=torch.float32, device=torch_device)
+    # Rows far from the origin would lose digits in the matrix product.
     center = known.mean(dim=0)
     queries, known = queries - center, known - center
     squares = known.square().sum(dim=1)
@@ -71,6 +72,7 @@ def nearest(
         if reference is None:
             own = torch.arange(len(chunk), device=torch_device)
             quick[own, own + start] = torch.inf
+        # Exact distances to all rows would need an array of n_query x n_reference x n_dimensions.
         candidates = quick.topk(n_candidates, dim=1, largest=False).indices
         exact = (known[candidates] - chunk[:, None]).square().sum(dim=2).sqrt()
         ordered, order = exact.sort(dim=1, stable=True)

@@ -114,6 +114,7 @@ def latent_quality(
     if group[known].nunique() < 2:
         msg = f"obs[{groupby!r}] holds {group[known].nunique()} groups among {len(rows)} genes; expected at least two."
         raise ValueError(msg)
+    # The components are fitted on all genes, as phase 1 of the training reads the marks of all genes.
     marks = dense(adata)
     components = PCA(min(latent.shape[1], *marks.shape), svd_solver="covariance_eigh").fit_transform(marks)
     spaces = {

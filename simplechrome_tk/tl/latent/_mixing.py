@@ -80,6 +80,7 @@ def mixing(
 def _mixing_table(graph: sparse.csr_matrix, group: pd.Series) -> pd.DataFrame:
     names, codes = np.unique(group, return_inverse=True)
     n_genes = len(codes)
+    # In CSR, indptr counts the links of each row, and indices holds their columns, the neighbours.
     n_neighbors = np.diff(graph.indptr)
     row = np.repeat(np.arange(n_genes), n_neighbors)
     n_other = np.bincount(row, weights=codes[row] != codes[graph.indices], minlength=n_genes)

@@ -107,6 +107,7 @@ def place(
     weights = np.exp(-distances / np.maximum(distances[:, -1:], np.finfo(np.float32).tiny))
     weights /= weights.sum(axis=1, keepdims=True)
     coordinates = np.einsum("gn,gnd->gd", weights, np.asarray(reference.obsm[keys.umap])[rows])
+    # Distances to as many neighbours within the map say what "far" means for it.
     within_map = nearest(known, None, n_neighbors, device=device).distances[:, -1]
     slots = [
         ("obsm", keys.latent, new),

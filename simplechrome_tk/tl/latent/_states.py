@@ -111,6 +111,7 @@ def name_states(
         missing = ", ".join(mark for mark in needed if mark not in levels)
         logger.info("States are named without %s, which the data do not have.", missing)
     cells = cell_types(adata).to_numpy()
+    # Cell types differ in sequencing depth and antibody, so each has thresholds of its own.
     thresholds = levels[known].groupby(cells, sort=False).agg(lambda column: otsu(column.to_numpy()))
     present = levels[known] > thresholds.loc[cells].to_numpy()
     has = present

@@ -106,6 +106,7 @@ def _decode_steps(
     ``values`` has the shape ``(n_dimensions, n_steps)``.
     """
     n_steps = values.shape[1]
+    # Each point is the start with one coordinate replaced; all points are decoded in one call.
     points = np.tile(start, (len(dimensions), n_steps, 1))
     for row, dimension in enumerate(dimensions):
         points[row, :, dimension] = values[row]

@@ -133,25 +133,26 @@ def test_fewer_genes_than_neighbours(adata: ad.AnnData, model: sct.SimpleChrome,
         sct.tl.embed(adata[:n].copy(), model, device="cpu")
 
 
-def test_missing_and_constant_latents(adata: ad.AnnData, model: sct.SimpleChrome):
+def test_missing_signal_is_refused(adata: ad.AnnData, model: sct.SimpleChrome):
     broken = adata.copy()
     broken.X[3, 2] = np.nan
-    with pytest.raises(
-        ValueError, match=f"X holds 1 missing or infinite values, the first for gene '{adata.obs_names[3]}'"
-    ):
+    with pytest.raises(ValueError, match=f"X holds 1 missing.*{adata.obs_names[3]}"):
         sct.tl.embed(broken, model, device="cpu")
-    embedded = adata.copy()
-    embedded.obsm["X_simplechrome"] = model.get_latent_representation(adata)
-    embedded.obsm["X_simplechrome"][3, 2] = np.nan
-    with pytest.raises(
-        ValueError, match=f"missing or infinite values for 1 of 600 genes, such as '{adata.obs_names[3]}'"
-    ):
-        sct.get.latent_information(embedded)
+    assert "X_simplechrome_umap" not in broken.obsm
+
+
+def test_missing_latents_are_refused(mapped: ad.AnnData):
+    broken = mapped.copy()
+    broken.obsm["X_simplechrome"][3, 2] = np.nan
+    with pytest.raises(ValueError, match=f"1 of 600 genes.*{mapped.obs_names[3]}"):
+        sct.get.latent_information(broken)
+
+
+def test_constant_latents_are_refused(adata: ad.AnnData, model: sct.SimpleChrome):
     alike = adata.copy()
     alike.X[:] = alike.X[0]
     with pytest.raises(ValueError, match="the same for all 600 genes"):
         sct.tl.embed(alike, model, device="cpu")
-    assert "X_simplechrome_umap" not in broken.obsm
 
 
 def test_the_default_slots_of_scanpy_stay_as_they_are(adata: ad.AnnData, model: sct.SimpleChrome):
