@@ -113,9 +113,11 @@ class Explorer(Panel):
             placeholder="Symbols of the selected genes, to copy; or write other symbols and select them",
             layout=ipywidgets.Layout(width="98%", height="5em"),
         )
-        select = ipywidgets.Button(description="Select these", tooltip="Select the genes that are written above")
+        self._select_symbols = ipywidgets.Button(
+            description="Select these", tooltip="Select the genes that are written above"
+        )
         self._genes = ipywidgets.Select(description="Gene", rows=4, layout=ipywidgets.Layout(width="98%"))
-        table_pane = ipywidgets.VBox([self._symbols, select, self._table])
+        table_pane = ipywidgets.VBox([self._symbols, self._select_symbols, self._table])
         gene_pane = ipywidgets.VBox([self._genes, self._page])
         tabs = ipywidgets.Tab(
             [self._profile, self._expression, table_pane, gene_pane],
@@ -132,7 +134,7 @@ class Explorer(Panel):
         self._find.observe(
             lambda _: self._do("find", "Looking for the gene", self._find_gene, self._select_found), names="value"
         )
-        select.on_click(lambda _: self._do("find", "Looking for genes", self._find_symbols, self._select))
+        self._select_symbols.on_click(lambda _: self._do("find", "Looking for genes", self._find_symbols, self._select))
         self._genes.observe(lambda change: self._set_gene(change["new"]), names="value")
 
     @traitlets.validate("selected")

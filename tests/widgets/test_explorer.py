@@ -106,7 +106,7 @@ def test_genes_are_found_by_symbol(adata, model):
 def test_written_symbols_are_selected(adata, model):
     explorer = sct.widgets.Explorer(adata, model)
     explorer._symbols.value = f" {adata.obs['symbol'].iloc[4]},\n{adata.obs_names[1]} "
-    explorer._search(explorer._written)
+    explorer._select_symbols.click()
     explorer.wait()
     assert explorer.selected == adata.obs_names[[1, 4]].tolist()
 
@@ -143,7 +143,7 @@ def test_map_is_coloured_by_what_differs(adata, name):
 def test_missing_values_are_grey(adata):
     adata.obs.loc[adata.obs_names[:5], "expression"] = np.nan
     adata.obs.loc[adata.obs_names[:5], "label"] = None
-    found = quantities(adata)
+    found = quantities(adata, "simplechrome_leiden")
     measured = color(next(iter(found.values())))
     assert measured.values.notna().all()
     assert (measured.values[:5] == measured.ends[0]).all()
@@ -279,7 +279,7 @@ def test_odd_columns_are_shown(adata, kind):
 
 def test_a_group_called_unknown_is_not_what_is_missing(adata):
     adata.obs["odd"] = SHOWN["unknown and gaps"]
-    found = color(quantities(adata)["odd"])
+    found = color(quantities(adata, "simplechrome_leiden")["odd"])
     assert found.values.value_counts().to_dict() == {"unknown": 100, "a": 100, "unknown (missing)": 100}
     assert found.palette["unknown"] != found.palette["unknown (missing)"]
 
@@ -304,7 +304,7 @@ def test_expression_that_is_no_expression_is_left_out_with_its_reason(adata, cap
 def test_columns_called_as_something_else_is_stay_beside_it(adata):
     adata.obs["H3K4me3:tss (mean log signal)"] = "mine"
     adata.obs[0], adata.obs["0"] = 1.0, 2.0
-    found = quantities(adata)
+    found = quantities(adata, "simplechrome_leiden")
     assert (found["H3K4me3:tss (mean log signal) (obs)"] == "mine").all()
     assert found["H3K4me3:tss (mean log signal)"].dtype == float
     assert {found["0"].iloc[0], found["0 (obs)"].iloc[0]} == {1.0, 2.0}
@@ -313,7 +313,7 @@ def test_columns_called_as_something_else_is_stay_beside_it(adata):
 def test_genes_without_a_place_are_not_drawn_and_rows_stay_right(adata, caplog):
     adata.obsm["X_simplechrome_umap"][[0, 3]] = np.nan
     explorer = sct.widgets.Explorer(adata)
-    assert "2 of 300 genes have no place" in caplog.text
+    assert "2 of 300 genes have no coordinates" in caplog.text
     lasso(explorer, [0, 1, 2])
     assert explorer.selected == adata.obs_names[[1, 2, 4]].tolist()
     explorer.selected = adata.obs_names[[0, 4, 5]].tolist()
@@ -334,7 +334,7 @@ def test_a_map_that_is_none_is_refused(adata, xy, words):
 def test_a_symbol_that_is_a_formula_is_guarded_in_the_file(adata, symbol):
     adata.obs["symbol"] = adata.obs["symbol"].astype(object)
     adata.obs.iloc[2, adata.obs.columns.get_loc("symbol")] = symbol
-    page = table_page(selected_table(adata, np.array([1, 2]), None))
+    page = table_page(selected_table(adata, np.array([1, 2]), None, clusters="simplechrome_leiden"))
     saved = pd.read_csv(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)"', page)[1])), index_col=0)
     assert saved["symbol"].tolist() == [adata.obs["symbol"].iloc[1], f"'{symbol}"]
     assert "1 of its texts begin as a formula does" in page

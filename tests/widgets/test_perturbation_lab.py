@@ -96,9 +96,9 @@ def test_what_it_says_is_what_perturb_says(adata, model, lab):
     expected = sct.tl.perturb(adata, model, edits, genes=A)
     pd.testing.assert_frame_equal(lab.result, expected)
     row = expected.iloc[0]
-    old, new = (amount(max(10 ** row[f"expression_{when}"] - 0.1, 0)) for when in ("before", "after"))
+    old, new = (amount(max(10 ** row[f"log_expression_{when}"] - 0.1, 0)) for when in ("before", "after"))
     assert f"{old} → {new}" in text(lab)
-    bounds = [amount(max(10 ** row[f"expression_{bound}_after"] - 0.1, 0)) for bound in ("low", "high")]
+    bounds = [amount(max(10 ** row[f"log_expression_{bound}_after"] - 0.1, 0)) for bound in ("low", "high")]
     assert f"90 % interval {bounds[0]} to {bounds[1]}" in text(lab)
     assert f"{row['log_expression_before']:.2f} → {row['log_expression_after']:.2f}" in text(lab)
     assert f"{row['probability_before']:.3f} → {row['probability_after']:.3f}" in text(lab)
@@ -352,7 +352,7 @@ def test_genes_without_label_expression_or_interval(adata, model, open_lab):
         for w in ("before", "after")
     }
     card = predictions_html([few], [Measured("g <1>", np.nan, "", "")], expression_scale(np.empty(0)))
-    assert card.count("no interval: too few genes to learn it from") == 2
+    assert card.count("no interval") == 2
     assert "g &lt;1&gt;" in card
     assert "nan" not in card
 

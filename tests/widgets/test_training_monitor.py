@@ -197,7 +197,7 @@ def test_the_model_is_as_it_was_until_training_has_ended(adata, whole):
     pd.testing.assert_frame_equal(model.predict(), before, check_exact=True)
 
 
-def test_what_cannot_be_trained_is_a_sentence_and_mended_data_train(adata):
+def test_what_cannot_be_trained_is_a_sentence_and_corrected_data_train(adata):
     broken = adata.copy()
     labels = broken.obs[["label", "expression"]].copy()
     broken.obs["label"] = pd.Categorical(["high"] * broken.n_obs, categories=["low", "high"])
@@ -205,7 +205,7 @@ def test_what_cannot_be_trained_is_a_sentence_and_mended_data_train(adata):
     monitor._start_button.click()
     monitor.wait()
     assert "the train split holds high genes only; expected low and high genes." in monitor._status.value
-    assert "The training did not end: the model is as it was before." in monitor._line.value
+    assert "The training did not finish" in monitor._line.value
     assert not monitor._start_button.disabled
     broken.obs[["label", "expression"]] = labels
     monitor.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1)
