@@ -1,8 +1,9 @@
-"""Training, latents, attributions, neighbours and UMAP on CUDA against CPU; says so and stops where there is no CUDA.
+"""Seconds for training, latents, attributions, neighbours and UMAP on CUDA, compared with the CPU.
 
-Medians over runs after one that warms up. The last rows time one training step as it is and compiled with CUDA graphs
-(``torch.compile(mode="reduce-overhead")``): with batches of 256 genes the launch of kernels, not their work, may rule.
-Writes ``benchmarks/results/gpu.csv`` with the machine. ``--device cpu`` runs the same code on CPU alone, to try it.
+The numbers are medians of several runs after a first one. The last rows time one training step as it is and compiled
+with CUDA graphs (``torch.compile(mode="reduce-overhead")``), because with batches of 256 genes the launch of kernels
+may take longer than their work. The script writes ``benchmarks/results/gpu.csv``, and stops with a message where there
+is no CUDA. ``--device cpu`` runs the same code on the CPU, to try the script.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ STEPS = 50
 
 
 def median_seconds(work: Callable[[], object], runs: int) -> float:
-    """Return the median over ``runs`` after one that warms up; all work ends on CPU, so that nothing is left queued."""
-    taken = []
+    """Return the median of ``runs`` after a first one; all work ends on the CPU, so that no kernel is still running."""
+    seconds = []
     for _ in range(runs + 1):
         start = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
 
 
 def measure(adata: ad.AnnData, device: str, runs: int, n_attributed: int) -> dict[str, float]:
@@ -60,7 +61,7 @@ def measure(adata: ad.AnnData, device: str, runs: int, n_attributed: int) -> dic
     adata.obsm["X_simplechrome"] = latents
 
     def embed() -> None:
-        neighbors_and_umap(adata, backend=backend, device=torch.device(device), n_neighbors=15, min_dist=0.5, rng=0)
+        neighbors_and_umap(adata, backend=backend, device=torch.device(device), n_neighbors=14, min_dist=0.5, rng=0)
 
     seconds[f"neighbours and UMAP ({backend})"] = median_seconds(embed, runs)
     for name, compiled in (("step", False), ("step, compiled", True)):

@@ -1,9 +1,10 @@
 """Seconds and memory of the widgets: 20,000 simulated genes, a model with neighbours, two cores.
 
-What a user waits for: the explorer to open; every pane after 500 genes were selected; the numbers after a slider of the
-perturbation lab was moved, and the pictures behind them. Medians; what is asked for stands beside them. Memory is what
-200 selections and 200 steps of a slider leave behind, after 20 for what Python and torch keep. The map is random: where
-the genes lie makes no difference. ``--write`` puts the figures into ``benchmarks/results/widgets.csv``.
+The script measures how long a user waits for the explorer to open, for all panes after 500 genes are selected, and for
+the numbers and the pictures after a slider of the perturbation lab is moved. It prints medians beside the upper bounds.
+It also measures the memory that 200 selections and 200 steps of a slider leave behind, after 20 that fill the caches of
+Python and torch. The map is random, because the coordinates make no difference. ``--write`` writes the numbers to
+``benchmarks/results/widgets.csv``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def prepared() -> tuple[ad.AnnData, sct.SimpleChrome]:
     sct.pp.tss_neighbors(adata)
     model = sct.SimpleChrome(adata, neighbors_key="tss")
     model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
-    adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(N_GENES, 2)).astype(np.float32)
+    adata.obsm["X_simplechrome_umap"] = np.random.default_rng(0).normal(size=(N_GENES, 2)).astype(np.float32)
     return adata, model
 
 
@@ -51,7 +52,7 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def resident_mb() -> float:
-    """Memory of this process that is in use now."""
+    """Return the memory that this process uses now, in MB."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -65,14 +66,14 @@ def main() -> None:
     rng = np.random.default_rng(0)
     rows: list[tuple[str, float, str]] = []
 
-    def opened() -> sct.widgets.Explorer:
+    def open_explorer() -> sct.widgets.Explorer:
         explorer = sct.widgets.Explorer(adata, model)
         explorer._repr_mimebundle_()
         explorer.wait()
         return explorer
 
-    rows.append(("explorer opens", statistics.median(seconds(lambda: opened().close()) for _ in range(3)), "s"))
-    explorer = opened()
+    rows.append(("explorer opens", statistics.median(seconds(lambda: open_explorer().close()) for _ in range(3)), "s"))
+    explorer = open_explorer()
 
     def select() -> None:
         explorer.selected = adata.obs_names[rng.choice(N_GENES, N_SELECTED, replace=False)].tolist()

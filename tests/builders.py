@@ -51,3 +51,15 @@ def trained(
     """
     model = _trained(n_genes, n_neighbors, rng, tuple(sorted({"n_latent": 4, **settings}.items())))
     return prepared(n_genes, n_neighbors=n_neighbors, rng=rng), model
+
+
+@functools.cache
+def _embedded(n_genes: int, n_latent: int) -> ad.AnnData:
+    adata, model = trained(n_genes, n_latent=n_latent)
+    sct.tl.embed(adata, model, device="cpu")
+    return adata
+
+
+def embedded(n_genes: int = 500, *, n_latent: int = 6) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    """Return a copy of :func:`prepared` genes with a map, and the model that made it."""
+    return _embedded(n_genes, n_latent).copy(), trained(n_genes, n_latent=n_latent)[1]

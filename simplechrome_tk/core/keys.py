@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import unquote
 
 # obs: one row per gene (in one cell type)
@@ -49,15 +50,21 @@ SIMULATE = "simulate"
 DEEPCHROME = "deepchrome"
 DEEPDIFF = "deepdiff"
 
-# obsm
+# the latent space: the key of the map that sct.tl.embed makes (see MapKeys), and what is made from it
+EMBEDDING = "simplechrome"
 LATENT = "X_simplechrome"
-UMAP = "X_umap"
-
-# obs and uns of the latent space; scanpy's names where scanpy writes them
-LEIDEN = "leiden"
 STATE = "state"
 MARK_PRESENCE = "mark_presence"
 PLACED_FAR = "placed_far"
+
+# uns: tables that the tools store
+TRAVERSE = "traverse"
+LATENT_DIMENSIONS = "latent_dimensions"
+LATENT_QUALITY = "latent_quality"
+MIXING = "mixing"
+RECONSTRUCTION = "reconstruction"
+
+# uns: what sct.tl.embed adds to the record of the neighbour graph, such as the digest of the model
 EMBED = "embed"
 
 # obsp: a graph `name` is stored as a pair
@@ -79,6 +86,47 @@ LOG_EXPRESSION = "log_expression"
 SPLITS = ("train", "valid", "test")
 LABELS = ("low", "high")
 UNKNOWN_STRAND = "."
+
+
+class MapKeys(NamedTuple):
+    """Names of the slots of one map of genes, as :func:`simplechrome_tk.tl.embed` writes them.
+
+    Attributes
+    ----------
+    latent, umap
+        Slots of ``obsm``: the latents, and their UMAP.
+    clusters
+        Column of ``obs`` with the Leiden clusters; ``uns`` holds their record under the same name.
+    neighbors
+        Record of the neighbour graph in ``uns``: the ``neighbors_key`` of scanpy.
+    distances, connectivities
+        The neighbour graph in ``obsp``.
+    umap_record
+        Record of the UMAP in ``uns``.
+    """
+
+    latent: str
+    umap: str
+    clusters: str
+    neighbors: str
+    distances: str
+    connectivities: str
+    umap_record: str
+
+    @classmethod
+    def of(cls, key: str | None) -> MapKeys:
+        """Return the names for a ``key_added`` of :func:`simplechrome_tk.tl.embed`; ``None``: scanpy's default ones."""
+        if key is None:
+            return cls(LATENT, "X_umap", "leiden", "neighbors", "distances", "connectivities", "umap")
+        umap = f"X_{key}_umap"
+        return cls(f"X_{key}", umap, f"{key}_leiden", key, DISTANCES.format(key), CONNECTIVITIES.format(key), umap)
+
+    def embed_call(self, data: str = "adata") -> str:
+        """Return the call that makes this map of ``data``, for messages."""
+        if self.neighbors == EMBEDDING:
+            return f"sct.tl.embed({data}, model)"
+        key = None if self.latent == LATENT else self.neighbors
+        return f"sct.tl.embed({data}, model, key_added={key!r})"
 
 
 def as_column(name: str) -> str:

@@ -3,18 +3,19 @@
 from simplechrome_tk.core.layout import region
 from simplechrome_tk.get._effects import mark_effects, region_effects
 from simplechrome_tk.get._interactions import interactions
-from simplechrome_tk.get._latent import clusters, latent_correlations, nearest_genes
+from simplechrome_tk.get._latent import latent_correlations, latent_information, nearest_genes, states
 from simplechrome_tk.get._movement import movement, state_changes
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
 from simplechrome_tk.get._neighbors import neighbors
+from simplechrome_tk.get._placement_agreement import placement_agreement
 from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
 
 __all__ = [
-    "clusters",
     "interactions",
     "latent_correlations",
+    "latent_information",
     "mark_effects",
     "mark_profiles",
     "movement",
@@ -22,8 +23,10 @@ __all__ = [
     "neighbor_effects",
     "neighborhood",
     "neighbors",
+    "placement_agreement",
     "region",
     "region_effects",
     "state_changes",
+    "states",
     "top_genes",
 ]

@@ -33,7 +33,8 @@ def latents(adata: ad.AnnData, key: str = k.LATENT) -> np.ndarray:
     check_data(adata)
     if key not in adata.obsm:
         found = ", ".join(adata.obsm) or "none"
-        msg = f"obsm has no {key!r} (found: {found}): run sct.tl.embed(adata, model) first."
+        named = "" if key == k.LATENT else f", key_added={key.removeprefix('X_')!r}"
+        msg = f"obsm has no {key!r} (found: {found}): run sct.tl.embed(adata, model{named}) first."
         raise ValueError(msg)
     values = np.asarray(adata.obsm[key], dtype=np.float32)
     check_latents(adata, values, f"obsm[{key!r}]")

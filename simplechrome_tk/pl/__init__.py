@@ -10,12 +10,11 @@ from simplechrome_tk.pl.latent import (
     latent_quality,
     mixing,
     movement,
-    placement,
+    place,
     reconstruction,
     state_changes,
     states,
-    traversal,
-    traversals,
+    traverse,
 )
 from simplechrome_tk.pl.perturbation import dose_response, perturb, saturation
 
@@ -41,7 +40,7 @@ __all__ = [
     "movement",
     "neighbor_effects",
     "perturb",
-    "placement",
+    "place",
     "precision_recall",
     "qc",
     "reconstruction",
@@ -49,6 +48,5 @@ __all__ = [
     "saturation",
     "state_changes",
     "states",
-    "traversal",
-    "traversals",
+    "traverse",
 ]

@@ -3,15 +3,12 @@
 from simplechrome_tk.tl.attribution import attribute, attribute_neighbors, explain, interactions
 from simplechrome_tk.tl.checks import AttributionChecks, check_attributions, check_biology
 from simplechrome_tk.tl.latent import (
-    ExactNeighbors,
-    disentanglement,
     embed,
     latent_dimensions,
     latent_quality,
     mixing,
     name_states,
     place,
-    placement_agreement,
     reconstruction,
     traverse,
 )
@@ -29,13 +26,11 @@ __all__ = [
     "AttributionChecks",
     "BeforeAfter",
     "Edit",
-    "ExactNeighbors",
     "apply_edits",
     "attribute",
     "attribute_neighbors",
     "check_attributions",
     "check_biology",
-    "disentanglement",
     "dose_response",
     "embed",
     "explain",
@@ -47,7 +42,6 @@ __all__ = [
     "perturb",
     "perturb_with",
     "place",
-    "placement_agreement",
     "reconstruction",
     "saturate",
     "traverse",

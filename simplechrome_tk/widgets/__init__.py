@@ -1,4 +1,4 @@
-"""Look, touch, understand: widgets for JupyterLab, which call ``tl``, ``pl`` and ``get`` and hold no science."""
+"""Widgets for JupyterLab, which show what ``tl``, ``pl`` and ``get`` compute."""
 
 from simplechrome_tk.widgets._explorer import Explorer
 from simplechrome_tk.widgets._gene_browser import GeneBrowser

@@ -1,4 +1,4 @@
-"""What genes on a map can be coloured by."""
+"""Colours of genes on a map: expression, columns of ``obs``, and levels of marks."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_GROUPS = 60
+"""Number of categories up to which a column of ``obs`` can be a colour."""
 UNKNOWN = "unknown"
 _BLANK = "(blank)"
-"""What a category without a name is called: a list to choose from needs one."""
+"""Name of a category that has none, because a list must show something."""
 _GREY = "#b8b8b8"
-_FIRST = (k.LABEL, k.STATE, k.LEIDEN, k.CHROM, k.CELL_TYPE, k.SPLIT)
+_FIRST = (k.LABEL, k.STATE, k.CHROM, k.CELL_TYPE, k.SPLIT)
 
 
 class Color(NamedTuple):
-    """How to colour points by ``values`` ``(n_genes,)``: a colour for each category, or a scale between ``ends``."""
+    """Colours of points by ``values`` ``(n_genes,)``: one for each category, or a scale between ``ends``."""
 
     values: pd.Series
     palette: dict[str, str] | list[str]
@@ -39,19 +40,19 @@ class Color(NamedTuple):
 
     @property
     def groups(self) -> list[str]:
-        """Names of the groups; none of what is measured."""
+        """Names of the categories; none for numbers."""
         return list(self.palette) if isinstance(self.palette, dict) else []
 
 
-def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
-    """Return what the genes differ in, by name: expression, columns of ``obs``, the level of each mark.
+def quantities(adata: ad.AnnData, clusters: str) -> dict[str, pd.Series]:
+    """Return the values that can colour genes, by name: expression, columns of ``obs``, the level of each mark.
 
-    Columns of ``obs`` in which more than 60 words occur, as symbols do, are left out, and so are those that hold
-    neither numbers nor words, such as lists; both are counted in the log. A column that is called as something else is
-    gets ``(obs)`` behind its name.
+    ``clusters`` is the column of ``obs`` with the clusters of the map. Columns of ``obs`` with more than 60 categories,
+    such as symbols, are left out, and so are columns with neither numbers nor text, such as lists; the log counts both.
+    A column with the name of another quantity gets ``(obs)`` after its name.
     """
     found: dict[str, pd.Series] = {}
-    many, left_out = [], []
+    too_many, left_out = [], []
     if k.EXPRESSION in adata.obs:
         try:
             truth = pd.Series(expression_truth(adata), index=adata.obs_names)
@@ -60,19 +61,22 @@ def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
         else:
             found[f"log10({unit(adata, k.EXPRESSION) or k.EXPRESSION} + 0.1)"] = truth
     levels = {f"{name} (mean log signal)": level for name, level in mark_levels(adata).items()}
-    place = {name: number for number, name in enumerate(_FIRST)}
+    place = {name: number for number, name in enumerate((*_FIRST[:2], clusters, *_FIRST[2:]))}
     columns = [(name, column) for name, column in adata.obs.items() if name != k.EXPRESSION]
     for name, column in sorted(columns, key=lambda item: place.get(item[0], len(place))):
-        shown = _shown(column)
-        if shown is None:
+        values = _numbers_or_categories(column)
+        if values is None:
             left_out.append(repr(name))
-        elif isinstance(shown.dtype, pd.CategoricalDtype) and len(shown.cat.categories) > MOST_GROUPS:
-            many.append(repr(name))
+        elif isinstance(values.dtype, pd.CategoricalDtype) and len(values.cat.categories) > MOST_GROUPS:
+            too_many.append(repr(name))
         else:
-            found[unused(str(name), {*found, *levels})] = shown
-    if many:
+            found[unused(str(name), {*found, *levels})] = values
+    if too_many:
         logger.info(
-            "%d columns of obs hold more than %d words and are no colours: %s.", len(many), MOST_GROUPS, ", ".join(many)
+            "%d columns of obs have more than %d categories and cannot be colours: %s.",
+            len(too_many),
+            MOST_GROUPS,
+            ", ".join(too_many),
         )
     if left_out:
         logger.warning(
@@ -82,14 +86,14 @@ def quantities(adata: ad.AnnData) -> dict[str, pd.Series]:
 
 
 def unused(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken: this one, or with ``(obs)`` behind it."""
+    """Return a name that is not taken: this one, or this one with ``(obs)`` after it."""
     while name in taken:
         name += " (obs)"
     return name
 
 
-def _shown(column: pd.Series) -> pd.Series | None:
-    """Return numbers as floats and all else as categories named by text; None of what is neither."""
+def _numbers_or_categories(column: pd.Series) -> pd.Series | None:
+    """Return numbers as floats, and other values as categories named by text; ``None`` where neither is possible."""
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         if pd.api.types.is_complex_dtype(column):
             return None
@@ -99,6 +103,7 @@ def _shown(column: pd.Series) -> pd.Series | None:
             return None
         column = column.astype("category")
     column = column.cat.remove_unused_categories()
+    # Categories that have the same text, such as 1 and "1", become one.
     names = [str(name) or _BLANK for name in column.cat.categories]
     text = np.array([*names, None], dtype=object)[column.cat.codes.to_numpy()]
     values = pd.Categorical(text, categories=list(dict.fromkeys(names)), ordered=column.cat.ordered)
@@ -106,7 +111,7 @@ def _shown(column: pd.Series) -> pd.Series | None:
 
 
 def color(values: pd.Series) -> Color:
-    """Choose colours that the colour-blind can tell apart; what is not known is grey."""
+    """Choose colours; unknown values are grey."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         palette = colors(values.cat.categories.tolist())
         if values.isna().any():
@@ -121,6 +126,7 @@ def color(values: pd.Series) -> Color:
     scale = [to_hex(rgba) for rgba in colormaps["viridis"](np.linspace(0, 1, 256))]
     if len(known) == len(values):
         return Color(values, scale, (low, high))
-    scale[0] = _GREY  # the lowest of 256 colours, for what is not known alone
+    # Unknown values get the lowest of 256 colours, which is grey, and known values all others.
+    scale[0] = _GREY
     step = (high - low) / 255
     return Color(values.clip(lower=low).where(np.isfinite(values), low - step), scale, (low - step, high))

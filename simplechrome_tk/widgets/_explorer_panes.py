@@ -1,4 +1,4 @@
-"""What the explorer shows of the selected genes."""
+"""Panes of the explorer: profile, expression, table and map of the selected genes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ GROUP = "genes"
 SELECTED, OTHERS = "selected", "other genes"
 _MOST_ROWS = 200
 _FORMULA = re.compile(r"(?![+-][\d.,]+(e[+-]?\d+)?$)[=+\-@\t\r].", re.IGNORECASE | re.DOTALL)
-"""The beginning of a text, no number, that spreadsheets take for a formula."""
-_TOLD = (k.CHROM, k.LABEL, k.STATE, k.LEIDEN)
+"""Beginning of a text that a spreadsheet takes for a formula; numbers with a sign are no formulas."""
+_TABLE_COLUMNS = (k.CHROM, k.LABEL, k.STATE)
 
 
-def said(sentence: str) -> str:
-    """Return a sentence as HTML."""
+def paragraph(sentence: str) -> str:
+    """Return a sentence as a paragraph of HTML."""
     return f"<p>{html.escape(sentence)}</p>"
 
 
 def split_off(adata: ad.AnnData, rows: np.ndarray) -> ad.AnnData:
-    """Return the same genes, their matrices shared, with ``obs["genes"]``: selected, or other genes."""
+    """Return the same genes, with shared matrices and ``obs["genes"]``: ``selected`` or ``other genes``."""
     chosen = np.zeros(adata.n_obs, dtype=bool)
     chosen[rows] = True
     group = pd.Categorical(np.where(chosen, SELECTED, OTHERS), categories=[SELECTED, OTHERS])
     obs = adata.obs[[name for name in (k.EXPRESSION,) if name in adata.obs]].assign(**{GROUP: group})
-    kept = {name: adata.uns[name] for name in ("windows", k.UNITS, "normalize") if name in adata.uns}
+    # The plots read these records; other slots would only be copied.
+    kept = {name: adata.uns[name] for name in (k.WINDOWS, k.UNITS, k.NORMALIZE) if name in adata.uns}
     layers = {k.SIGNAL: adata.layers[k.SIGNAL]} if k.SIGNAL in adata.layers else None
     return ad.AnnData(adata.X, obs=obs, var=adata.var, uns=kept, layers=layers)
 
@@ -57,10 +58,10 @@ def profile(adata: ad.AnnData, rows: np.ndarray) -> str:
 def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
     """Draw the expression of the selected genes and of all others."""
     if k.EXPRESSION not in adata.obs:
-        return said("The data hold no expression: obs has no column 'expression'.")
+        return paragraph("The data hold no expression: obs has no column 'expression'.")
     unmeasured = int(adata.obs[k.EXPRESSION].iloc[rows].isna().sum())
     if unmeasured == len(rows):
-        return said("No selected gene has a measured expression.")
+        return paragraph("No selected gene has a measured expression.")
     data = split_off(adata, rows)
 
     def draw() -> None:
@@ -68,15 +69,19 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
         pl.expression(data, groupby=GROUP, ax=ax)
 
     drawn = picture(draw, f"Expression of {len(rows)} selected genes")
-    return drawn + (said(f"{unmeasured} selected genes without a measured expression are left out.") * (unmeasured > 0))
+    if unmeasured:
+        drawn += paragraph(f"{unmeasured} selected genes without a measured expression are left out.")
+    return drawn
 
 
-def selected_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None) -> pd.DataFrame:
-    """Return what is known of genes, the probability of high and ``log10(expression + 0.1)`` predicted; by id."""
+def selected_table(
+    adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame | None, *, clusters: str
+) -> pd.DataFrame:
+    """Return a table of genes by id: columns of ``obs``, predicted probability of high, and log expression."""
     obs = adata.obs.iloc[rows]
     table = pd.DataFrame({k.SYMBOL: symbols(adata)[rows]}, index=obs.index)
     several = [k.CELL_TYPE] if cell_types(adata).nunique() > 1 else []
-    table = table.join(obs[[name for name in (*several, *_TOLD) if name in obs]])
+    table = table.join(obs[[name for name in (*several, *_TABLE_COLUMNS, clusters) if name in obs]])
     if k.EXPRESSION in obs:
         table[f"expression {unit(adata, k.EXPRESSION)}".rstrip()] = obs[k.EXPRESSION]
     if predicted is not None:
@@ -89,51 +94,46 @@ def selected_table(adata: ad.AnnData, rows: np.ndarray, predicted: pd.DataFrame 
 
 
 def table_page(table: pd.DataFrame) -> str:
-    """Return a table as HTML, with a link that saves all of it, guarded against spreadsheets."""
+    """Return a table as HTML, with a link that saves all of it as CSV without formulas."""
     guarded, n_guarded = guard(table)
     csv = base64.b64encode(guarded.to_csv().encode()).decode()
+    # The link holds the whole file, so that it works without the kernel.
     link = f'<a download="selected_genes.csv" href="data:text/csv;base64,{csv}">Save as CSV</a>'
     part = f"; the first {_MOST_ROWS} are shown" if len(table) > _MOST_ROWS else ""
-    note = f" {n_guarded} of its texts begin as a formula does; an apostrophe is put before them." if n_guarded else ""
-    words = f"<p>{len(table):,} gene{'s' if len(table) > 1 else ''} selected{part}. {link}{note}</p>"
+    note = f" {n_guarded} of its texts begin like a formula; an apostrophe precedes them." if n_guarded else ""
+    noun = "gene" if len(table) == 1 else "genes"
+    summary = f"<p>{len(table):,} {noun} selected{part}. {link}{note}</p>"
     by_symbol = table.head(_MOST_ROWS).reset_index(names="id").set_index(k.SYMBOL)
     rows = by_symbol[[*by_symbol.columns.drop("id"), "id"]].to_html(float_format="{:.3g}".format, na_rep="", border=0)
-    return f'{words}<div style="overflow: auto; max-height: 360px">{rows}</div>'
+    return f'{summary}<div style="overflow: auto; max-height: 360px">{rows}</div>'
 
 
 def guard(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Put an apostrophe before each text that a spreadsheet would run as a formula; also return how many there are.
+    """Put an apostrophe before each text that a spreadsheet would run as a formula, and count these texts.
 
-    These begin with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return. Numbers and lone signs stay as they are.
+    They begin with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return. Numbers and single signs stay as they are.
     """
-    count = 0
-
-    def guarded(value: object) -> object:
-        nonlocal count
-        if not isinstance(value, str) or not _FORMULA.match(value):
-            return value
-        count += 1
-        return f"'{value}"
-
-    whole = table.reset_index(names="id").astype(object).map(guarded)
-    return whole.set_index("id").rename_axis(table.index.name), count
+    whole = table.reset_index(names="id").astype(object)
+    is_formula = whole.map(lambda value: isinstance(value, str) and bool(_FORMULA.match(value)))
+    guarded = whole.mask(is_formula, "'" + whole.astype(str))
+    return guarded.set_index("id").rename_axis(table.index.name), int(is_formula.to_numpy().sum())
 
 
-def map_figure(xy: np.ndarray, name: str, how: Color, rows: np.ndarray) -> Figure:
-    """Draw the map with matplotlib, the selected genes circled."""
+def map_figure(xy: np.ndarray, name: str, color: Color, rows: np.ndarray) -> Figure:
+    """Draw the map with matplotlib, with circles around the selected genes."""
     figure, ax = subplots(figsize=(7.2, 4.8), layout="constrained")
     small = {"s": 2.0, "linewidths": 0, "rasterized": True}
-    if isinstance(how.palette, dict):
-        for group, one in how.palette.items():
-            members = (how.values == group).to_numpy()
-            ax.scatter(*xy[members, :2].T, color=one, label=literal(f"{group} ({members.sum():,})"), **small)
+    if isinstance(color.palette, dict):
+        for group, group_color in color.palette.items():
+            members = (color.values == group).to_numpy()
+            ax.scatter(*xy[members, :2].T, color=group_color, label=literal(f"{group} ({members.sum():,})"), **small)
         ax.legend(
             title=literal(name), loc="upper left", bbox_to_anchor=(1, 1), markerscale=4, frameon=False, fontsize="small"
         )
     else:
-        low, high = how.ends or (None, None)
-        norm, cmap = Normalize(low, high, clip=True), ListedColormap(how.palette)
-        points = ax.scatter(*xy[:, :2].T, c=how.values, norm=norm, cmap=cmap, **small)
+        low, high = color.ends or (None, None)
+        norm, cmap = Normalize(low, high, clip=True), ListedColormap(color.palette)
+        points = ax.scatter(*xy[:, :2].T, c=color.values, norm=norm, cmap=cmap, **small)
         figure.colorbar(points, ax=ax, label=literal(name))
     if len(rows):
         ax.scatter(*xy[rows, :2].T, s=14, facecolors="none", edgecolors="black", linewidths=0.6)

@@ -1,4 +1,4 @@
-"""One gene in every cell type: its tracks, what they do to the prediction, and whether the prediction is right."""
+"""Browser of single genes: tracks, attributions and predictions in each cell type."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ if TYPE_CHECKING:
     from simplechrome_tk.widgets._gene_page import GenePage
 
 ALL = "all"
-_BUTTONS = 8
-"""Cell types beyond which a list to choose from takes the place of buttons."""
-_SHARP = 150
+_MOST_BUTTONS = 8
+"""Number of cell types up to which each has a button; more are offered in a list."""
+_DPI = 150
+"""Resolution of the pictures on one sheet."""
 
 
 class GeneBrowser(Panel):
-    """Look a gene up: tracks, attributions, neighbours to scale, and the prediction beside what was measured.
+    """Show a gene: its tracks, attributions and neighbours, and its predicted and measured expression.
 
-    Above stands what the model predicts in each cell type, with its interval, the measured expression, and whether the
-    gene was held out (``obs["split"]`` is ``"test"``, which is the truth for a model trained on this split). Below are
-    the pictures of :func:`simplechrome_tk.pl.browser`, with the attributions in ``adata`` where they are of this model,
-    else with those that :func:`simplechrome_tk.tl.explain` computes. Cell types are drawn on the same scales.
+    A table shows the prediction in each cell type with its interval, the measured expression, and whether the gene was
+    held out (``obs["split"]`` is ``"test"``; this is right for a model that was trained on this split). The pictures
+    below it are those of :func:`simplechrome_tk.pl.browser`. They show the attributions in ``adata`` where these are of
+    this model, or else those that :func:`simplechrome_tk.tl.explain` computes. All cell types have the same scales.
 
     Parameters
     ----------
     adata
-        Genes as for :meth:`simplechrome_tk.SimpleChrome.predict`, of one cell type or, as
-        :func:`simplechrome_tk.pp.stack_cell_types` puts them, of several. It is read only.
+        Genes as for :meth:`simplechrome_tk.SimpleChrome.predict`, of one cell type or of several
+        (:func:`simplechrome_tk.pp.stack_cell_types`). The widget does not change them.
     model
-        A trained model; without one tracks and measurements are shown alone.
+        A trained model; ``None`` shows only tracks and measurements.
     gene
-        Symbol or id to begin with.
+        Symbol or id of the gene that is shown first; ``None`` shows no gene until one is chosen.
 
     Examples
     --------
@@ -60,7 +61,7 @@ class GeneBrowser(Panel):
     >>> browser  # doctest: +SKIP
     """
 
-    def __init__(self, adata: ad.AnnData, model: SimpleChrome | None = None, gene: str | None = None) -> None:
+    def __init__(self, adata: ad.AnnData, model: SimpleChrome | None = None, *, gene: str | None = None) -> None:
         check_order(adata, model, "sct.widgets.GeneBrowser(adata, model)")
         check_unique(adata)
         super().__init__()
@@ -69,40 +70,46 @@ class GeneBrowser(Panel):
             require_trained(model)
             model.read(adata)
         self._cells = list(dict.fromkeys(cell_types(adata)))
+        # A gene of several cell types has several rows of adata and one of `_genes`, the genes to choose from.
         ids = gene_ids(adata)
         first = np.flatnonzero(~ids.duplicated())
-        self._rows: dict[Any, np.ndarray] = pd.Series(ids).groupby(ids.to_numpy()).indices
+        self._rows_of_gene: dict[Any, np.ndarray] = pd.Series(ids).groupby(ids.to_numpy()).indices
         obs = adata.obs.iloc[first].drop(columns=k.CELL_TYPE, errors="ignore")
         self._genes = ad.AnnData(obs=obs.set_axis(ids[first].astype(str)))
-        self._order = _along_the_genome(self._genes.obs)
-        self._shown: int | None = None
-        self._reading = Lock()
-        self._read: tuple[int, list[GenePage]] | None = None
+        self._genome_order = _genome_order(self._genes.obs)
+        self._shown_gene: int | None = None
+        self._pages_lock = Lock()
+        self._cached_pages: tuple[int, list[GenePage]] | None = None
+        self._make_controls()
+        if gene is not None:
+            self.gene = gene
+
+    def _make_controls(self) -> None:
         self._picker = GenePicker(self._genes, description="Gene")
-        self._before = _button("arrow-left", "Previous gene along the chromosome")
-        self._after = _button("arrow-right", "Next gene along the chromosome")
-        choice = ipywidgets.ToggleButtons if len(self._cells) <= _BUTTONS else ipywidgets.Dropdown
+        self._previous = _button("arrow-left", "Previous gene along the chromosome")
+        self._next = _button("arrow-right", "Next gene along the chromosome")
+        few = len(self._cells) <= _MOST_BUTTONS
         several = len(self._cells) > 1
-        self._choice = choice(
+        selector = ipywidgets.ToggleButtons if few else ipywidgets.Dropdown
+        self._cell_selector = selector(
             options=[*self._cells, ALL] if several else self._cells,
-            value=ALL if 1 < len(self._cells) <= _BUTTONS else self._cells[0],
+            value=ALL if several and few else self._cells[0],
             description="Cell type",
         )
         self._table = ipywidgets.HTML()
         self._pictures = ipywidgets.VBox()
-        bar = ipywidgets.HBox([self._picker, self._before, self._after], layout={"flex_flow": "row wrap"})
-        self._fill(bar, *[self._choice] * several, self._table, self._pictures)
-        self._picker.observe(self._typed, names=["value", "row"])
-        self._choice.observe(self._draw, names="value")
-        self._before.on_click(lambda _: self._step(-1))
-        self._after.on_click(lambda _: self._step(1))
-        self._follow()
-        if gene is not None:
-            self.gene = gene
+        bar = ipywidgets.HBox([self._picker, self._previous, self._next], layout={"flex_flow": "row wrap"})
+        selectors = [self._cell_selector] if several else []
+        self._fill(bar, *selectors, self._table, self._pictures)
+        self._picker.observe(self._on_typed, names=["value", "row"])
+        self._cell_selector.observe(self._draw, names="value")
+        self._previous.on_click(lambda _: self._step(-1))
+        self._next.on_click(lambda _: self._step(1))
+        self._enable_steps()
 
     @property
     def gene(self) -> str | None:
-        """Symbol of the gene that is shown, or its id where the symbol names several; ``None`` without one."""
+        """Symbol of the gene that is shown, or its id where the symbol names several genes; ``None`` without a gene."""
         row = self._picker.row
         return None if row is None else str(self._picker.names[row])
 
@@ -113,30 +120,30 @@ class GeneBrowser(Panel):
     @property
     def cell_type(self) -> str:
         """Cell type that is shown, or ``"all"``."""
-        return str(self._choice.value)
+        return str(self._cell_selector.value)
 
     @cell_type.setter
     def cell_type(self, name: str) -> None:
-        if name not in self._choice.options:
-            msg = f"no cell type {name!r}; expected one of {', '.join(self._choice.options)}."
+        if name not in self._cell_selector.options:
+            msg = f"no cell type {name!r}; expected one of {', '.join(self._cell_selector.options)}."
             raise ValueError(msg)
-        self._choice.value = name
+        self._cell_selector.value = name
 
     def figure(self) -> Figure:
-        """Draw the gene that is shown; several cell types one beneath the other."""
-        gene = self._picker.require() if self._shown is None else self._shown
-        pages = self._chosen(self._pages(gene))
+        """Draw the gene that is shown; several cell types are drawn below each other."""
+        gene = self._picker.require() if self._shown_gene is None else self._shown_gene
+        pages = self._select_cell_types(self._pages(gene))
         if len(pages) == 1:
             return draw_gene(pages[0])
         with detached() as drawn:
             for page in pages:
                 draw_gene(page)
-        return _beneath(drawn)
+        return _stack(drawn)
 
-    def _typed(self, change: Any) -> None:
-        """Show the gene that is named; say so where nothing begins as what was typed."""
+    def _on_typed(self, change: Any) -> None:
+        """Show the gene that is named, or an error where no name begins with the text."""
         picker = self._picker
-        self._follow()
+        self._enable_steps()
         if change["name"] == "row" and picker.row is not None:
             self._show(picker.row)
         elif picker.row is None and picker.value.strip() and not picker.options:
@@ -145,9 +152,9 @@ class GeneBrowser(Panel):
             self._do("gene", "", lambda: None, lambda _: None)
 
     def _show(self, gene: int) -> None:
-        """Show a gene, which stays until another is named."""
-        self._shown = gene
-        rows, name = self._in_cells(gene), str(self._picker.names[gene])
+        """Show a gene, until another one is named."""
+        self._shown_gene = gene
+        rows, name = self._rows_in_cell_types(gene), str(self._picker.names[gene])
         self._do(
             "prediction",
             "predicting",
@@ -157,19 +164,20 @@ class GeneBrowser(Panel):
         self._draw()
 
     def _draw(self, _: Any = None) -> None:
-        """Draw the gene in the cell types chosen, one after the other."""
-        gene, chosen = self._shown, self._choice.value
+        """Draw the gene in the selected cell types, one after the other."""
+        gene, selected = self._shown_gene, self._cell_selector.value
         if gene is None:
             return
         old = self._pictures.children
 
         def pages() -> list[GenePage]:
-            return self._chosen(self._pages(gene))
+            return self._select_cell_types(self._pages(gene))
 
         def show(found: list[GenePage]) -> None:
+            # Each picture replaces an old one as soon as it is drawn, until the user asks for something else.
             drawn: list[ipywidgets.HTML] = []
             for page in found:
-                if (self._shown, self._choice.value) != (gene, chosen):
+                if (self._shown_gene, self._cell_selector.value) != (gene, selected):
                     return
                 drawn.append(ipywidgets.HTML(show_gene(page)))
                 self._pictures.children = [*drawn, *old[len(drawn) : len(found)]]
@@ -178,35 +186,36 @@ class GeneBrowser(Panel):
 
         self._do("tracks", f"drawing {self._picker.names[gene]}", pages, show)
 
-    def _in_cells(self, gene: int) -> list[int]:
-        return sorted(self._rows[self._genes.obs_names[gene]].tolist())
+    def _rows_in_cell_types(self, gene: int) -> list[int]:
+        return sorted(self._rows_of_gene[self._genes.obs_names[gene]].tolist())
 
     def _pages(self, gene: int) -> list[GenePage]:
-        """Read a gene in all cell types, once for all choices of these."""
-        with self._reading:  # the picture for where widgets do not run is drawn on the main thread
-            if self._read is None or self._read[0] != gene:
-                self._read = gene, read_gene(self._adata, self._model, self._in_cells(gene))
-            return self._read[1]
+        """Read a gene in all cell types, once for all selections of cell types."""
+        # The main thread reads pages too, for the static picture of the widget.
+        with self._pages_lock:
+            if self._cached_pages is None or self._cached_pages[0] != gene:
+                self._cached_pages = gene, read_gene(self._adata, self._model, self._rows_in_cell_types(gene))
+            return self._cached_pages[1]
 
-    def _chosen(self, pages: Sequence[GenePage]) -> list[GenePage]:
-        """Keep those of the cell types chosen."""
+    def _select_cell_types(self, pages: Sequence[GenePage]) -> list[GenePage]:
+        """Return the pages of the selected cell types."""
         cells = cell_types(self._adata)
-        chosen = self._choice.value
-        kept = [page for page in pages if chosen in (ALL, cells[page.gene])]
+        selected = self._cell_selector.value
+        kept = [page for page in pages if selected in (ALL, cells[page.gene])]
         if not kept:
-            msg = f"{symbols(pages[0].data)[0]} is not among the genes of {chosen}; choose another cell type."
+            msg = f"{symbols(pages[0].data)[0]} is not among the genes of {selected}; choose another cell type."
             raise ValueError(msg)
         return kept
 
     def _step(self, by: int) -> None:
-        """Go to the gene before or behind on the chromosome."""
-        other = self._beside(by)
+        """Show the previous (-1) or the next (1) gene on the chromosome."""
+        other = self._adjacent_gene(by)
         if other is not None:
             self._picker.value = str(self._picker.names[other])
 
-    def _beside(self, by: int) -> int | None:
-        """Row of the gene before or behind; ``None`` at the end of the chromosome."""
-        row, order = self._picker.row, self._order
+    def _adjacent_gene(self, by: int) -> int | None:
+        """Return the row of the previous or the next gene; ``None`` at the end of the chromosome."""
+        row, order = self._picker.row, self._genome_order
         if row is None or order is None:
             return None
         chrom = self._genes.obs[k.CHROM]
@@ -215,33 +224,33 @@ class GeneBrowser(Panel):
             return None
         return int(order[place])
 
-    def _follow(self) -> None:
-        """Let the buttons lead where there is a gene."""
-        for button, by in ((self._before, -1), (self._after, 1)):
-            button.disabled = self._beside(by) is None
+    def _enable_steps(self) -> None:
+        """Enable the buttons that lead to a gene."""
+        for button, by in ((self._previous, -1), (self._next, 1)):
+            button.disabled = self._adjacent_gene(by) is None
 
 
 def _button(icon: str, tooltip: str) -> ipywidgets.Button:
     return ipywidgets.Button(icon=icon, tooltip=tooltip, layout={"width": "3em"})
 
 
-def _along_the_genome(obs: pd.DataFrame) -> np.ndarray | None:
-    """Rows by chromosome and TSS; ``None`` where these are not known."""
+def _genome_order(obs: pd.DataFrame) -> np.ndarray | None:
+    """Return the rows sorted by chromosome and TSS; ``None`` where these are not known."""
     if not {k.CHROM, k.TSS} <= set(obs):
         return None
     return np.lexsort((obs[k.TSS].to_numpy(float), obs[k.CHROM].astype(str).to_numpy()))
 
 
-def _beneath(figures: Sequence[Figure]) -> Figure:
-    """Put figures one beneath the other, as pictures."""
+def _stack(figures: Sequence[Figure]) -> Figure:
+    """Return one figure with the pictures of several, below each other."""
     images = []
     for figure in figures:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_SHARP)
+        figure.savefig(buffer, format="png", dpi=_DPI)
         buffer.seek(0)
         images.append(imread(buffer))
     width, height = max(image.shape[1] for image in images), sum(image.shape[0] for image in images)
-    sheet = new_figure(figsize=(width / _SHARP, height / _SHARP))
+    sheet = new_figure(figsize=(width / _DPI, height / _DPI))
     top = height
     for image in images:
         top -= image.shape[0]

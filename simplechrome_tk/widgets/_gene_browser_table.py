@@ -1,4 +1,4 @@
-"""What is predicted of a gene and what was measured, cell type by cell type, as a table."""
+"""Table of predictions and measurements of one gene in each cell type."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.expression import linear_expression
 from simplechrome_tk.core.require import cell_types
 from simplechrome_tk.pl._style import unit
 
@@ -28,35 +29,36 @@ _SPLITS = {
 
 
 def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]) -> pd.DataFrame:
-    """Return one row for each cell type, in words, with the columns that are known."""
+    """Return one row for each cell type, as text, with the columns that are known."""
     key = None if model is None else model.settings.neighbors_key
+    # The gene and its neighbours are enough to predict it, and take a fraction of the time of all genes.
     small = get.neighborhood(adata, adata.obs_names[list(rows)].to_numpy(str), neighbors_key=key)
     obs = small.obs.iloc[: len(rows)]
     names = (k.EXPRESSION, k.LABEL, k.SPLIT)
     if model is not None:
         names = (model.settings.expression_key, model.settings.label_key, model.settings.split_key)
     measured, label, split = (obs[name] if name in obs else None for name in names)
-    of = unit(adata, k.EXPRESSION)
+    expression_unit = unit(adata, k.EXPRESSION)
     table = pd.DataFrame(index=obs.index)
     if k.CELL_TYPE in obs:
         table["cell type"] = cell_types(small)[: len(rows)]
     if measured is not None:
-        table["measured"] = [_amount(value, of) for value in measured]
+        table["measured"] = [_amount(value, expression_unit) for value in measured]
     if label is not None:
         table["label"] = label.astype(object).where(label.notna(), "unknown").astype(str)
     if model is not None:
         predicted = model.predict(small).iloc[: len(rows)]
         if "log_expression" in predicted:
             amounts = predicted[["log_expression", "log_expression_low", "log_expression_high"]].to_numpy(float)
-            amounts = np.maximum(10**amounts - 0.1, 0)
-            table["predicted (90 % interval)"] = [_interval(row, of) for row in amounts]
+            amounts = linear_expression(amounts)
+            table["predicted (90 % interval)"] = [_interval(row, expression_unit) for row in amounts]
             if measured is not None:
                 table["measured is"] = [
                     _side(value, low, high) for value, (_, low, high) in zip(measured, amounts, strict=True)
                 ]
         if "probability" in predicted:
-            chances = predicted[["probability", "probability_low", "probability_high"]].to_numpy(float)
-            table["probability of high"] = [_chance(row) for row in chances]
+            probabilities = predicted[["probability", "probability_low", "probability_high"]].to_numpy(float)
+            table["probability of high"] = [_probability(row) for row in probabilities]
     if split is not None:
         table["this gene was"] = [_SPLITS.get(str(name), str(name)) for name in split]
     return table
@@ -74,27 +76,32 @@ def table_html(table: pd.DataFrame, *, caption: str) -> str:
     return f'<div style="overflow-x: auto">{table}</div>'
 
 
-def _amount(value: float, of: str) -> str:
+def _amount(value: float, expression_unit: str) -> str:
     if np.isnan(value):
         return "unknown"
-    return f"{_digits(value)} {of}".rstrip()
+    return f"{_digits(value)} {expression_unit}".rstrip()
 
 
 def _digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.2f}"
+    """Write an expression with three significant digits, and no more than two decimals below 0.1."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 0.1 else f"{value:.2f}"
 
 
-def _interval(amounts: np.ndarray, of: str) -> str:
+def _interval(amounts: np.ndarray, expression_unit: str) -> str:
     value, low, high = amounts
-    return _amount(value, of) + ("" if np.isnan(low) else f" ({_digits(low)} to {_digits(high)})")
+    return _amount(value, expression_unit) + ("" if np.isnan(low) else f" ({_digits(low)} to {_digits(high)})")
 
 
-def _chance(chances: np.ndarray) -> str:
-    value, low, high = chances
+def _probability(probabilities: np.ndarray) -> str:
+    value, low, high = probabilities
     return f"{value:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})")
 
 
 def _side(value: float, low: float, high: float) -> str:
     if np.isnan([value, low]).any():
         return "unknown"
-    return "below" if value < low else "above" if value > high else "within"
+    if value < low:
+        return "below"
+    return "above" if value > high else "within"

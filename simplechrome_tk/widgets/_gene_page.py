@@ -1,4 +1,4 @@
-"""A gene as a picture: its tracks, what each bin does, its neighbours; shared by the widgets that show one."""
+"""Pictures of one gene with its tracks, attributions and neighbours, for all widgets that show a gene."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ _METHODS = {
     "occlusion": "occlusion",
     "feature_ablation": "ablation",
 }
-_AGAINST = {
+_BASELINES = {
     "zero": "no signal of any mark",
     "low": "the median low gene",
-    "matched": "the mean gene of like length",
+    "matched": "the mean gene of similar length",
     "given": "a baseline of your own",
 }
 
 
 class GenePage(NamedTuple):
-    """What is drawn of a gene: ``data`` holds it, its neighbours and attributions, if there are any."""
+    """One gene to draw: ``data`` holds the gene, its neighbours, and attributions where there are any."""
 
     data: ad.AnnData
     gene: str
     alike: tuple[str, ...]
     """The gene in other cell types, drawn on the same scales."""
     note: str
-    """Where the attributions are from, in words."""
+    """A sentence about the source of the attributions."""
 
 
 def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]) -> list[GenePage]:
-    """Gather what is drawn of a gene in one cell type or several, with attributions.
+    """Read a gene in one cell type or several, with its attributions.
 
-    These are those of ``adata`` where it has them, else they are computed. ``adata`` and ``model`` stay as they are.
+    The attributions are those of ``adata`` where it has them; otherwise the model computes them. ``adata`` and
+    ``model`` stay as they are.
     """
     ids = adata.obs_names[list(rows)].to_numpy(str)
     if model is not None:
@@ -56,19 +57,19 @@ def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]
     else:
         graph = adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key") or None
         data = get.neighborhood(adata, ids, neighbors_key=graph)
-        note = "Effects are those in the AnnData, where it has any; without a model none are computed."
+        note = "Effects are those in the AnnData, if it has any; without a model, none are computed."
     return [GenePage(data, gene, tuple(ids), note) for gene in ids]
 
 
 def draw_gene(page: GenePage) -> Figure:
-    """Draw a gene; return the figure."""
+    """Return a figure of a gene."""
     return pl.browser(page.data, page.gene, alike=page.alike).signal[0, 0].figure
 
 
 def show_gene(page: GenePage) -> str:
-    """Return the picture of a gene, and where its effects are from, as HTML."""
+    """Return the picture of a gene, and the source of its effects, as HTML."""
     row = page.data.obs_names.get_loc(page.gene)
-    alt = f"Tracks of {symbols(page.data)[row]}, what each bin does to the prediction, and its neighbours."
+    alt = f"Tracks of {symbols(page.data)[row]}, the effect of each bin on the prediction, and its neighbours."
     return f"{picture(lambda: draw_gene(page), alt)}<div>{html.escape(page.note)}</div>"
 
 
@@ -81,5 +82,5 @@ def _note(record: Mapping[str, object], n_genes: int) -> str:
     source = "computed for this gene" if n_genes == 1 else "computed for this gene in each cell type"
     return (
         f"Effects on {record['unit']} by {_METHODS[str(record['method'])]}, against "
-        f"{_AGAINST[str(record['baseline'])]}; {source if record['computed'] else 'from the AnnData'}."
+        f"{_BASELINES[str(record['baseline'])]}; {source if record['computed'] else 'from the AnnData'}."
     )

@@ -1,4 +1,4 @@
-"""Edits as the Python that makes them."""
+"""Python code of edits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def edit_code(groups: Sequence[tuple[Sequence[str], Sequence[Edit]]]) -> str:
-    """Return Python that applies scalings to genes where ``adata`` and ``model`` are, each group its own edits."""
+    """Return Python that applies scalings to groups of genes, each with its own edits."""
     parts = ["import simplechrome_tk as sct"]
     for genes, edits in groups:
         if edits:
@@ -22,16 +22,16 @@ def edit_code(groups: Sequence[tuple[Sequence[str], Sequence[Edit]]]) -> str:
             lines = ["edits = [", *(f"    {_call(edit)}," for edit in edits), "]"]
             parts.append("\n".join([*lines, f"sct.tl.perturb(adata, model, edits, genes={named})"]))
         else:
-            parts.append(f"# nothing is edited on {', '.join(map(_quoted, genes))}: every slider there stands at 1")
+            parts.append(f"# nothing is edited on {', '.join(map(_quoted, genes))}: every slider is at 1")
     return "\n\n".join(parts)
 
 
 def _quoted(text: str) -> str:
-    """Write a name as a string of Python on one line; a new line in it would begin a line of code."""
+    """Write a name as a Python string on one line, because a line break in it would begin a new line of code."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _call(edit: Edit) -> str:
-    told = [("mark", edit.mark), ("region", edit.region), ("of", None if edit.of == GENE else edit.of)]
-    named = "".join(f", {name}={_quoted(value)}" for name, value in told if value is not None)
+    arguments = [("mark", edit.mark), ("region", edit.region), ("of", None if edit.of == GENE else edit.of)]
+    named = "".join(f", {name}={_quoted(value)}" for name, value in arguments if value is not None)
     return f"sct.tl.Edit.scale({edit.value:g}{named})"

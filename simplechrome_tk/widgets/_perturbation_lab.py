@@ -1,4 +1,4 @@
-"""Change the marks of a gene by hand and watch the prediction move."""
+"""Sliders that edit the marks of a gene and show the prediction that follows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
 from simplechrome_tk.tl.perturbation._perturb import bench_of
 from simplechrome_tk.widgets._gene_picker import GenePicker
 from simplechrome_tk.widgets._lab_code import edit_code
-from simplechrome_tk.widgets._lab_numbers import expression_scale
-from simplechrome_tk.widgets._lab_sliders import Dose, Doses
-from simplechrome_tk.widgets._lab_trial import Trial
+from simplechrome_tk.widgets._lab_predictions import expression_scale
+from simplechrome_tk.widgets._lab_sliders import Sliders, SliderTarget
+from simplechrome_tk.widgets._lab_state import LabState
 from simplechrome_tk.widgets._panel import Panel
 
 if TYPE_CHECKING:
@@ -30,43 +30,46 @@ if TYPE_CHECKING:
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl import Edit
 
-_WHAT_IT_IS = """<p style="margin: 0 0 6px 0; line-height: 1.4; max-width: 110ch"><b>An experiment on the model, not on
-cells.</b> The numbers say what the model expects of a gene with such marks. It has learnt which marks go along with
-expression, not which of them cause it. Intervals were learnt from measured genes; no edited gene was ever measured.
+_NOTE = """<p style="margin: 0 0 6px 0; line-height: 1.4; max-width: 110ch"><b>An experiment on the model, not on
+cells.</b> The numbers are predictions for a gene with such marks. The model has learnt which marks correlate with
+expression, not which of them cause it. The intervals come from measured genes; no edited gene was ever measured.
 </p>"""
-_SETTLE = 0.2  # seconds without another step, before pictures are drawn
-_TYPING = 0.3  # seconds without another key: on the way to TP53 lies T, also a gene
+_PICTURE_DELAY = 0.2
+"""Seconds without another step of a slider before the dose-response curve is drawn."""
+_TYPING_DELAY = 0.3
+"""Seconds without another key before a typed gene is shown: the beginning of a symbol can be a symbol (T, TP53)."""
 _PICTURES, _NAMES = "pictures", "names"
+"""Threads of the widget, besides the default one."""
 
 
 class PerturbationLab(Panel):
-    """Scale the marks of a gene and of its neighbours with sliders, and see the prediction move.
+    """Scale the marks of a gene and of its neighbours with sliders, and see how the prediction changes.
 
-    Beside the sliders are predicted expression and probability, from the measured to the edited state, each with its
-    interval, and the dose-response curve of what was moved last; beneath is the edited signal over the measured. A
-    second gene takes the same edits beside the first. Nothing is written to the data or the model.
+    Beside the sliders are the predicted expression and probability before and after the edits, each with its interval,
+    and the dose-response curve of the slider that was moved last. Below them is the edited signal over the measured
+    signal. The same edits can be applied to a second gene for comparison. Data and model stay as they are.
 
     Parameters
     ----------
     adata
-        Normalised genes by bins with ``layers["signal"]``, and the graph of a model that hears neighbours.
+        Normalised genes by bins with ``layers["signal"]``, and with the graph that the model attends to, if any.
     model
         A trained model of these columns.
     gene
-        Id or symbol to begin with; ``None`` begins with the first gene.
+        Id or symbol of the gene that is shown first; ``None`` shows the first gene of ``adata``.
 
     Attributes
     ----------
     gene : str
-        Id of the gene. May be set, also to a symbol.
+        Id of the gene. It can be set, to a symbol too.
     other : str or None
-        Id of the gene to compare with. May be set, also to a symbol.
+        Id of the gene to compare with. It can be set, to a symbol too.
     edits : list of Edit
-        What the sliders do, without those that stand at 1.
+        The edits of the sliders, without those of sliders at 1.
     result : pandas.DataFrame
-        What :func:`simplechrome_tk.tl.perturb` said last, one row per gene.
+        The latest predictions, the table of :func:`simplechrome_tk.tl.perturb`, one row for each gene.
     code : str
-        The Python that does the same.
+        Python code that makes the same predictions.
 
     Raises
     ------
@@ -77,12 +80,6 @@ class PerturbationLab(Panel):
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
-    >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.split_by_chromosome(adata)
-    >>> sct.pp.normalize(adata)
-    >>> model = sct.SimpleChrome(adata, n_latent=4)
-    >>> model.train(latent_epochs=1, expression_epochs=1, progress=False)
     >>> lab = sct.widgets.PerturbationLab(adata, model, gene="SIM0007")
     >>> lab.set_factor(0.5, mark="H3K4me3", region="tss")
     >>> lab.edits
@@ -102,15 +99,15 @@ class PerturbationLab(Panel):
         expression = model.settings.expression_key
         known = expression_truth(adata, expression) if expression in adata.obs else np.empty(0)
         self._scale = expression_scale(known)
-        self._typed = False
-        self._calls: dict[str, str] = {}
-        self._reaches: dict[str, frozenset[str]] = {}
+        self._is_typing = False
+        self._unique_names: dict[str, str] = {}
+        self._editable_by_gene: dict[str, frozenset[str]] = {}
         self.result: pd.DataFrame | None = None
-        self._doses = Doses(adata, hears=self._key is not None, changed=self._moved)
-        self._last = self._doses.first()
+        self._sliders = Sliders(adata, has_neighbors=self._key is not None, on_change=self._on_slider)
+        self._last = self._sliders.first()
         self._make_controls()
-        self.observe(self._turn, names="gene")
-        self.observe(self._compared, names="other")
+        self.observe(self._on_gene, names="gene")
+        self.observe(self._on_other, names="other")
         self.gene = str(adata.obs_names[first])
 
     def _make_controls(self) -> None:
@@ -122,154 +119,156 @@ class PerturbationLab(Panel):
         self._predicted, self._curve, self._tracks, self._note = (ipywidgets.HTML() for _ in range(4))
         self._code = ipywidgets.Textarea(
             description="As code",
-            tooltip="Python that does the same: select all of it and copy",
+            tooltip="Python code that makes the same predictions, to copy",
             layout=ipywidgets.Layout(width="99%"),
         )
         wrapped = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
-        self._doses.layout = ipywidgets.Layout(flex="1 1 400px", min_width="380px")
+        self._sliders.layout = ipywidgets.Layout(flex="1 1 400px", min_width="380px")
         shown = ipywidgets.VBox(
             [self._predicted, self._note, self._curve], layout=ipywidgets.Layout(flex="1 1 330px", min_width="300px")
         )
         beside = ipywidgets.Layout(flex_flow="row wrap", grid_gap="20px")
         self._fill(
-            ipywidgets.HTML(_WHAT_IT_IS),
+            ipywidgets.HTML(_NOTE),
             ipywidgets.HBox([self._pick, self._pick_other, reset], layout=wrapped),
-            ipywidgets.HBox([self._doses, shown], layout=beside),
+            ipywidgets.HBox([self._sliders, shown], layout=beside),
             self._tracks,
             self._code,
         )
-        self._pick.observe(partial(self._named, self._pick, "gene"), names="value")
-        self._pick_other.observe(partial(self._named, self._pick_other, "other"), names="value")
+        self._pick.observe(partial(self._on_typed, self._pick, "gene"), names="value")
+        self._pick_other.observe(partial(self._on_typed, self._pick_other, "other"), names="value")
 
     @traitlets.validate("gene", "other")
-    def _one(self, proposal: Any) -> str | None:
+    def _validate_gene(self, proposal: Any) -> str | None:
         name = proposal["value"]
         return None if name is None else str(self._adata.obs_names[gene_row(self._adata, name)])
 
     @property
     def edits(self) -> list[Edit]:
-        """What the sliders do, without those that stand at 1."""
-        return self._doses.edits
+        """The edits of the sliders, without those of sliders at 1."""
+        return self._sliders.edits
 
     @property
     def code(self) -> str:
-        """The Python that does the same."""
-        return edit_code([([self._call(gene) for gene in genes], edits) for genes, edits in self._trial().by_edits()])
+        """Python code that makes the same predictions."""
+        return edit_code(
+            [([self._unique_name(gene) for gene in genes], edits) for genes, edits in self._current_state().by_edits()]
+        )
 
     def set_factor(
         self, factor: float, *, mark: str | None = None, region: str | None = None, of: str = "gene"
     ) -> None:
-        """Move a slider: that of a mark in a region, or with ``of`` that of ``"neighbors"`` or of one, by its symbol.
+        """Move the slider of a mark in a region, of all neighbours, or of one neighbour.
 
         Parameters
         ----------
         factor
-            Times the measured signal, from 0 to 3.
+            Factor of the measured signal, from 0 to 3.
         mark, region
-            Which slider; ``None`` for neighbours, all of whose marks are scaled.
+            Mark and region of the slider; ``None`` for neighbours, whose marks are all scaled.
         of
-            ``"gene"``, ``"neighbors"`` or a neighbour that has a slider.
+            ``"gene"``, ``"neighbors"``, or the symbol of a neighbour that has a slider.
 
         Raises
         ------
         ValueError
-            When there is no such slider, or the factor lies outside.
+            When there is no such slider, or the factor is outside its range.
         """
-        self._doses.set_factor(Dose(mark, region, of), factor)
+        self._sliders.set_factor(SliderTarget(mark, region, of), factor)
 
     def reset(self) -> None:
         """Move every slider back to 1."""
-        self._doses.reset()
+        self._sliders.reset()
 
     def figure(self) -> Figure:
-        """Draw the predictions, the curve of what was moved last and the edited signal with matplotlib."""
-        return self._trial().figure()
+        """Draw the predictions, the latest dose-response curve and the edited signal with matplotlib."""
+        return self._current_state().figure()
 
-    def _named(self, picker: GenePicker, trait: str, change: Any) -> None:
-        """Turn to the gene that is named in full; where none begins so, say which are close."""
+    def _on_typed(self, picker: GenePicker, trait: str, change: Any) -> None:
+        """Show the gene that is named in full, or similar names where no name begins with the text."""
         if picker.row is not None or not change["new"].strip():
             name = None if picker.row is None else str(self._adata.obs_names[picker.row])
-            turn = partial(self._set, trait)
-            self._do(trait, "Turning to the gene", lambda: name, turn, thread=_NAMES, settle=_TYPING)
+            set_gene = partial(self._set_gene, trait)
+            self._do(trait, "Reading the gene", lambda: name, set_gene, thread=_NAMES, settle=_TYPING_DELAY)
         elif not picker.options:
-            self._do(trait, "Looking for the gene", picker.require, lambda _: None, thread=_NAMES, settle=_TYPING)
+            self._do(trait, "Looking for the gene", picker.require, lambda _: None, thread=_NAMES, settle=_TYPING_DELAY)
 
-    def _set(self, trait: str, name: str | None) -> None:
-        """Turn to a gene that was typed, and leave the text as it is, since it may be typed on."""
+    def _set_gene(self, trait: str, name: str | None) -> None:
+        """Set the gene that was typed, and leave the text as it is, because the user may go on typing."""
         if name is not None or trait == "other":
-            self._typed = True
+            self._is_typing = True
             try:
                 setattr(self, trait, name)
             finally:
-                self._typed = False
+                self._is_typing = False
 
-    def _write(self, picker: GenePicker, gene: str | None) -> None:
-        """Show which gene was set from Python."""
-        if not self._typed:
+    def _show_name(self, picker: GenePicker, gene: str | None) -> None:
+        """Show the name of a gene that was set from Python."""
+        if not self._is_typing:
             picker.value = "" if gene is None else picker.names[self._adata.obs_names.get_loc(gene)]
 
-    def _turn(self, _: Any) -> None:
-        """Show the sliders of the gene's neighbours."""
-        self._write(self._pick, self.gene)
+    def _on_gene(self, _: Any) -> None:
+        """Show the sliders of the neighbours of the new gene."""
+        self._show_name(self._pick, self.gene)
         if self._key is not None:
-            self._doses.show_neighbors(get.neighbors(self._adata, key=self._key, genes=self.gene))
-        if self._last not in self._doses.sliders:  # a neighbour of the gene before
-            self._last = self._doses.first()
-        self._compared(None)
+            self._sliders.show_neighbors(get.neighbors(self._adata, key=self._key, genes=self.gene))
+        if self._last not in self._sliders.sliders:  # it was a neighbour of the previous gene
+            self._last = self._sliders.first()
+        self._on_other(None)
 
-    def _compared(self, _: Any) -> None:
-        """Say which marks the genes carry, and predict them."""
-        self._write(self._pick_other, self.other)
-        trial = self._trial()
-        self._doses.show_carried(trial.signal())
-        self._ask(trial)
+    def _on_other(self, _: Any) -> None:
+        """Show which marks the genes do not have, and predict the genes."""
+        self._show_name(self._pick_other, self.other)
+        state = self._current_state()
+        self._sliders.show_absent_marks(state.signal())
+        self._predict(state)
 
-    def _moved(self, dose: Dose | None) -> None:
-        self._last = self._last if dose is None else dose
-        self._ask(self._trial())
+    def _on_slider(self, target: SliderTarget | None) -> None:
+        self._last = self._last if target is None else target
+        self._predict(self._current_state())
 
-    def _trial(self) -> Trial:
-        """Return what the controls ask for now."""
+    def _current_state(self) -> LabState:
+        """Return the genes and edits of the controls at this moment."""
         genes = [gene for gene in dict.fromkeys((self.gene, self.other)) if gene is not None]
         rows = self._adata.obs_names.get_indexer(genes)
-        return Trial(
-            self._adata,
-            self._model,
-            dict(zip(genes, self._pick.names[rows], strict=True)),
-            {gene: self._reach(gene) for gene in genes},
-            self.edits,
-            self._last,
-            self._doses.name(self._last),
-            self._doses.factor(self._last),
+        return LabState(
+            adata=self._adata,
+            model=self._model,
+            names=dict(zip(genes, self._pick.names[rows], strict=True)),
+            editable={gene: self._editable(gene) for gene in genes},
+            edits=self.edits,
+            last=self._last,
+            last_name=self._sliders.name(self._last),
+            factor=self._sliders.factor(self._last),
         )
 
-    def _reach(self, gene: str) -> frozenset[str]:
-        """Return whom edits can be of when this gene is predicted; kept, since every step of a slider asks."""
+    def _editable(self, gene: str) -> frozenset[str]:
+        """Return the values of ``of`` that edits of this gene can have; cached, because every step needs them."""
         if self._key is None:
             return frozenset({GENE})
-        if gene not in self._reaches:
+        if gene not in self._editable_by_gene:
             table = get.neighbors(self._adata, key=self._key, genes=gene)
-            everyone = [NEIGHBORS] if len(table) else []
-            self._reaches[gene] = frozenset({GENE, *everyone, *table["neighbor"], *table["neighbor_symbol"]})
-        return self._reaches[gene]
+            together = [NEIGHBORS] if len(table) else []
+            self._editable_by_gene[gene] = frozenset({GENE, *together, *table["neighbor"], *table["neighbor_symbol"]})
+        return self._editable_by_gene[gene]
 
-    def _call(self, gene: str) -> str:
-        """Return the symbol of a gene where it names this gene alone, else its id."""
-        if gene not in self._calls:
+    def _unique_name(self, gene: str) -> str:
+        """Return the symbol of a gene where it names only this gene, or else its id."""
+        if gene not in self._unique_names:
             symbol = str(symbols(self._adata)[self._adata.obs_names.get_loc(gene)])
-            self._calls[gene] = symbol if len(gene_rows(self._adata, symbol)) == 1 else gene
-        return self._calls[gene]
+            self._unique_names[gene] = symbol if len(gene_rows(self._adata, symbol)) == 1 else gene
+        return self._unique_names[gene]
 
-    def _ask(self, trial: Trial) -> None:
-        self._do("number", "Predicting", trial.predict, partial(self._show, trial))
+    def _predict(self, state: LabState) -> None:
+        self._do("number", "Predicting", state.predict, partial(self._show, state))
 
-    def _show(self, trial: Trial, result: pd.DataFrame) -> None:
-        """Show the numbers, and ask for the pictures."""
+    def _show(self, state: LabState, result: pd.DataFrame) -> None:
+        """Show the numbers, and request the pictures."""
         self.result = result
-        self._predicted.value = trial.numbers(result, self._scale)
-        self._note.value = f"<p>{html.escape(trial.left_out())}</p>"
+        self._predicted.value = state.numbers(result, self._scale)
+        self._note.value = f"<p>{html.escape(state.inapplicable_edits())}</p>"
         self._code.value = self.code
         self._code.rows = self._code.value.count("\n") + 2
-        for pane, draw, shown in (("curve", trial.curve, self._curve), ("tracks", trial.tracks, self._tracks)):
-            settle = _SETTLE if pane == "curve" else 0
-            self._do(pane, "Drawing", draw, partial(setattr, shown, "value"), thread=_PICTURES, settle=settle)
+        for pane, draw, widget in (("curve", state.curve, self._curve), ("tracks", state.tracks, self._tracks)):
+            settle = _PICTURE_DELAY if pane == "curve" else 0
+            self._do(pane, "Drawing", draw, partial(setattr, widget, "value"), thread=_PICTURES, settle=settle)

@@ -1,4 +1,4 @@
-"""Losses and scores as they come: the curves of `pl.history`, on one sheet that is drawn again and again."""
+"""Curves of losses and scores during a training, on one figure that is drawn again after each epoch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-_SHOWN = {"train_loss": LOSSES["train_loss"], "valid_loss": LOSSES["valid_loss"]}
+_LOSSES = {"train_loss": LOSSES["train_loss"], "valid_loss": LOSSES["valid_loss"]}
 
 
 class TrainingCurves:
-    """Loss of the phase under way on the left, validation scores of the network on the right.
+    """Loss of the current phase on the left, validation scores of the network on the right.
 
-    Layout engines would measure every tick at every drawing; here the panels stay where they are.
+    The panels have fixed positions, because a layout engine would measure every tick at each drawing.
     """
 
     def __init__(self) -> None:
@@ -33,17 +33,17 @@ class TrainingCurves:
         self._best = Line2D([0, 0], [0, 1], transform=self._score.get_xaxis_transform(), color=GREY, linestyle=":")
         self._score.add_artist(self._best)
         self._lines = {
-            **_lines(self._loss, _SHOWN),
+            **_lines(self._loss, _LOSSES),
             **_lines(self._score, SCORES),
         }
         self._score.set_title("validation scores", loc="left", fontsize="medium", y=1.0)
 
     def update(self, rows: Sequence[Mapping[str, Any]], best: int | None, phase: str) -> Figure:
-        """Draw the epochs of one network; ``best`` is the one with the best score so far."""
+        """Draw the epochs of one network; ``best`` is the epoch with the best score so far."""
         table = pd.DataFrame([dict(row) for row in rows])
         own = table[table["phase"] == table["phase"].iloc[-1]]
         self._loss.set_title(f"loss, {phase}", loc="left", fontsize="medium", y=1.0)
-        for ax, part, columns in ((self._loss, own, _SHOWN), (self._score, table, SCORES)):
+        for ax, part, columns in ((self._loss, own, _LOSSES), (self._score, table, SCORES)):
             part = part.reindex(columns=["epoch", *columns])
             part = part[part[list(columns)].notna().any(axis=1)]
             for column in columns:
@@ -79,7 +79,7 @@ def _lines(ax: Axes, known: Mapping[str, tuple[str, str, str]]) -> dict[str, Lin
 
 
 def _limit(ax: Axes, epochs: np.ndarray, values: np.ndarray) -> None:
-    """Leave some room around what is drawn."""
+    """Set limits with some space around the curves."""
     if not len(epochs):
         return
     low, high = float(np.nanmin(values)), float(np.nanmax(values))

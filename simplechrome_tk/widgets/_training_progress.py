@@ -1,4 +1,4 @@
-"""How far a training is, and what was kept of it, in numbers and words."""
+"""Progress and outcome of a training, in numbers and words."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ PHASES = {"latent": "latent of the marks", "expression": "prediction of expressi
 
 
 class TrainingProgress:
-    """Collects the rows that ``on_epoch`` is given."""
+    """Progress of a training, from the rows that ``on_epoch`` receives."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        """Of the network under way."""
+        """Rows of the current network."""
         self.stopped: dict[tuple[int, str], str] = {}
-        """What was stopped, by network and phase, in words."""
+        """A sentence for each phase that was stopped, by network and phase."""
         self._plan: dict[str, int] = {}
         self._n_models = 1
-        self._took: dict[str, list[float]] = {}
+        self._seconds: dict[str, list[float]] = {}
         self._last = time.monotonic()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take in an epoch."""
+        """Add an epoch."""
         if self.rows and self.rows[-1]["model"] != row["model"]:
             self.rows = []
         self.rows.append(dict(row))
         self._plan, self._n_models = row["plan"], row["n_models"]
         now = time.monotonic()
-        self._took.setdefault(row["phase"], []).append(now - self._last)
+        self._seconds.setdefault(row["phase"], []).append(now - self._last)
         self._last = now
 
     def note_stop(self) -> None:
-        """Write down that the phase was stopped after the last epoch."""
+        """Record that the phase was stopped after the last epoch."""
         row = self.rows[-1]
-        which = f"network {row['model'] + 1}, " if self._n_models > 1 else ""
+        network = f"network {row['model'] + 1}, " if self._n_models > 1 else ""
         self.stopped[row["model"], row["phase"]] = (
-            f"{which}phase {self._number}, {PHASES[row['phase']]}: stopped after {row['phase_epoch']} of "
+            f"{network}phase {self._current_number}, {PHASES[row['phase']]}: stopped after {row['phase_epoch']} of "
             f"{self._plan[row['phase']]} epochs"
         )
 
@@ -57,48 +57,53 @@ class TrainingProgress:
 
     @property
     def done(self) -> int:
-        """Epochs behind us, those that were spared included."""
+        """Number of epochs that are done, with those that a stop has skipped."""
         row = self.rows[-1]
-        before = sum(n for phase, n in self._plan.items() if self._place(phase) < self._number)
+        before = sum(n for phase, n in self._plan.items() if self._phase_number(phase) < self._current_number)
         return int(row["model"] * sum(self._plan.values()) + before + row["phase_epoch"])
 
     @property
     def total(self) -> int:
-        """Epochs of all phases of all networks."""
+        """Number of epochs of all phases of all networks."""
         return self._n_models * sum(self._plan.values())
 
     @property
     def phase(self) -> str:
-        """The phase under way."""
-        return f"phase {self._number}"
+        """Name of the current phase."""
+        return f"phase {self._current_number}"
 
-    def _place(self, phase: str) -> int:
+    def _phase_number(self, phase: str) -> int:
         return list(self._plan).index(phase) + 1
 
     @property
-    def _number(self) -> int:
-        return self._place(self.rows[-1]["phase"])
+    def _current_number(self) -> int:
+        return self._phase_number(self.rows[-1]["phase"])
 
     def seconds_left(self) -> float:
-        """Seconds until all epochs are done: of each phase as long as they took, or as this one's where none has."""
-        row, now = self.rows[-1], self._mean(self.rows[-1]["phase"], 0.0)
-        left = 0.0
-        for phase, n in self._plan.items():
-            here = self._place(phase)
-            networks = self._n_models - row["model"] - (here <= self._number)
-            left += self._mean(phase, now) * n * networks
-        return left + now * (self._plan[row["phase"]] - row["phase_epoch"])
+        """Return the seconds until all epochs are done, from the mean time of an epoch of each phase so far.
+
+        An epoch of a phase that has not begun is expected to take as long as one of the current phase.
+        """
+        row = self.rows[-1]
+        current = self._mean(row["phase"], 0.0)
+        left = current * (self._plan[row["phase"]] - row["phase_epoch"])
+        for phase, n_epochs in self._plan.items():
+            # Phases up to the current one are done, or counted above, for the current network.
+            begun = self._phase_number(phase) <= self._current_number
+            n_networks = self._n_models - row["model"] - (1 if begun else 0)
+            left += self._mean(phase, current) * n_epochs * n_networks
+        return left
 
     def _mean(self, phase: str, otherwise: float) -> float:
-        took = self._took.get(phase)
-        return otherwise if not took else sum(took) / len(took)
+        seconds = self._seconds.get(phase)
+        return sum(seconds) / len(seconds) if seconds else otherwise
 
     def line(self) -> str:
-        """Say where the training is."""
+        """Return the progress in words."""
         row = self.rows[-1]
         parts = [f"network {row['model'] + 1} of {self._n_models}"] if self._n_models > 1 else []
         parts += [
-            f"phase {self._number} of {len(self._plan)}: {PHASES[row['phase']]}",
+            f"phase {self._current_number} of {len(self._plan)}: {PHASES[row['phase']]}",
             f"epoch {row['epoch']}, {row['phase_epoch']} of {self._plan[row['phase']]} in this phase",
             f"about {_duration(self.seconds_left())} left",
         ]
@@ -108,15 +113,16 @@ class TrainingProgress:
         return " · ".join(parts)
 
     def outcome(self, history: pd.DataFrame) -> str:
-        """Say what was kept, from the history of the model that has been trained."""
+        """Return a sentence about the weights that were kept, from the history of the trained model."""
         stops = [f"{words[0].upper()}{words[1:]}." for words in self.stopped.values()]
         kept = history[history["best"]].to_dict("records")
         sentences = []
         for row in kept:
-            which = f" of network {row['model'] + 1}" if len(kept) > 1 else ""
+            network = f" of network {row['model'] + 1}" if len(kept) > 1 else ""
             n = int((history["model"] == row["model"]).sum())
             sentences.append(
-                f"The weights{which} of epoch {row['epoch']} of {n}, the best on validation ({_scores(row)}), are kept."
+                f"The weights{network} of epoch {row['epoch']} of {n}, the best on validation ({_scores(row)}), "
+                "are kept."
             )
         return " ".join([*stops, *sentences]) or f"Trained for {len(history)} epochs."
 

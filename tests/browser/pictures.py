@@ -106,7 +106,7 @@ def test_explorer(open_cells: Callable[[str, list[str]], Notebook]) -> None:
 
 
 def test_gene_browser(open_cells: Callable[[str, list[str]], Notebook]) -> None:
-    show = "browser = sct.widgets.GeneBrowser(adata, model, 'PAX5')\nbrowser"
+    show = "browser = sct.widgets.GeneBrowser(adata, model, gene='PAX5')\nbrowser"
     notebook = open_cells("gene_browser.ipynb", [PREPARE, show])
     notebook.execute("browser.wait()")
     photograph(notebook.page.locator(".sct-panel").first, "gene_browser.png")

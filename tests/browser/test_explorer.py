@@ -86,6 +86,6 @@ def test_the_lasso_test_fails_when_a_callback_is_broken(notebook, explorer, owne
         with pytest.raises(AssertionError, match="nothing changed"):
             lasso_changes_every_pane(notebook, explorer, seconds=6)
     finally:
-        # One gene first: the map still shows what it was not heard of, and the same lasso would be no news to it.
+        # Select one gene first: the map still shows its last lasso, and the same lasso again would not be a change.
         notebook.execute(f"{owner}.{method} = kept; explorer.selected = adata.obs_names[:1].tolist(); explorer.wait()")
     lasso_changes_every_pane(notebook, explorer)

@@ -41,8 +41,7 @@ def raw() -> ad.AnnData:
 @pytest.fixture(scope="module")
 def normal(raw: ad.AnnData) -> ad.AnnData:
     normal = sct.pp.normalize(raw, copy=True)
-    normal.obs["leiden"] = normal.obs["label"]
-    sct.tl.name_states(normal)
+    sct.tl.name_states(normal, groupby="label")
     return normal
 
 
@@ -107,10 +106,10 @@ CALLS: dict[str, Callable[[ad.AnnData, sct.SimpleChrome], object]] = {
     "explain": lambda adata, model: sct.tl.explain(adata, model, GENE),
     "apply_edits": lambda adata, _: sct.tl.apply_edits(adata, EDIT, genes=GENE),
     "perturb": lambda adata, model: sct.tl.perturb(adata, model, EDIT, genes=GENE, progress=False),
-    "name_states": lambda adata, _: sct.tl.name_states(adata),
+    "name_states": lambda adata, _: sct.tl.name_states(adata, groupby="label"),
     "region": lambda adata, _: sct.get.region(adata, "tss"),
     "mark_profiles": lambda adata, _: sct.get.mark_profiles(adata),
-    "clusters": lambda adata, _: sct.get.clusters(adata),
+    "states": lambda adata, _: sct.get.states(adata),
     "neighborhood": lambda adata, _: sct.get.neighborhood(adata, GENE, neighbors_key="tss"),
     "neighbors": lambda adata, _: sct.get.neighbors(adata, genes=GENE),
     "nearest_genes": lambda adata, _: sct.get.nearest_genes(adata, GENE),

@@ -98,9 +98,9 @@ def test_states_and_their_table_are_as_before(simulated, round_trip):
     odd = dict(zip(["H3K9me3", "H3K4me1"], ["H3K9me3/rep1", "100 %"], strict=True))
     adata = renamed(simulated, cell="a/b", marks=odd)
     sct.tl.name_states(adata, groupby=None)
-    before = sct.get.clusters(adata, groupby="state")
+    before = sct.get.states(adata)
     again = round_trip(adata)
-    pd.testing.assert_frame_equal(sct.get.clusters(again, groupby="state"), before)
+    pd.testing.assert_frame_equal(sct.get.states(again), before)
     thresholds = again.uns["state"]["thresholds"]
     assert list(thresholds) == ["cell_type", "mark", "threshold"]
     assert set(thresholds["cell_type"]) == {"a/b"}

@@ -66,8 +66,6 @@ EDIT = sct.tl.Edit.remove()
         (lambda adata, model: sct.tl.latent_dimensions(model, adata), "sct.tl.latent_dimensions(adata, model)"),
         (lambda adata, model: sct.tl.reconstruction(model, adata), "sct.tl.reconstruction(adata, model)"),
         (lambda adata, model: sct.tl.traverse(model, adata), "sct.tl.traverse(adata, model)"),
-        (lambda adata, model: sct.pl.traversal(model, adata, 0), "sct.tl.traverse(adata, model)"),
-        (lambda adata, model: sct.pl.traversals(model, adata), "sct.tl.traverse(adata, model)"),
         (lambda adata, model: sct.tl.embed(model, adata), "sct.tl.embed(adata, model)"),
         (lambda adata, model: sct.tl.place(model, adata, adata), "sct.tl.place(adata, reference, model)"),
         (lambda adata, model: sct.tl.place(adata, adata, adata), "sct.tl.place(adata, reference, model)"),

@@ -84,7 +84,7 @@ def test_latents_need_one_condition_each(conditioned: sct.SimpleChrome):
 
 
 def test_reconstruction_decodes_each_gene_with_its_own_condition(batches: ad.AnnData, conditioned: sct.SimpleChrome):
-    table = sct.tl.reconstruction(batches, conditioned)
+    table = sct.tl.reconstruction(batches, conditioned, copy=True).uns["reconstruction"]
     rows = (batches.obs["split"] == "test") & (batches.obs["cell_type"] == "weak")
     latents = conditioned.get_latent_representation(batches)[rows]
     decoded = conditioned.decode(latents, conditions=["weak"] * len(latents))

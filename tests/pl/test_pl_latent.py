@@ -13,6 +13,7 @@ import pytest
 import simplechrome_tk as sct
 from simplechrome_tk import get, pl, tl
 from simplechrome_tk.model._latents import encoder_digest
+from simplechrome_tk.tl.latent._exact_neighbors import ExactNeighbors
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -25,12 +26,11 @@ N = 150
 
 
 @pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
+def draw_figures():
+    """Draw each figure, because some errors appear only then."""
     yield
     for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()  # what only goes wrong while drawing goes wrong here
-    plt.close("all")
+        plt.figure(number).canvas.draw()
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,12 @@ def trained() -> tuple[ad.AnnData, sct.SimpleChrome]:
     model = sct.SimpleChrome(both, n_latent=4, device="cpu")
     model.train(latent_epochs=2, expression_epochs=1, progress=False)
     both.obsm["X_simplechrome"] = model.get_latent_representation()
-    both.obsm["X_umap"] = both.obsm["X_simplechrome"][:, :2]
-    both.uns["embed"] = {"model": encoder_digest(model)}
-    both.obsp["distances"] = tl.ExactNeighbors(10, device="cpu").fit_transform(both.obsm["X_simplechrome"])
-    both.obs["leiden"] = pd.Categorical((both.obsm["X_umap"][:, 0] > 0).astype(int).astype(str))
+    both.obsm["X_simplechrome_umap"] = both.obsm["X_simplechrome"][:, :2]
+    both.uns["simplechrome"] = {"embed": {"model": encoder_digest(model)}}
+    search = ExactNeighbors(10, device="cpu")
+    both.obsp["simplechrome_distances"] = search.fit_transform(both.obsm["X_simplechrome"])
+    right = both.obsm["X_simplechrome_umap"][:, 0] > 0
+    both.obs["simplechrome_leiden"] = pd.Categorical(right.astype(int).astype(str))
     tl.name_states(both, groupby=None)
     return both, model
 
@@ -63,9 +65,11 @@ def model(trained: tuple[ad.AnnData, sct.SimpleChrome]) -> sct.SimpleChrome:
 
 
 def test_a_traversal_has_a_line_for_each_quantile(adata, model):
-    axes = pl.traversal(adata, model, 2)
+    tl.traverse(adata, model)
+    axes = pl.traverse(adata, 2)
     assert axes.shape == (5, 2)
-    table = tl.traverse(adata, model, dimensions=[2])
+    table = adata.uns["traverse"]
+    table = table[table["dimension"] == 2]
     part = table[(table["mark"] == "H3K4me1") & (table["region"] == "body") & (table["quantile"] == 0.25)]
     row = list(table["mark"].unique()).index("H3K4me1")
     lines = axes[row, 1].get_lines()
@@ -79,8 +83,9 @@ def test_a_traversal_has_a_line_for_each_quantile(adata, model):
 
 
 def test_traversals_are_differences_in_order_of_their_size(adata, model):
-    ax = pl.traversals(adata, model)
-    table = tl.traverse(adata, model)
+    tl.traverse(adata, model, key_added="all")
+    ax = pl.traverse(adata, key="all")[0, 0]
+    table = adata.uns["all"]
     wide = {q: table[table["quantile"] == q]["log_signal"].to_numpy().reshape(4, -1) for q in (0.05, 0.95)}
     difference = wide[0.95] - wide[0.05]
     order = [int(label.get_text()) for label in ax.get_yticklabels()]
@@ -90,10 +95,19 @@ def test_traversals_are_differences_in_order_of_their_size(adata, model):
     np.testing.assert_allclose(drawn, difference[order])
 
 
+def test_a_traversal_that_was_not_made(adata, model):
+    with pytest.raises(ValueError, match=r"run sct\.tl\.traverse\(adata, model\)"):
+        pl.traverse(adata)
+    tl.traverse(adata, model, dimensions=[1])
+    with pytest.raises(ValueError, match=r"dimension is 3.*dimensions=\[3\]"):
+        pl.traverse(adata, 3)
+
+
 def test_collapsed_dimensions_are_grey(model, adata):
-    table = tl.latent_dimensions(adata, model)
+    tl.latent_dimensions(adata, model)
+    table = adata.uns["latent_dimensions"]
     table["active"] = table["dimension"] != 1
-    ax = pl.latent_dimensions(table)
+    ax = pl.latent_dimensions(adata)
     ordered = table.sort_values("kl", ascending=False)
     assert [label.get_text() for label in ax.get_xticklabels()] == ordered["dimension"].astype(str).tolist()
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], ordered["kl"])
@@ -101,8 +115,9 @@ def test_collapsed_dimensions_are_grey(model, adata):
     assert len(set(tones)) == 2
     assert tones.count(tones[ordered["dimension"].tolist().index(1)]) == 1
     assert ax.get_title() == "3 of 4 dimensions active"
-    with pytest.raises(ValueError, match=r"no column kl; expected what sct.tl.latent_dimensions returns"):
-        pl.latent_dimensions(table.drop(columns="kl"))
+    adata.uns["latent_dimensions"] = table.drop(columns="kl")
+    with pytest.raises(ValueError, match=r"no column kl; .*sct\.tl\.latent_dimensions"):
+        pl.latent_dimensions(adata)
 
 
 def test_correlations_are_ordered_by_that_with_expression(adata):
@@ -110,14 +125,14 @@ def test_correlations_are_ordered_by_that_with_expression(adata):
     assert pl.latent_correlations(adata, ax=ax) is ax
     table = get.latent_correlations(adata).pivot(index="feature", columns="dimension", values="correlation")
     order = [int(label.get_text()) for label in ax.get_xticklabels()]
-    assert (np.diff(table.loc["expression", order]) >= 0).all()
+    assert (np.diff(table.loc["log_expression", order]) >= 0).all()
     names = [label.get_text() for label in ax.get_yticklabels()]
     np.testing.assert_allclose(ax.collections[0].get_array().reshape(len(names), -1), table.loc[names, order])
 
 
 def test_states_show_shares_and_expression(adata):
     left, right = pl.states(adata, groupby=["state", "cell_type"])
-    table = get.clusters(adata, groupby=["state", "cell_type"]).dropna(subset="share")
+    table = get.states(adata, groupby=["state", "cell_type"]).dropna(subset="share")
     np.testing.assert_allclose(left.collections[0].get_array().ravel(), table["share"])
     first = table.iloc[0]
     assert left.get_yticklabels()[0].get_text() == f"{first['state']} · {first['cell_type']} ({first['n']:,})"
@@ -149,40 +164,57 @@ def test_placed_genes_lie_on_the_map(adata, model):
     new = adata[:30].copy()
     tl.place(new, adata, model, device="cpu")
     new.obs["placed_far"] = np.arange(30) < 4
-    ax = pl.placement(new, adata, color="label")
+    ax = pl.place(new, adata, color="label")
     assert ax.get_title() == "30 genes placed among 300 (grey)"
     drawn = {points.get_label(): len(points.get_offsets()) for points in ax.collections}
     assert drawn["low"] + drawn["high"] == 30
     assert drawn["far from the map (4)"] == 4
     assert ax.collections[1].get_facecolor()[0][:3] != pytest.approx(mpl.colors.to_rgb("#123456"))
     adata.uns["label_colors"] = ["#123456", "#654321"]
-    ax = pl.placement(new, adata, color="label")
+    ax = pl.place(new, adata, color="label")
     found = {points.get_label(): mpl.colors.to_hex(points.get_facecolor()[0]) for points in ax.collections[1:3]}
     assert found == {"low": "#123456", "high": "#654321"}
     with pytest.raises(ValueError, match=r"no column 'cluster' in placed.obs: run"):
-        pl.placement(new, adata, color="cluster")
-    del new.obsm["X_umap"]
-    with pytest.raises(ValueError, match="no map in placed: run"):
-        pl.placement(new, adata)
+        pl.place(new, adata, color="cluster")
+    del new.obsm["X_simplechrome_umap"]
+    with pytest.raises(ValueError, match="in placed: run"):
+        pl.place(new, adata)
 
 
-def test_quality_mixing_and_reconstruction_draw_their_tables(adata, model):
-    quality = tl.latent_quality(adata, n_neighbors=5, device="cpu")
-    axes = pl.latent_quality(quality)
+def test_quality_draws_its_table(adata):
+    tl.latent_quality(adata, n_neighbors=5, device="cpu")
+    quality = adata.uns["latent_quality"]
+    axes = pl.latent_quality(adata)
     assert [ax.get_title() for ax in axes] == ["trustworthiness", "neighbours kept", "silhouette"]
     expected = quality[quality["metric"] == "silhouette"]["value"]
     np.testing.assert_allclose([bar.get_width() for bar in axes[2].patches], expected)
-    mixing = tl.mixing(adata)
-    ax = pl.mixing(mixing)
+
+
+def test_mixing_draws_its_table(adata):
+    tl.mixing(adata)
+    mixing = adata.uns["mixing"]
+    ax = pl.mixing(adata)
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], mixing["mixing"])
     assert ax.get_yticklabels()[0].get_text() == "all (300 genes)"
-    table = tl.reconstruction(adata, model)
-    panels = pl.reconstruction(table)
+
+
+def test_reconstruction_draws_its_table(adata, model):
+    tl.reconstruction(adata, model)
+    table = adata.uns["reconstruction"]
+    panels = pl.reconstruction(adata)
     assert [panel.get_title().split(",")[0] for panel in panels] == ["A", "B"]
     points = {line.get_label(): line.get_xdata() for line in panels[1].get_lines()}
     for name in ("SimpleChrome", "PCA"):
         shown = table[(table["cell_type"] == "B") & (table["model"] == name)]["r2"]
         np.testing.assert_allclose(points[name], shown)
-    for draw, source in ((pl.latent_quality, "latent_quality"), (pl.mixing, "mixing"), (pl.reconstruction, "recons")):
-        with pytest.raises(ValueError, match=rf"table has no column .*what sct\.tl\.{source}"):
-            draw(pd.DataFrame({"nothing": [1]}))
+
+
+@pytest.mark.parametrize("name", ["latent_dimensions", "latent_quality", "mixing", "reconstruction"])
+def test_a_plot_names_the_tool_that_makes_its_table(adata, name):
+    with pytest.raises(ValueError, match=rf"uns has no '{name}'.*run sct\.tl\.{name}"):
+        getattr(pl, name)(adata)
+
+
+def test_state_changes_are_drawn_on_given_axes(adata):
+    _, ax = plt.subplots()
+    assert pl.state_changes(adata, "A", "B", splits=None, ax=ax) is ax

@@ -36,8 +36,8 @@ def model(genes):
 def adata(genes, model):
     adata = genes.copy()
     rng = np.random.default_rng(0)
-    adata.obsm["X_umap"] = rng.normal(size=(adata.n_obs, 2)).astype(np.float32)
-    adata.obs["leiden"] = pd.Categorical(rng.choice(["0", "1", "2"], adata.n_obs))
+    adata.obsm["X_simplechrome_umap"] = rng.normal(size=(adata.n_obs, 2)).astype(np.float32)
+    adata.obs["simplechrome_leiden"] = pd.Categorical(rng.choice(["0", "1", "2"], adata.n_obs))
     return adata
 
 
@@ -83,7 +83,7 @@ def test_selected_is_a_list_that_can_be_set(adata, model):
     explorer.wait()
     assert explorer.selected == adata.obs_names[[2, 9]].tolist()
     assert explorer._map._scatter.selection().tolist() == [2, 9]
-    with pytest.raises(ValueError, match="no gene 'nobody' among 300"):
+    with pytest.raises(ValueError, match="nobody"):
         explorer.selected = ["nobody"]
     assert explorer.selected == adata.obs_names[[2, 9]].tolist()
 
@@ -106,25 +106,25 @@ def test_genes_are_found_by_symbol(adata, model):
 def test_written_symbols_are_selected(adata, model):
     explorer = sct.widgets.Explorer(adata, model)
     explorer._symbols.value = f" {adata.obs['symbol'].iloc[4]},\n{adata.obs_names[1]} "
-    explorer._search(explorer._written)
+    explorer._select_symbols.click()
     explorer.wait()
     assert explorer.selected == adata.obs_names[[1, 4]].tolist()
 
 
 def test_groups_are_selected_by_keyboard(adata, model):
     explorer = sct.widgets.Explorer(adata, model)
-    explorer._color_by.value = "leiden"
+    explorer._color_by.value = "simplechrome_leiden"
     explorer._group.value = "1"
     explorer.wait()
-    assert explorer.selected == adata.obs_names[adata.obs["leiden"] == "1"].tolist()
+    assert explorer.selected == adata.obs_names[adata.obs["simplechrome_leiden"] == "1"].tolist()
 
 
 def test_selection_survives_new_colours(adata, model):
     explorer = sct.widgets.Explorer(adata, model)
     lasso(explorer, [3, 5])
-    explorer._color_by.value = "leiden"
+    explorer._color_by.value = "simplechrome_leiden"
     explorer.wait()
-    lasso(explorer, [])  # the map's own report on being drawn anew
+    lasso(explorer, [])  # the map's own report on being drawn again
     assert explorer.selected == adata.obs_names[[3, 5]].tolist()
     lasso(explorer, [])
     assert explorer.selected == []
@@ -143,7 +143,7 @@ def test_map_is_coloured_by_what_differs(adata, name):
 def test_missing_values_are_grey(adata):
     adata.obs.loc[adata.obs_names[:5], "expression"] = np.nan
     adata.obs.loc[adata.obs_names[:5], "label"] = None
-    found = quantities(adata)
+    found = quantities(adata, "simplechrome_leiden")
     measured = color(next(iter(found.values())))
     assert measured.values.notna().all()
     assert (measured.values[:5] == measured.ends[0]).all()
@@ -167,16 +167,25 @@ def test_genes_without_expression_are_told(adata, model):
 def test_without_a_map_a_button_computes_it(genes, model):
     adata = genes.copy()
     explorer = sct.widgets.Explorer(adata, model)
-    words, button = explorer._place.children
+    words, button = explorer._map_box.children
     assert "sct.tl.embed(adata, model)" in words.value
     assert "image/png" not in explorer._repr_mimebundle_()
     explorer.selected = adata.obs_names[:3].tolist()
     button.click()
     explorer.wait()
-    assert "X_umap" in adata.obsm
-    assert "leiden" in explorer._color_by.options
+    assert "X_simplechrome_umap" in adata.obsm
+    assert "simplechrome_leiden" in explorer._color_by.options
     assert explorer._map._scatter.selection().tolist() == [0, 1, 2]
-    assert "sct.tl.embed" in sct.widgets.Explorer(genes.copy())._place.children[0].value
+    assert "sct.tl.embed" in sct.widgets.Explorer(genes.copy())._map_box.children[0].value
+
+
+def test_a_map_in_the_default_slots_of_scanpy(adata):
+    adata.obsm["X_umap"] = adata.obsm.pop("X_simplechrome_umap")
+    adata.obs["leiden"] = adata.obs.pop("simplechrome_leiden")
+    explorer = sct.widgets.Explorer(adata, key=None)
+    assert explorer._map is not None
+    lasso(explorer, [0, 1])
+    assert "leiden" in explorer._table.value
 
 
 def test_model_of_other_columns_is_named_and_the_rest_works(adata):
@@ -227,7 +236,9 @@ def test_the_map_is_the_umap_whatever_columns_are_called(adata, name):
     explorer._color_by.value = name
     explorer.wait()
     scatter = explorer._map._scatter
-    np.testing.assert_array_equal(scatter._data[[scatter._x_by, scatter._y_by]].to_numpy(), adata.obsm["X_umap"])
+    np.testing.assert_array_equal(
+        scatter._data[[scatter._x_by, scatter._y_by]].to_numpy(), adata.obsm["X_simplechrome_umap"]
+    )
     np.testing.assert_array_equal(scatter._data[scatter.color()["by"]], values)
     assert 'role="alert"' not in explorer._status.value
 
@@ -268,7 +279,7 @@ def test_odd_columns_are_shown(adata, kind):
 
 def test_a_group_called_unknown_is_not_what_is_missing(adata):
     adata.obs["odd"] = SHOWN["unknown and gaps"]
-    found = color(quantities(adata)["odd"])
+    found = color(quantities(adata, "simplechrome_leiden")["odd"])
     assert found.values.value_counts().to_dict() == {"unknown": 100, "a": 100, "unknown (missing)": 100}
     assert found.palette["unknown"] != found.palette["unknown (missing)"]
 
@@ -293,16 +304,16 @@ def test_expression_that_is_no_expression_is_left_out_with_its_reason(adata, cap
 def test_columns_called_as_something_else_is_stay_beside_it(adata):
     adata.obs["H3K4me3:tss (mean log signal)"] = "mine"
     adata.obs[0], adata.obs["0"] = 1.0, 2.0
-    found = quantities(adata)
+    found = quantities(adata, "simplechrome_leiden")
     assert (found["H3K4me3:tss (mean log signal) (obs)"] == "mine").all()
     assert found["H3K4me3:tss (mean log signal)"].dtype == float
     assert {found["0"].iloc[0], found["0 (obs)"].iloc[0]} == {1.0, 2.0}
 
 
 def test_genes_without_a_place_are_not_drawn_and_rows_stay_right(adata, caplog):
-    adata.obsm["X_umap"][[0, 3]] = np.nan
+    adata.obsm["X_simplechrome_umap"][[0, 3]] = np.nan
     explorer = sct.widgets.Explorer(adata)
-    assert "2 of 300 genes have no place" in caplog.text
+    assert "2 of 300 genes have no coordinates" in caplog.text
     lasso(explorer, [0, 1, 2])
     assert explorer.selected == adata.obs_names[[1, 2, 4]].tolist()
     explorer.selected = adata.obs_names[[0, 4, 5]].tolist()
@@ -312,7 +323,7 @@ def test_genes_without_a_place_are_not_drawn_and_rows_stay_right(adata, caplog):
 
 @pytest.mark.parametrize(("xy", "words"), [(np.zeros((N, 1)), "shape"), (np.full((N, 2), np.nan), "none of 300 genes")])
 def test_a_map_that_is_none_is_refused(adata, xy, words):
-    adata.obsm["X_umap"] = xy
+    adata.obsm["X_simplechrome_umap"] = xy
     with pytest.raises(ValueError, match=words):
         sct.widgets.Explorer(adata)
 
@@ -323,7 +334,7 @@ def test_a_map_that_is_none_is_refused(adata, xy, words):
 def test_a_symbol_that_is_a_formula_is_guarded_in_the_file(adata, symbol):
     adata.obs["symbol"] = adata.obs["symbol"].astype(object)
     adata.obs.iloc[2, adata.obs.columns.get_loc("symbol")] = symbol
-    page = table_page(selected_table(adata, np.array([1, 2]), None))
+    page = table_page(selected_table(adata, np.array([1, 2]), None, clusters="simplechrome_leiden"))
     saved = pd.read_csv(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)"', page)[1])), index_col=0)
     assert saved["symbol"].tolist() == [adata.obs["symbol"].iloc[1], f"'{symbol}"]
     assert "1 of its texts begin as a formula does" in page

@@ -61,7 +61,7 @@ def test_a_gene_is_shown_in_every_cell_type(browser, stacked):
     before = {**adata.layers}, list(adata.obs), list(adata.uns), list(adata.obsp)
     browser.gene = name(adata, 7).lower()
     browser.wait()
-    assert browser._wrong == {}
+    assert browser._errors == {}
     table = rows_of(browser._table.value)
     assert [row[0] for row in table] == list(CELLS)
     own = adata.obs["symbol"] == name(adata, 7)
@@ -116,14 +116,14 @@ def test_buttons_go_along_the_chromosome_and_end_there(browser, stacked):
     genes = adata.obs[adata.obs["cell_type"] == "E116"]
     own = genes[genes["chrom"] == genes["chrom"].iloc[0]].sort_values("tss")["symbol"].tolist()
     browser.gene = own[0]
-    assert browser._before.disabled
-    assert not browser._after.disabled
-    browser._after.click()
+    assert browser._previous.disabled
+    assert not browser._next.disabled
+    browser._next.click()
     assert browser.gene == own[1]
-    browser._before.click()
+    browser._previous.click()
     assert browser.gene == own[0]
     browser.gene = own[-1]
-    assert browser._after.disabled
+    assert browser._next.disabled
 
 
 def test_figure_shows_what_is_shown(browser, stacked):
@@ -160,7 +160,7 @@ def test_without_model_labels_and_positions(stacked):
     browser = GeneBrowser(adata, gene=name(adata, 7))
     browser.wait()
     assert rows_of(browser._table.value) == [["unknown"]]
-    assert browser._after.disabled
+    assert browser._next.disabled
     assert len(pictures(browser)) == 1
     assert "sct-error" not in browser._status.value
     browser.close()
@@ -197,6 +197,6 @@ def test_many_cell_types_are_a_list_to_choose_from(stacked):
     adata = stacked[0].copy()
     adata.obs["cell_type"] = [f"c{i % 10}" for i in range(adata.n_obs)]
     browser = GeneBrowser(adata)
-    assert len(browser._choice.options) == 11
+    assert len(browser._cell_selector.options) == 11
     assert browser.cell_type == "c0"
     browser.close()

@@ -1,94 +1,165 @@
-"""The base of the widgets: requests that replace each other, threads that do not wait for each other, mistakes."""
+"""The base class of the widgets: requests, threads, errors, static pictures."""
 
 from __future__ import annotations
 
-from threading import Event
-from typing import TYPE_CHECKING
+import threading
+import time
+from functools import partial
 
-import ipywidgets
-import pytest
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from simplechrome_tk.widgets._panel import Panel
+import simplechrome_tk as sct
+from simplechrome_tk import pl
+from simplechrome_tk.pl._figure import detached
+from simplechrome_tk.widgets._panel import Panel, picture
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
+class Toy(Panel):
+    """Collects its results."""
 
-class Plain(Panel):
-    def figure(self) -> Figure:
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+        self._fill()
+
+    def ask(self, work, pane="pane", **settings):
+        self._do(pane, "Working", work, self.shown.append, **settings)
+
+    def figure(self):
         return Figure()
 
-
-@pytest.fixture
-def panel() -> Iterator[Plain]:
-    panel = Plain()
-    panel._fill(ipywidgets.Label("content"))
-    yield panel
-    panel.close()
+    @property
+    def status(self):
+        return self._status.value
 
 
-def status(panel: Panel) -> str:
-    return panel.children[1].value
+def test_work_is_done_in_another_thread_and_named_meanwhile():
+    toy, begun, go = Toy(), threading.Event(), threading.Event()
+    toy.ask(lambda: begun.set() or (go.wait(5) and threading.current_thread() is threading.main_thread()))
+    assert begun.wait(5)
+    assert "Working" in toy.status
+    go.set()
+    toy.wait()
+    assert toy.shown == [False]
+    assert "Working" not in toy.status
 
 
-def test_the_newest_request_replaces_those_that_wait(panel):
-    first, shown = Event(), []
-    panel._do("pane", "Counting", lambda: first.wait(5), shown.append)
-    for number in range(20):
-        panel._do("pane", "Counting", lambda number=number: number, shown.append)
-    assert "Counting …" in status(panel)
-    first.set()
-    panel.wait(5)
-    assert shown == [19], "also what was being done is not shown"
-    assert "Counting" not in status(panel)
-
-
-def test_another_thread_does_not_wait_for_slow_work(panel):
-    slow, quick, shown = Event(), Event(), []
-    panel._do("picture", "Drawing", lambda: slow.wait(5), shown.append, thread="pictures")
-    panel._do("number", "Predicting", quick.set, shown.append)
-    assert quick.wait(5)
-    assert shown in ([], [None]), "the picture is still being drawn"
-    slow.set()
-    panel.wait(5)
-    assert shown == [None, True]
-
-
-def test_work_settles_before_it_begins(panel):
-    done: list[int] = []
+def test_newest_request_of_a_pane_wins():
+    toy, go = Toy(), threading.Event()
+    toy.ask(lambda: go.wait(5) and "oldest")
     for number in range(5):
-        panel._do("picture", "Drawing", lambda number=number: done.append(number), lambda _: None, settle=0.05)
-    panel.wait(5)
+        toy.ask(lambda number=number: number)
+    toy.ask(lambda: "other", pane="other")
+    go.set()
+    toy.wait()
+    assert toy.shown == [4, "other"]
+
+
+def test_another_thread_does_not_wait_for_slow_work():
+    toy, slow, quick = Toy(), threading.Event(), threading.Event()
+    toy.ask(lambda: slow.wait(5) and "slow", pane="picture", thread="pictures")
+    toy.ask(lambda: quick.set() or "quick", pane="number")
+    assert quick.wait(5)
+    assert "slow" not in toy.shown
+    slow.set()
+    toy.wait(5)
+    assert sorted(toy.shown) == ["quick", "slow"]
+
+
+def test_work_settles_before_it_begins():
+    toy, done = Toy(), []
+    for number in range(5):
+        toy.ask(lambda number=number: done.append(number), settle=0.05)
+    toy.wait(5)
     assert done == [4], "a dragged slider draws once"
 
 
-def test_waiting_includes_what_a_result_asks_for(panel):
-    shown: list[str] = []
-    panel._do(
-        "number",
-        "Predicting",
-        lambda: None,
-        lambda _: panel._do("picture", "Drawing", lambda: "picture", shown.append, thread="pictures", settle=0.05),
-    )
-    panel.wait(5)
+def test_waiting_includes_requests_that_follow_from_a_result():
+    toy, shown = Toy(), []
+    draw = partial(toy._do, "picture", "Drawing", lambda: "picture", shown.append, thread="pictures", settle=0.05)
+    toy._do("number", "Predicting", lambda: None, lambda _: draw())
+    toy.wait(5)
     assert shown == ["picture"]
-    never = Event()
-    panel._do("pane", "Waiting", never.wait, lambda _: None)
-    panel.wait(0.05)
-    assert "Waiting" in status(panel)
+
+
+def test_waiting_ends_after_the_timeout():
+    toy, never = Toy(), threading.Event()
+    toy.ask(never.wait)
+    toy.wait(0.05)
+    assert "Working" in toy.status
     never.set()
 
 
-def test_a_mistake_is_a_sentence_until_the_pane_is_asked_again(panel):
-    def fail() -> None:
-        msg = "no gene 'X' <here>"
+def test_an_error_is_a_sentence_until_the_pane_has_a_new_request(caplog):
+    toy = Toy()
+    toy.ask(lambda: 1 / 0)
+    toy.ask(lambda: "fine", pane="other")
+    toy.wait()
+    assert 'role="alert"' in toy.status
+    assert "division by zero" in toy.status
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
+    toy.ask(lambda: "better")
+    toy.wait()
+    assert "division" not in toy.status
+    assert toy.shown == ["fine", "better"]
+
+
+def test_an_error_cannot_be_markup():
+    toy = Toy()
+
+    def fail():
+        msg = "<script>alert(1)</script>"
         raise ValueError(msg)
 
-    panel._do("number", "Predicting", fail, lambda _: None)
-    panel._do("other", "Predicting", lambda: None, lambda _: None)
-    panel.wait(5)
-    assert "no gene &#x27;X&#x27; &lt;here&gt;" in status(panel)
-    panel._do("number", "Predicting", lambda: None, lambda _: None)
-    panel.wait(5)
-    assert "no gene" not in status(panel)
+    toy.ask(fail)
+    toy.wait()
+    assert "<script>" not in toy.status
+    assert "&lt;script&gt;" in toy.status
+
+
+def test_where_widgets_do_not_run_a_picture_is_shown():
+    bundle = Toy()._repr_mimebundle_()
+    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
+
+
+def test_closing_ends_the_threads():
+    before = threading.active_count()
+    toy = Toy()
+    toy.ask(lambda: 1)
+    toy.wait()
+    assert threading.active_count() > before
+    toy.close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_a_closed_panel_takes_input_and_does_nothing(caplog):
+    caplog.set_level("INFO")
+    toy, go = Toy(), threading.Event()
+    toy.ask(lambda: go.wait(5) and "begun before")
+    toy.ask(lambda: "waiting")
+    toy.close()
+    go.set()
+    toy.ask(lambda: "after")
+    toy.ask(lambda: "after", thread="another")
+    toy.wait(5)
+    toy.close()
+    assert "after" not in toy.shown
+    assert "Toy is closed" in caplog.text
+
+
+def test_plots_for_widgets_are_unknown_to_pyplot():
+    adata = sct.datasets.simulate(200)
+    assert not plt.get_fignums()
+    html = picture(lambda: pl.mark_profiles(adata), 'profiles of "all"')
+    assert html.startswith('<img alt="profiles of &quot;all&quot;" src="data:image/png;base64,')
+    with detached() as figures:
+        pl.browser(adata, adata.obs_names[0])
+        pl.gene(adata, adata.obs_names[0])
+    assert len(figures) == 2
+    assert not plt.get_fignums()
+    axes = pl.mark_profiles(adata)
+    assert plt.get_fignums() == [axes[0, 0].figure.number]

@@ -73,7 +73,7 @@ def test_a_stop_ends_the_phase(adata, phase, left):
 
 @pytest.mark.parametrize(("phase", "after"), [("expression", 3), ("neighbors", 2)])
 def test_a_stop_keeps_the_weights_of_the_best_epoch(adata, phase, after):
-    """The score of what was kept, measured anew, is the best that history has up to the stop."""
+    """The score of what was kept, measured again, is the best that history has up to the stop."""
     model = untrained(adata, task="classification")
     model.train(**EPOCHS, learning_rate=0.02, progress=False, on_epoch=stop_at(phase, after))
     valid = (adata.obs["split"] == "valid").to_numpy()
@@ -137,20 +137,20 @@ def test_stop_in_the_latent_goes_on_to_the_prediction(monitor):
 
 
 @pytest.fixture
-def _heard_interrupts():
+def _received_interrupts():
     """Raise KeyboardInterrupt on SIGINT, which what a shell runs in the background ignores."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("_heard_interrupts")
+@pytest.mark.usefixtures("_received_interrupts")
 def test_an_interrupt_while_waiting_is_a_stop(monitor):
     def interrupt(row):
         if (row["phase"], row["phase_epoch"]) == ("expression", 1):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             for _ in range(100):
-                if monitor._stop.is_set():
+                if monitor._stop_requested.is_set():
                     return
                 time.sleep(0.05)
 
@@ -173,7 +173,7 @@ def test_of_several_networks_the_next_is_trained(adata):
 def test_a_closed_monitor_trains_nothing(adata):
     monitor = TrainingMonitor(untrained(adata))
     monitor.close()
-    with pytest.raises(RuntimeError, match="this widget is closed: make a new one"):
+    with pytest.raises(RuntimeError, match="widget is closed"):
         monitor.train(**EPOCHS)
     monitor._start_button.click()
     monitor.stop()
@@ -186,7 +186,7 @@ def test_the_model_is_as_it_was_until_training_has_ended(adata, whole):
     seen = []
     monitor = TrainingMonitor(model)
     monitor.train(**EPOCHS, on_epoch=lambda row: seen.append(model.is_trained))
-    with pytest.raises(RuntimeError, match="a training is under way"):
+    with pytest.raises(RuntimeError, match="training is running"):
         monitor.train()
     monitor.wait()
     assert seen == [False] * 9
@@ -197,7 +197,7 @@ def test_the_model_is_as_it_was_until_training_has_ended(adata, whole):
     pd.testing.assert_frame_equal(model.predict(), before, check_exact=True)
 
 
-def test_what_cannot_be_trained_is_a_sentence_and_mended_data_train(adata):
+def test_what_cannot_be_trained_is_a_sentence_and_corrected_data_train(adata):
     broken = adata.copy()
     labels = broken.obs[["label", "expression"]].copy()
     broken.obs["label"] = pd.Categorical(["high"] * broken.n_obs, categories=["low", "high"])
@@ -205,7 +205,7 @@ def test_what_cannot_be_trained_is_a_sentence_and_mended_data_train(adata):
     monitor._start_button.click()
     monitor.wait()
     assert "the train split holds high genes only; expected low and high genes." in monitor._status.value
-    assert "The training did not end: the model is as it was before." in monitor._line.value
+    assert "The training did not finish" in monitor._line.value
     assert not monitor._start_button.disabled
     broken.obs[["label", "expression"]] = labels
     monitor.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1)
@@ -224,7 +224,7 @@ def test_progress_counts_spared_epochs_and_estimates_what_is_left():
     scores = {"valid_auroc": 0.9, "valid_pearson": np.nan}
     progress.add({**row, "phase": "expression", "phase_epoch": 1, "epoch": 2, **scores})
     assert (progress.done, progress.best) == (5, 2)
-    progress._took = {"latent": [1.0], "expression": [2.0]}
+    progress._seconds = {"latent": [1.0], "expression": [2.0]}
     assert progress.seconds_left() == 9 * 2.0 + 4 * 1.0 + 10 * 2.0
     assert progress.line() == (
         "network 1 of 2 · phase 2 of 2: prediction of expression · epoch 2, 1 of 10 in this phase · about 42 s left · "

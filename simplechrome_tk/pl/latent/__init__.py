@@ -2,9 +2,10 @@
 
 from simplechrome_tk.pl.latent._latent import latent_correlations, latent_dimensions
 from simplechrome_tk.pl.latent._latent_quality import latent_quality, mixing, reconstruction
-from simplechrome_tk.pl.latent._movement import movement, placement
+from simplechrome_tk.pl.latent._movement import movement
+from simplechrome_tk.pl.latent._place import place
 from simplechrome_tk.pl.latent._states import state_changes, states
-from simplechrome_tk.pl.latent._traversal import traversal, traversals
+from simplechrome_tk.pl.latent._traverse import traverse
 
 __all__ = [
     "latent_correlations",
@@ -12,10 +13,9 @@ __all__ = [
     "latent_quality",
     "mixing",
     "movement",
-    "placement",
+    "place",
     "reconstruction",
     "state_changes",
     "states",
-    "traversal",
-    "traversals",
+    "traverse",
 ]

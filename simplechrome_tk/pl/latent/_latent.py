@@ -1,4 +1,4 @@
-"""Latent dimensions: which are in use, and what they go along with."""
+"""Plots of latent dimensions: how much they are used, and what they correlate with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 import seaborn as sns
 
 from simplechrome_tk import get
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.tables import read_table
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, literal
+from simplechrome_tk.tl.latent._latent_dimensions import COLUMNS
 
 if TYPE_CHECKING:
     import anndata as ad
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from simplechrome_tk.get._latent import Method
@@ -21,15 +23,17 @@ if TYPE_CHECKING:
 _BLUE = "#0072B2"
 
 
-def latent_dimensions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how much each latent dimension tells of a gene, from most to least; collapsed ones are grey.
+def latent_dimensions(adata: ad.AnnData, *, key: str = k.LATENT_DIMENSIONS, ax: Axes | None = None) -> Axes:
+    """Draw how much information on a gene each latent dimension holds, from most to least; collapsed ones are grey.
 
     Parameters
     ----------
-    table
-        What :func:`simplechrome_tk.tl.latent_dimensions` returns.
+    adata
+        Genes after :func:`simplechrome_tk.tl.latent_dimensions`.
+    key
+        Name of the table in ``uns``.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on; a new figure by default.
 
     Returns
     -------
@@ -39,12 +43,9 @@ def latent_dimensions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        When the table lacks a column.
+        When there is no such table.
     """
-    missing = [column for column in ("dimension", "kl", "active") if column not in table]
-    if missing:
-        msg = f"table has no column {', '.join(missing)}; expected what sct.tl.latent_dimensions returns."
-        raise ValueError(msg)
+    table = read_table(adata, key, COLUMNS, call="sct.tl.latent_dimensions(adata, model)")
     if ax is None:
         _, ax = subplots(figsize=(max(3.5, 0.19 * len(table) + 1.2), 2.4), layout="constrained")
     ordered = table.sort_values("kl", ascending=False)
@@ -58,17 +59,19 @@ def latent_dimensions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def latent_correlations(adata: ad.AnnData, *, method: Method = "spearman", ax: Axes | None = None) -> Axes:
+def latent_correlations(
+    adata: ad.AnnData, *, method: Method = "spearman", key: str | None = k.EMBEDDING, ax: Axes | None = None
+) -> Axes:
     """Draw the correlation of each latent dimension with each mark and with expression.
 
-    Dimensions are ordered by their correlation with expression, where that is known.
+    Dimensions are sorted by their correlation with expression, or else with the first mark.
 
     Parameters
     ----------
-    adata, method
+    adata, method, key
         As for :func:`simplechrome_tk.get.latent_correlations`, whose table is drawn.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on; a new figure by default.
 
     Returns
     -------
@@ -80,10 +83,10 @@ def latent_correlations(adata: ad.AnnData, *, method: Method = "spearman", ax: A
     ValueError
         As :func:`simplechrome_tk.get.latent_correlations`.
     """
-    table = get.latent_correlations(adata, method=method)
+    table = get.latent_correlations(adata, method=method, key=key)
     features = list(table["feature"].unique())
     matrix = table.pivot(index="feature", columns="dimension", values="correlation").loc[features]
-    by = matrix.loc["expression"] if "expression" in matrix.index else matrix.iloc[0]
+    by = matrix.loc[k.LOG_EXPRESSION] if k.LOG_EXPRESSION in matrix.index else matrix.iloc[0]
     matrix = matrix[by.sort_values().index]
     if ax is None:
         size = (max(4.0, 0.22 * matrix.shape[1] + 2.4), 0.24 * len(features) + 1.2)

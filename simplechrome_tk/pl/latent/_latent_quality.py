@@ -1,4 +1,4 @@
-"""How good latents and map are."""
+"""Plots of the quality of latents and maps."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ import numpy as np
 import seaborn as sns
 
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.tables import read_table
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, literal
+from simplechrome_tk.tl.latent import _latent_quality, _mixing, _reconstruction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
+    import anndata as ad
     from matplotlib.axes import Axes
 
 _COLORS = {"SimpleChrome": "#0072B2", "PCA": "#E69F00", "latent": "#0072B2", "map": "#009E73"}
-_WHERE = {"marks": "marks' neighbours", "latent": "latent's neighbours"}
+_NEIGHBORS_OF = {"marks": "marks' neighbours", "latent": "latent's neighbours"}
 
 
-def reconstruction(table: pd.DataFrame) -> np.ndarray:
-    """Draw how much of each mark is decoded from the latent, beside principal components of equal number.
+def reconstruction(adata: ad.AnnData, *, key: str = k.RECONSTRUCTION) -> np.ndarray:
+    """Draw how well each mark is decoded from the latents, and from as many principal components.
 
     Parameters
     ----------
-    table
-        What :func:`simplechrome_tk.tl.reconstruction` returns.
+    adata
+        Genes after :func:`simplechrome_tk.tl.reconstruction`.
+    key
+        Name of the table in ``uns``.
 
     Returns
     -------
     numpy.ndarray
-        Axes, one per cell type; share of the variance explained, 1 is all of it.
+        Axes, one for each cell type, with the explained share of the variance.
 
     Raises
     ------
     ValueError
-        When the table lacks a column.
+        When there is no such table.
     """
-    _check(table, (k.CELL_TYPE, k.REGION, k.MARK, "model", "r2", "n"), "reconstruction")
+    table = read_table(adata, key, _reconstruction.COLUMNS, call="sct.tl.reconstruction(adata, model)")
     cells = list(table[k.CELL_TYPE].unique())
     names = list(dict.fromkeys(zip(table[k.REGION], table[k.MARK], strict=True)))
     figure, axes = subplots(
@@ -54,6 +56,7 @@ def reconstruction(table: pd.DataFrame) -> np.ndarray:
     for ax, cell in zip(axes[0], cells, strict=True):
         part = table[table[k.CELL_TYPE] == cell]
         wide = part.pivot(index=[k.REGION, k.MARK], columns="model", values="r2").loc[names]
+        # A grey line connects the two models of each mark.
         for place, row in enumerate(wide.itertuples(index=False)):
             ax.plot([min(row), max(row)], [place, place], color="0.8", linewidth=2, zorder=1)
         for name, values in wide.items():
@@ -71,25 +74,27 @@ def reconstruction(table: pd.DataFrame) -> np.ndarray:
     return axes[0]
 
 
-def latent_quality(table: pd.DataFrame) -> np.ndarray:
-    """Draw how well neighbours are kept and groups lie apart in latent, principal components and map.
+def latent_quality(adata: ad.AnnData, *, key: str = k.LATENT_QUALITY) -> np.ndarray:
+    """Draw how well latents, principal components and map keep neighbours and separate groups.
 
     Parameters
     ----------
-    table
-        What :func:`simplechrome_tk.tl.latent_quality` returns.
+    adata
+        Genes after :func:`simplechrome_tk.tl.latent_quality`.
+    key
+        Name of the table in ``uns``.
 
     Returns
     -------
     numpy.ndarray
-        Axes, one per metric.
+        Axes, one for each metric.
 
     Raises
     ------
     ValueError
-        When the table lacks a column.
+        When there is no such table.
     """
-    _check(table, ("space", "against", "metric", "value"), "latent_quality")
+    table = read_table(adata, key, _latent_quality.COLUMNS, call="sct.tl.latent_quality(adata)")
     metrics = list(dict.fromkeys(table["metric"]))
     figure, axes = subplots(1, len(metrics), figsize=(2.7 * len(metrics) + 0.8, 2.3), layout="constrained")
     for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
@@ -97,9 +102,10 @@ def latent_quality(table: pd.DataFrame) -> np.ndarray:
         bars = ax.barh(range(len(part)), part["value"], color=[_COLORS[name] for name in part["space"]], height=0.6)
         ax.axvline(0, color=GREY, linewidth=0.8)
         ax.bar_label(bars, fmt="%.3f", padding=3, fontsize="small")
-        labels = [literal(f"{row.space}\n({_WHERE.get(row.against, row.against)})") for row in part.itertuples()]
+        labels = [literal(f"{row.space}\n({_NEIGHBORS_OF.get(row.against, row.against)})") for row in part.itertuples()]
         ax.set_yticks(range(len(part)), labels, fontsize="small")
         ax.set_ylim(len(part) - 0.5, -0.5)
+        # Room for the numbers beyond the ends of the bars.
         low, high = min(0.0, part["value"].min()), max(0.0, part["value"].max())
         ax.set_xlim(1.3 * low, 1.3 * high or 1.0)
         ax.set_title(metric, fontsize="medium")
@@ -108,27 +114,29 @@ def latent_quality(table: pd.DataFrame) -> np.ndarray:
     return np.atleast_1d(axes)
 
 
-def mixing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def mixing(adata: ad.AnnData, *, key: str = k.MIXING, ax: Axes | None = None) -> Axes:
     """Draw how well each cell type, or batch, mixes with the others.
 
     Parameters
     ----------
-    table
-        What :func:`simplechrome_tk.tl.mixing` returns.
+    adata
+        Genes after :func:`simplechrome_tk.tl.mixing`.
+    key
+        Name of the table in ``uns``.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on; a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Bars; the dotted line is where groups would be mixed at random.
+        Bars; the dotted line shows groups that are mixed at random.
 
     Raises
     ------
     ValueError
-        When the table lacks a column.
+        When there is no such table.
     """
-    _check(table, ("group", "n", "mixing"), "mixing")
+    table = read_table(adata, key, _mixing.COLUMNS, call="sct.tl.mixing(adata)")
     if ax is None:
         _, ax = subplots(figsize=(4.2, 0.34 * len(table) + 1.1), layout="constrained")
     bars = ax.barh(range(len(table)), table["mixing"], color=_COLORS["latent"], height=0.6)
@@ -137,14 +145,7 @@ def mixing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(table)), [literal(f"{row.group} ({row.n:,} genes)") for row in table.itertuples()])
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_xlim(0, max(1.15, 1.15 * table["mixing"].max()))
-    ax.set_xlabel("mixing (0: apart, 1: as if drawn at random)")
+    ax.set_xlabel("mixing (0: separate groups, 1: mixed at random)")
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
     return ax
-
-
-def _check(table: pd.DataFrame, columns: Sequence[str], source: str) -> None:
-    missing = [column for column in columns if column not in table]
-    if missing:
-        msg = f"table has no column {', '.join(missing)}; expected what sct.tl.{source} returns."
-        raise ValueError(msg)

@@ -1,8 +1,8 @@
-"""Chromatin states: their marks and expression, and how genes go from one to another."""
+"""Plots of chromatin states, and of genes that change from one to another."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import seaborn as sns
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     import anndata as ad
     from matplotlib.axes import Axes
 
+_DARK_SHARE = 0.2
+"""Share of genes above which a cell is so dark that its number is written in white."""
+
 
 def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_key: str = k.EXPRESSION) -> np.ndarray:
     """Draw which marks the genes of each chromatin state, or cluster, have, and how much they are expressed.
 
-    Left: share of genes with each mark. Right: log expression, box from quartile to quartile with the median, whiskers
-    from 5 % to 95 % of the genes.
+    Left: share of the genes that have each mark. Right: log expression, with the median, a box between the quartiles,
+    and whiskers from 5 % to 95 % of the genes.
 
     Parameters
     ----------
     adata, groupby, expression_key
-        As for :func:`simplechrome_tk.get.clusters`, whose table is drawn.
+        As for :func:`simplechrome_tk.get.states`, whose table is drawn.
 
     Returns
     -------
@@ -41,10 +44,10 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
     Raises
     ------
     ValueError
-        As :func:`simplechrome_tk.get.clusters`.
+        As :func:`simplechrome_tk.get.states`.
     """
     columns = [groupby] if isinstance(groupby, str) else list(groupby)
-    table = get.clusters(adata, groupby=columns, expression_key=expression_key).dropna(subset="share")
+    table = get.states(adata, groupby=columns, expression_key=expression_key).dropna(subset="share")
     names = [tuple(row) for row in table[columns].drop_duplicates().itertuples(index=False)]
     marks = list(table["mark"].unique())
     share = table["share"].to_numpy().reshape(len(names), len(marks))
@@ -63,10 +66,7 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
     axes[0].set_yticks(np.arange(len(names)) + 0.5, labels)
     axes[0].set_xticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)), rotation=40, ha="right")
     axes[0].tick_params(length=0)
-    keys = list(zip(*(adata.obs[column].astype(object) for column in columns), strict=True))
-    expression = expression_truth(adata, expression_key)
-    known = ~np.isnan(expression)
-    groups = [expression[known & np.array([key == name for key in keys])] for name in names]
+    groups = _expression_by_group(adata, columns, names, expression_key)
     axes[1].boxplot(
         groups,
         positions=np.arange(len(names)) + 0.5,
@@ -87,6 +87,16 @@ def states(adata: ad.AnnData, *, groupby: str | list[str] = k.STATE, expression_
     return axes
 
 
+def _expression_by_group(
+    adata: ad.AnnData, columns: Sequence[str], names: Sequence[tuple[Any, ...]], expression_key: str
+) -> list[np.ndarray]:
+    """Return the known log expression of the genes in each group, which ``names`` give by a value in each column."""
+    group_of_gene = list(zip(*(adata.obs[column].astype(object) for column in columns), strict=True))
+    expression = expression_truth(adata, expression_key)
+    known = ~np.isnan(expression)
+    return [expression[known & np.array([group == name for group in group_of_gene])] for name in names]
+
+
 def state_changes(
     adata: ad.AnnData,
     first: str,
@@ -94,15 +104,19 @@ def state_changes(
     *,
     splits: Sequence[str] | None = ("test",),
     state_key: str = k.STATE,
+    key: str | None = k.EMBEDDING,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw how many held-out genes go from each chromatin state in one cell type to each in another.
+    """Draw how many held-out genes change from each chromatin state in one cell type to each state in another.
 
-    Genes on the diagonal, framed, keep theirs. Colour tells the share of the genes of the row.
+    Genes on the framed diagonal keep their state. The colour shows the share of the genes of the row.
 
     Parameters
     ----------
-    adata, first, second, splits, state_key
+    adata, first, second, splits, state_key, key
         As for :func:`simplechrome_tk.get.state_changes`, whose table is drawn.
+    ax
+        Axes to draw on; a new figure by default.
 
     Returns
     -------
@@ -114,20 +128,22 @@ def state_changes(
     ValueError
         As :func:`simplechrome_tk.get.state_changes`.
     """
-    table = get.state_changes(adata, first, second, splits=splits, state_key=state_key)
+    table = get.state_changes(adata, first, second, splits=splits, state_key=state_key, key=key)
+    # States keep the order of their categories, which is that of the rule; states that no gene has are left out.
     found = {*table["from_state"], *table["to_state"]}
     names = [name for name in map(str, adata.obs[state_key].astype("category").cat.categories) if name in found]
-    count = table.pivot(index="from_state", columns="to_state", values="n").reindex(index=names, columns=names)
-    share = table.pivot(index="from_state", columns="to_state", values="share").reindex(index=names, columns=names)
-    figure, ax = subplots(figsize=(0.62 * len(names) + 3.6, 0.42 * len(names) + 2.4), layout="constrained")
+    count, share = (
+        table.pivot(index="from_state", columns="to_state", values=column).reindex(index=names, columns=names)
+        for column in ("n", "share")
+    )
+    if ax is None:
+        _, ax = subplots(figsize=(0.62 * len(names) + 3.6, 0.42 * len(names) + 2.4), layout="constrained")
     drawn = ax.pcolormesh(share, cmap="YlGnBu", norm=LogNorm(0.003, 1), edgecolors="white", linewidth=0.5)
     for (row, column), n in np.ndenumerate(count.to_numpy()):
         if not np.isnan(n):
-            dark = share.iloc[row, column] > 0.2
-            place = (column + 0.5, row + 0.5)
-            ax.annotate(
-                f"{n:,.0f}", place, ha="center", va="center", fontsize="small", color="white" if dark else "0.1"
-            )
+            color = "white" if share.iloc[row, column] > _DARK_SHARE else "0.1"
+            middle = (column + 0.5, row + 0.5)
+            ax.annotate(f"{n:,.0f}", middle, ha="center", va="center", fontsize="small", color=color)
         if row == column:
             ax.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor="0.2", linewidth=1.2, zorder=3))
     ax.invert_yaxis()
@@ -137,7 +153,7 @@ def state_changes(
     ax.tick_params(length=0)
     ax.set(xlabel=literal(f"state in {second}"), ylabel=literal(f"state in {first}"))
     ticks = [0.003, 0.01, 0.03, 0.1, 0.3, 1]
-    bar = figure.colorbar(drawn, ax=ax, label=literal(f"share of the genes of the state in {first}"))
+    bar = ax.figure.colorbar(drawn, ax=ax, label=literal(f"share of the genes of the state in {first}"))
     bar.set_ticks(ticks, labels=[f"{100 * tick:g} %" for tick in ticks])
     bar.minorticks_off()
     return ax

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
-from captum.attr import DeepLift, FeatureAblation, GradientShap, IntegratedGradients
 
 from simplechrome_tk import nn
 from simplechrome_tk.core.layout import blocks
@@ -90,8 +89,10 @@ class Attribution:
         shapes = [(len(rows), *(1,) * (part.ndim - 2), batch.n_columns) for part in inputs]
         pools = tuple(rows.view(shape).expand(-1, *part.shape[1:]) for shape, part in zip(shapes, inputs, strict=True))
         with _seeded(self.rng):
-            return GradientShap(answer).attribute(
-                inputs, pools, n_samples=self.n_steps, additional_forward_args=batch.fixed
+            return (
+                _captum_methods()
+                .GradientShap(answer)
+                .attribute(inputs, pools, n_samples=self.n_steps, additional_forward_args=batch.fixed)
             )
 
     def _ablation(self, net: Any, read: Read, batch: Batch) -> Effects:
@@ -108,15 +109,26 @@ class Attribution:
             masks = (*masks, numbers[None, :, None].expand(1, *latents.shape[1:]))
             answer = _AmongLatents(net, read)
         with torch.no_grad():
-            own, *heard = FeatureAblation(answer).attribute(
-                inputs,
-                starts,
-                additional_forward_args=fixed,
-                feature_mask=masks,
-                perturbations_per_eval=max(1, self.batch_size // len(batch.genes)),
+            own, *heard = (
+                _captum_methods()
+                .FeatureAblation(answer)
+                .attribute(
+                    inputs,
+                    starts,
+                    additional_forward_args=fixed,
+                    feature_mask=masks,
+                    perturbations_per_eval=max(1, self.batch_size // len(batch.genes)),
+                )
             )
         own = own / torch.bincount(groups).to(own.dtype)[groups]
         return Effects(own, heard[0][..., 0] * fixed[-1] if heard else own.new_zeros(len(own), 0))
+
+
+def _captum_methods() -> Any:
+    """Return the module with Captum's methods, which is slow to load and is loaded when it is first used."""
+    from captum import attr
+
+    return attr
 
 
 def along_path(
@@ -129,12 +141,16 @@ def along_path(
     at_once: int,
 ) -> tuple[torch.Tensor, ...]:
     """Integrate gradients with Captum; ``at_once`` genes times steps go through the network together."""
-    return IntegratedGradients(answer).attribute(
-        inputs,
-        baselines,
-        additional_forward_args=fixed,
-        n_steps=n_steps,
-        internal_batch_size=max(at_once, len(inputs[0])),
+    return (
+        _captum_methods()
+        .IntegratedGradients(answer)
+        .attribute(
+            inputs,
+            baselines,
+            additional_forward_args=fixed,
+            n_steps=n_steps,
+            internal_batch_size=max(at_once, len(inputs[0])),
+        )
     )
 
 
@@ -168,7 +184,7 @@ def _deep_lift(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting forward, backward hooks|Input Tensor .* gradients")
-            return DeepLift(answer).attribute(inputs, baselines, additional_forward_args=fixed)
+            return _captum_methods().DeepLift(answer).attribute(inputs, baselines, additional_forward_args=fixed)
     except (AssertionError, RuntimeError) as error:
         reason = str(error).split(".")[0]
         msg = f"DeepLift cannot follow this network ({reason}): use method='integrated_gradients'."

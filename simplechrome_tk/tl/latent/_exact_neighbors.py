@@ -13,8 +13,10 @@ from simplechrome_tk.core.device import resolve_device
 if TYPE_CHECKING:
     from typing import Self
 
-_MOST_DISTANCES = 2**24  # held at once: 64 MiB
-_SPARE = 8  # candidates beyond those asked for, so that rounding of the quick distances loses none
+_MOST_DISTANCES = 2**24
+"""Number of distances in memory at once, in float32: 64 MiB."""
+_SPARE = 8
+"""Candidates beyond ``n_neighbors``, so that rounding in the matrix product loses no neighbour."""
 
 
 class Nearest(NamedTuple):
@@ -33,8 +35,8 @@ def nearest(
 ) -> Nearest:
     """Find the nearest rows of ``reference`` by Euclidean distance.
 
-    Candidates come from a matrix product, in chunks; their distances are then computed anew from differences, so that
-    close rows far from the origin keep their order.
+    A matrix product gives the candidates, in chunks. Their distances are then computed again from differences, which
+    keeps the order of close rows that lie far from the origin.
 
     Parameters
     ----------
@@ -43,31 +45,34 @@ def nearest(
     reference
         ``(n_reference, n_dimensions)``; ``None`` finds the nearest *other* rows of ``query``.
     n_neighbors
-        How many, at most the rows that there are.
+        Number of neighbours, at most the number of rows to choose from.
     device
-        Where to compute; ``None`` takes CUDA, MPS or CPU, the first there is.
+        Device that computes; ``None`` takes the first available of CUDA, MPS and CPU.
 
     Returns
     -------
     Nearest
-        On CPU, as arrays.
+        Arrays on the CPU.
     """
-    place = resolve_device(device)
-    asked = torch.as_tensor(query, dtype=torch.float32, device=place)
-    known = asked if reference is None else torch.as_tensor(reference, dtype=torch.float32, device=place)
+    torch_device = resolve_device(device)
+    queries = torch.as_tensor(query, dtype=torch.float32, device=torch_device)
+    known = queries if reference is None else torch.as_tensor(reference, dtype=torch.float32, device=torch_device)
+    # Rows far from the origin would lose digits in the matrix product.
     center = known.mean(dim=0)
-    asked, known = asked - center, known - center
+    queries, known = queries - center, known - center
     squares = known.square().sum(dim=1)
     n_others = len(known) - (reference is None)
     n_candidates = min(n_neighbors + _SPARE, n_others)
     rows, distances = [], []
     step = max(1, _MOST_DISTANCES // len(known))
-    for start in range(0, len(asked), step):
-        chunk = asked[start : start + step]
+    for start in range(0, len(queries), step):
+        chunk = queries[start : start + step]
+        # |q - r|^2 = |q|^2 - 2 q.r + |r|^2, without |q|^2, which changes no order within a row.
         quick = torch.addmm(squares[None], chunk, known.T, alpha=-2)
         if reference is None:
-            own = torch.arange(len(chunk), device=place)
+            own = torch.arange(len(chunk), device=torch_device)
             quick[own, own + start] = torch.inf
+        # Exact distances to all rows would need an array of n_query x n_reference x n_dimensions.
         candidates = quick.topk(n_candidates, dim=1, largest=False).indices
         exact = (known[candidates] - chunk[:, None]).square().sum(dim=2).sqrt()
         ordered, order = exact.sort(dim=1, stable=True)
@@ -77,27 +82,20 @@ def nearest(
 
 
 class ExactNeighbors:
-    """Nearest neighbours for ``transformer=`` of :func:`scanpy.pp.neighbors`: exact, on CPU or GPU.
+    """Exact nearest neighbours on CPU or GPU, for ``transformer=`` of :func:`scanpy.pp.neighbors`.
 
-    It has scikit-learn's methods. Scanpy's own search is approximate for many rows, and compiles anew in each session.
+    It has the methods of a scikit-learn transformer. Scanpy's own search is approximate for many rows and is compiled
+    again in each session.
 
     Parameters
     ----------
     n_neighbors
-        As scanpy counts, with the row itself among them.
+        Number of neighbours, with the row itself, as scanpy counts: it reads this argument.
     device
-        Where to compute; ``None`` takes CUDA, MPS or CPU, the first there is.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import simplechrome_tk as sct
-    >>> graph = sct.tl.ExactNeighbors(2, device="cpu").fit_transform(np.array([[0.0], [1.0], [5.0]]))
-    >>> graph.toarray().tolist()
-    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 4.0, 0.0]]
+        Device that computes; ``None`` takes the first available of CUDA, MPS and CPU.
     """
 
-    def __init__(self, n_neighbors: int = 15, *, device: str | torch.device | None = None) -> None:
+    def __init__(self, n_neighbors: int, *, device: str | torch.device | None = None) -> None:
         self.n_neighbors = n_neighbors
         self.device = device
 
@@ -115,7 +113,7 @@ class ExactNeighbors:
         return self
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:
-        """Keep the rows ``(n_rows, n_dimensions)`` among which :meth:`transform` searches; ``y`` is ignored."""
+        """Store the rows ``(n_rows, n_dimensions)`` that :meth:`transform` searches; ``y`` is ignored."""
         self.rows_ = np.asarray(X, dtype=np.float32)
         return self
 
@@ -130,6 +128,7 @@ class ExactNeighbors:
 
 
 def _matrix(found: Nearest, n_reference: int) -> sparse.csr_matrix:
-    n_query, k = found.rows.shape
-    indptr = np.arange(0, n_query * k + 1, k)
+    """Return neighbours as a sparse matrix of distances, ``(n_query, n_reference)``."""
+    n_query, n_neighbors = found.rows.shape
+    indptr = np.arange(0, n_query * n_neighbors + 1, n_neighbors)
     return sparse.csr_matrix((found.distances.ravel(), found.rows.ravel(), indptr), shape=(n_query, n_reference))

@@ -1,4 +1,4 @@
-"""Whether cell types, or batches, mix in the latent."""
+"""Mixing of cell types, or batches, in the latent space."""
 
 from __future__ import annotations
 
@@ -10,55 +10,84 @@ from scipy import sparse
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import obs_column
+from simplechrome_tk.core.tables import check_table_key, write_table
+from simplechrome_tk.core.write import to_change
 
 if TYPE_CHECKING:
     import anndata as ad
 
+COLUMNS = ("group", "n", "observed", "expected", "mixing")
+"""Columns of the table."""
 
-def mixing(adata: ad.AnnData, *, groupby: str = k.CELL_TYPE) -> pd.DataFrame:
-    """Measure how well cell types, or batches, mix among each gene's nearest genes in the latent.
+
+def mixing(
+    adata: ad.AnnData,
+    *,
+    groupby: str = k.CELL_TYPE,
+    key: str | None = k.EMBEDDING,
+    key_added: str = k.MIXING,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Measure how well cell types, or batches, mix among the nearest neighbours of each gene in the latent space.
 
     Parameters
     ----------
     adata
-        Several cell types after :func:`simplechrome_tk.tl.embed`.
+        Several cell types with a joint map (:func:`simplechrome_tk.tl.embed`).
     groupby
         Column of ``obs`` with the cell type or batch.
+    key
+        ``key_added`` of the map whose neighbour graph is read.
+    key_added
+        Name of the table in ``uns``.
+    copy
+        Return a changed copy instead of writing to ``adata``.
 
     Returns
     -------
-    pandas.DataFrame
-        One row per group and one for ``all``: ``group``, ``n`` genes, ``observed`` (mean share of other groups among
-        the nearest genes), ``expected`` (that share among all other genes) and ``mixing``, the one over the other: 1
-        where groups are mixed, near 0 where they lie apart, as a batch effect makes them. Groups that differ in biology
-        mix less, too: look whether a *kind* of gene that should be alike, such as housekeeping genes, mixes.
+    AnnData or None
+        ``None``, or the copy. ``uns[key_added]`` is a table with one row for each group and one for ``all``:
+        ``group``, ``n`` genes, ``observed`` (mean share of other groups among the nearest neighbours), ``expected``
+        (share of other groups among all other genes) and ``mixing``, their ratio: 1 where groups are mixed, and near 0
+        where they are separate, as a batch effect makes them. Groups that differ in biology mix less, too. Check
+        whether genes that should be alike, such as housekeeping genes, mix.
+        :func:`simplechrome_tk.pl.mixing` draws it.
 
     Raises
     ------
     ValueError
-        When there is no neighbour graph, no such column, a gene without a group, or one group only.
+        When there is no neighbour graph, no such column, a gene without a group, or only one group.
     """
-    slot = "distances"
+    adata = to_change(adata, copy=copy)
+    check_table_key(adata, key_added, COLUMNS)
+    keys = k.MapKeys.of(key)
+    slot = keys.distances
     if slot not in adata.obsp:
-        msg = f"obsp has no {slot!r} (found: {', '.join(adata.obsp) or 'none'}): run sct.tl.embed(adata, model) first."
+        msg = f"obsp has no {slot!r} (found: {', '.join(adata.obsp) or 'none'}): run {keys.embed_call()} first."
         raise ValueError(msg)
-    group = obs_column(
-        adata, groupby, fix="stack cell types with sct.pp.stack_cell_types, or name a column with groupby"
-    )
+    fix = "stack cell types with sct.pp.stack_cell_types, or name a column with groupby"
+    group = obs_column(adata, groupby, fix=fix)
     if group.isna().any() or group.nunique() < 2:
         msg = (
             f"obs[{groupby!r}] holds {group.nunique()} groups and {int(group.isna().sum())} missing values; expected "
-            "two groups at least and a value for each gene."
+            "at least two groups and a value for each gene."
         )
         raise ValueError(msg)
-    graph = sparse.csr_matrix(adata.obsp[slot])
-    names, codes = np.unique(group.astype(str), return_inverse=True)
-    row = np.repeat(np.arange(adata.n_obs), np.diff(graph.indptr))
-    other = np.bincount(row, weights=codes[row] != codes[graph.indices], minlength=adata.n_obs)
-    observed = other / np.maximum(np.diff(graph.indptr), 1)
+    write_table(adata, key_added, _mixing_table(sparse.csr_matrix(adata.obsp[slot]), group.astype(str)))
+    return adata if copy else None
+
+
+def _mixing_table(graph: sparse.csr_matrix, group: pd.Series) -> pd.DataFrame:
+    names, codes = np.unique(group, return_inverse=True)
+    n_genes = len(codes)
+    # In CSR, indptr counts the links of each row, and indices holds their columns, the neighbours.
+    n_neighbors = np.diff(graph.indptr)
+    row = np.repeat(np.arange(n_genes), n_neighbors)
+    n_other = np.bincount(row, weights=codes[row] != codes[graph.indices], minlength=n_genes)
+    observed = n_other / np.maximum(n_neighbors, 1)
     sizes = np.bincount(codes)
-    expected = (adata.n_obs - sizes[codes]) / (adata.n_obs - 1)
-    parts = [("all", np.ones(adata.n_obs, dtype=bool)), *((name, codes == code) for code, name in enumerate(names))]
+    expected = (n_genes - sizes[codes]) / (n_genes - 1)
+    parts = [("all", np.ones(n_genes, dtype=bool)), *((name, codes == code) for code, name in enumerate(names))]
     table = pd.DataFrame(
         [(name, int(genes.sum()), observed[genes].mean(), expected[genes].mean()) for name, genes in parts],
         columns=["group", "n", "observed", "expected"],

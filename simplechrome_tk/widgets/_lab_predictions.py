@@ -1,4 +1,4 @@
-"""A prediction before and after edits, in large numbers, each with its interval as a bar."""
+"""Predictions before and after edits as HTML: numbers, and bars for their intervals."""
 
 from __future__ import annotations
 
@@ -29,25 +29,28 @@ _LEGEND = (
     '<div class="sct-small">Bars: intervals, grey with the marks as measured, in colour as edited; '
     "black or white: the prediction; △: measured in the cells.</div>"
 )
-_WIDTH, _LEFT = 400, 6
+_WIDTH, _MARGIN = 400, 6
+"""Width of a bar, and of the margin on each side of it, in pixels."""
+_EDGE = 15
+"""Distance from an end, in pixels, within which the name of a tick is aligned to it and not centred."""
 _GREY = 'fill="currentColor" fill-opacity="0.35"'
 
 
 class Scale(NamedTuple):
-    """Where values lie on a bar of 400 pixels: from ``low`` to ``high``, ticks with their names."""
+    """Scale of a bar of 400 pixels: from ``low`` to ``high``, with values of ticks and their names."""
 
     low: float
     high: float
     ticks: Sequence[tuple[float, str]]
 
     def at(self, value: float) -> float:
-        """Return the pixel of a value, at the edge for one beyond."""
+        """Return the pixel of a value; values outside the scale are at its ends."""
         share = (value - self.low) / (self.high - self.low)
-        return _LEFT + (_WIDTH - 2 * _LEFT) * min(max(share, 0.0), 1.0)
+        return _MARGIN + (_WIDTH - 2 * _MARGIN) * min(max(share, 0.0), 1.0)
 
 
-class Known(NamedTuple):
-    """What is known of a gene: its name, where it is; expression in ``unit`` and label, where they were measured."""
+class Measured(NamedTuple):
+    """Name of a gene, its measured expression in ``unit`` (NaN without) and its label (empty without)."""
 
     name: str
     expression: float
@@ -66,13 +69,13 @@ def expression_scale(measured: np.ndarray) -> Scale:
     return Scale(-1.25, highest + 0.25, [(float(log_expression(value)), f"{value:,g}") for value in decades])
 
 
-def changes(rows: Sequence[Mapping[Any, Any]], known: Sequence[Known], scale: Scale) -> str:
-    """Return rows of :func:`simplechrome_tk.tl.perturb` as HTML, side by side."""
-    cards = [_card(row, gene, scale) for row, gene in zip(rows, known, strict=True)]
+def predictions_html(rows: Sequence[Mapping[Any, Any]], measured: Sequence[Measured], scale: Scale) -> str:
+    """Return rows of the table of :func:`simplechrome_tk.tl.perturb` as HTML, side by side."""
+    cards = [_card(row, gene, scale) for row, gene in zip(rows, measured, strict=True)]
     return f'{STYLE}<div class="sct-changes">{"".join(cards)}</div>{_LEGEND}'
 
 
-def _card(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
+def _card(row: Mapping[Any, Any], gene: Measured, scale: Scale) -> str:
     parts = [f"<h3>{html.escape(gene.name)}</h3>"]
     if "log_expression_before" in row:
         parts.append(_expression(row, gene, scale))
@@ -81,45 +84,46 @@ def _card(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
     return f'<div class="sct-change">{"".join(parts)}</div>'
 
 
-def _expression(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
+def _expression(row: Mapping[Any, Any], gene: Measured, scale: Scale) -> str:
     logs = [float(row[f"log_expression_{when}"]) for when in ("before", "after")]
     old, new = (amount(float(linear_expression(log))) for log in logs)
     change = float(row["log_expression_change"])
     unit = f" {html.escape(gene.unit)}" if gene.unit else ""
     bounds = [float(row[f"log_expression_{bound}_after"]) for bound in ("low", "high")]
     linear = [amount(float(linear_expression(bound))) for bound in bounds]
-    said = "no interval: too few genes to learn it from"
+    interval = "no interval: too few genes to compute one"
     if not any(map(math.isnan, bounds)):
-        said = f"90 % interval {linear[0]} to {linear[1]}{unit}"
+        interval = f"90 % interval {linear[0]} to {linear[1]}{unit}"
     times = f'<span title="of {_logged(gene.unit, log=False)}">×{10**change:.2f}</span>; ' if change else ""
-    moved = f"{logs[0]:.2f} → {logs[1]:.2f}" if change else f"{logs[1]:.2f}"
+    logs_text = f"{logs[0]:.2f} → {logs[1]:.2f}" if change else f"{logs[1]:.2f}"
     measured = f"measured {amount(gene.expression)}{unit}" if not math.isnan(gene.expression) else "not measured"
     return (
         '<div class="sct-what">Predicted expression</div>'
-        f'<div class="sct-number">{_moved(old, new, change)}{unit} {_arrow(change)}</div>'
-        f"{_bar(row, 'expression', scale, float(log_expression(gene.expression)))}"
-        f'<div class="sct-small">{times}{said}<br>{_logged(gene.unit)}: {moved}{_signed(change, 2)}; {measured}</div>'
+        f'<div class="sct-number">{_before_after(old, new, change)}{unit} {_arrow(change)}</div>'
+        f"{_bar(row, 'log_expression', scale, float(log_expression(gene.expression)))}"
+        f'<div class="sct-small">{times}{interval}<br>'
+        f"{_logged(gene.unit)}: {logs_text}{_signed(change, 2)}; {measured}</div>"
     )
 
 
-def _probability(row: Mapping[Any, Any], gene: Known) -> str:
+def _probability(row: Mapping[Any, Any], gene: Measured) -> str:
     old, new = (_share(float(row[f"probability_{when}"])) for when in ("before", "after"))
     bounds = [float(row[f"probability_{bound}_after"]) for bound in ("low", "high")]
-    said = "no interval: too few genes to learn it from"
+    interval = "no interval: too few genes to compute one"
     if not any(map(math.isnan, bounds)):
-        said = f"interval {_share(bounds[0])} to {_share(bounds[1])}"
+        interval = f"interval {_share(bounds[0])} to {_share(bounds[1])}"
     change = float(row["log_odds_change"])
     odds = f"; log-odds {_signed(change, 2).strip(' ()')}" if change else ""
     label = f"; labelled {html.escape(gene.label)}" if gene.label else ""
     return (
         '<div class="sct-what">Probability of high expression</div>'
-        f'<div class="sct-number">{_moved(old, new, change)} {_arrow(change)}</div>'
+        f'<div class="sct-number">{_before_after(old, new, change)} {_arrow(change)}</div>'
         f"{_bar(row, 'probability', PROBABILITY, math.nan)}"
-        f'<div class="sct-small">{said}{odds}{label}</div>'
+        f'<div class="sct-small">{interval}{odds}{label}</div>'
     )
 
 
-def _moved(old: str, new: str, change: float) -> str:
+def _before_after(old: str, new: str, change: float) -> str:
     return f"{old} → <b>{new}</b>" if change else f"<b>{new}</b>"
 
 
@@ -131,11 +135,12 @@ def _arrow(change: float) -> str:
 
 
 def _bar(row: Mapping[Any, Any], value: str, scale: Scale, truth: float) -> str:
-    """Draw intervals and predictions before, in grey, and after, in colour; a triangle where the gene was measured."""
+    """Draw intervals and predictions before the edit in grey and after it in colour, and measured as a triangle."""
     change = float(row[f"{value}_after"]) - float(row[f"{value}_before"])
     color = f'fill="{UP if change > 0 else DOWN}"' if change else _GREY
     shapes = []
     for when, top, paint in (("before", 4, _GREY), ("after", 18, color)):
+        # Each state has a bar for its interval, and a short vertical line for its prediction.
         low, point, high = (float(row[f"{value}{bound}_{when}"]) for bound in ("_low", "", "_high"))
         if not math.isnan(low):
             left, right = scale.at(low), scale.at(high)
@@ -151,13 +156,19 @@ def _bar(row: Mapping[Any, Any], value: str, scale: Scale, truth: float) -> str:
             f'<path d="M{x:.1f} 33 l-5 9 h10 z" fill="none" stroke="currentColor" stroke-width="1.5">'
             "<title>as measured in the cells</title></path>"
         )
-    axis = [f'<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="43" y2="43" stroke="currentColor" stroke-opacity="0.85"/>']
+    axis = [
+        f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="43" y2="43" stroke="currentColor" stroke-opacity="0.85"/>'
+    ]
     for place, name in scale.ticks:
         x = scale.at(place)
-        anchor = "start" if x < 15 else "end" if x > _WIDTH - 15 else "middle"
+        anchor = "middle"
+        if x < _EDGE:
+            anchor = "start"
+        elif x > _WIDTH - _EDGE:
+            anchor = "end"
         axis.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="43" y2="47" stroke="currentColor" stroke-opacity="0.85"/>')
         axis.append(f'<text x="{x:.1f}" y="58" font-size="11" text-anchor="{anchor}" fill="currentColor">{name}</text>')
-    alt = f"{value} before and after with intervals"
+    alt = f"{value.replace('_', ' ')} before and after the edits, with intervals"
     return f'<svg viewBox="0 0 {_WIDTH} 62" role="img" aria-label="{alt}">{"".join(shapes + axis)}</svg>'
 
 
@@ -167,8 +178,10 @@ def _logged(unit: str, *, log: bool = True) -> str:
 
 
 def amount(value: float) -> str:
-    """Write an expression with three digits, two decimals at most."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    """Write an expression with three digits, and at most two decimals."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _share(probability: float) -> str:

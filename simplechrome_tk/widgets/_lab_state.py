@@ -1,4 +1,4 @@
-"""One state of the perturbation lab: genes, edits, and what is drawn of them."""
+"""State of the perturbation lab at one moment: genes and edits, and the predictions and pictures made from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import literal, unit
 from simplechrome_tk.pl.genes._edited import draw_edited
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS, Edit
-from simplechrome_tk.widgets._lab_numbers import Known, changes
+from simplechrome_tk.widgets._lab_predictions import Measured, predictions_html
 from simplechrome_tk.widgets._panel import picture
 
 if TYPE_CHECKING:
@@ -26,34 +26,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simplechrome_tk.model._simplechrome import SimpleChrome
-    from simplechrome_tk.widgets._lab_numbers import Scale
-    from simplechrome_tk.widgets._lab_sliders import Dose
+    from simplechrome_tk.widgets._lab_predictions import Scale
+    from simplechrome_tk.widgets._lab_sliders import SliderTarget
 
 _DOSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What the controls ask for at one moment; computed and drawn in another thread, while they move on."""
+class LabState:
+    """Genes and edits at one moment; another thread computes and draws them while the controls move on."""
 
     adata: ad.AnnData
     model: SimpleChrome
     names: dict[str, str]
-    """The genes, by id, as they are called."""
-    reach: dict[str, frozenset[str]]
-    """Whom edits can be of, for each gene: itself, and neighbours that it has."""
+    """Names of the genes, by id."""
+    editable: dict[str, frozenset[str]]
+    """For each gene, the values of ``of`` that its edits can have: the gene itself, and its neighbours."""
     edits: list[Edit]
-    last: Dose
+    last: SliderTarget
+    """Target of the slider that was moved last."""
     last_name: str
     factor: float
-    """Where the slider that was moved last stands."""
+    """Factor of the slider that was moved last."""
 
     def edits_of(self, gene: str) -> list[Edit]:
-        """Return the edits that can be made to a gene: of itself, and of neighbours that it has."""
-        return [edit for edit in self.edits if edit.of in self.reach[gene]]
+        """Return the edits that apply to a gene: those of itself, and of neighbours that it has."""
+        return [edit for edit in self.edits if edit.of in self.editable[gene]]
 
     def by_edits(self) -> list[tuple[list[str], list[Edit]]]:
-        """Put together genes, by id, that take the same edits."""
+        """Group genes, by id, to which the same edits apply."""
         groups: list[tuple[list[str], list[Edit]]] = []
         for gene in self.names:
             edits = self.edits_of(gene)
@@ -72,29 +73,29 @@ class Trial:
         ]
         return pd.concat(tables, ignore_index=True)
 
-    def left_out(self) -> str:
-        """Say which edits some gene cannot take."""
+    def inapplicable_edits(self) -> str:
+        """Return sentences about edits that do not apply to a gene."""
         sentences = []
         for gene, name in self.names.items():
-            lost = [edit.of for edit in self.edits if edit.of not in self.reach[gene]]
-            words = ", ".join(dict.fromkeys("any neighbour" if of == NEIGHBORS else of for of in lost))
-            if lost:
-                sentences.append(f"{name} does not hear {words}, so that it stays without these edits.")
+            missing = [edit.of for edit in self.edits if edit.of not in self.editable[gene]]
+            neighbors = ", ".join(dict.fromkeys("any neighbour" if of == NEIGHBORS else of for of in missing))
+            if missing:
+                sentences.append(f"{name} does not have {neighbors} in the graph: these edits do not apply to it.")
         return " ".join(sentences)
 
     def signal(self) -> dict[str, np.ndarray]:
-        """Return the measured signal of the genes, by what they are called, ``(n_columns,)`` each."""
+        """Return the measured signal of each gene, ``(n_columns,)``, by its name."""
         rows = gene_rows(self.adata, list(self.names))
         return dict(zip(self.names.values(), values(self.adata, k.SIGNAL)[rows], strict=True))
 
     def numbers(self, result: pd.DataFrame, scale: Scale) -> str:
         """Return the predictions as HTML."""
-        return changes(result.to_dict("records"), [self._known(gene) for gene in self.names], scale)
+        return predictions_html(result.to_dict("records"), [self._measured(gene) for gene in self.names], scale)
 
     def curve(self) -> str:
-        """Draw the dose-response curve of what was moved last; nothing where no gene has it."""
+        """Draw the dose-response curve of the last target; return an empty text where no gene has it."""
         table = self._responses()
-        alt = f"Prediction over doses of {self.last_name}, the present dose marked"
+        alt = f"Prediction over doses of {self.last_name}, with the present dose marked"
         if table is None:
             return ""
         return picture(lambda: self._draw_curve(table, subplots(figsize=(4.8, 3.0), layout="constrained")[1]), alt)
@@ -109,7 +110,7 @@ class Trial:
         return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{"".join(parts)}</div>'
 
     def figure(self) -> Figure:
-        """Draw predictions, curve and signal on one figure."""
+        """Draw predictions, dose-response curve and signal on one figure."""
         result, table = self.predict(), self._responses()
         heights = [3.4, *[0.62 * self.adata.var[k.MARK].nunique() + 1.1] * len(self.names)]
         figure = new_figure(figsize=(10.5, sum(heights)))
@@ -127,18 +128,18 @@ class Trial:
         return "probability" if self.model.settings.task == "classification" else "log_expression"
 
     def _others(self) -> list[Edit]:
-        """Return the edits but for that of what was moved last."""
+        """Return the edits except that of the last target."""
         return [edit for edit in self.edits if replace(edit, value=1.0) != self.last.edit(1.0)]
 
     def _responses(self) -> pd.DataFrame | None:
-        """Predict over doses of what was moved last, the other edits made at every dose."""
+        """Predict over doses of the last target, with all other edits at each dose."""
         mark, region, of = self.last
         tables = []
         for gene in self.names:
-            if of in self.reach[gene]:
-                others = [edit for edit in self._others() if edit.of in self.reach[gene]]
-                at = partial(tl.dose_response, self.model, self.adata, mark, region=region, of=of, edits=others)
-                tables.append(at(doses=sorted({*_DOSES, self.factor}), genes=gene))
+            if of in self.editable[gene]:
+                others = [edit for edit in self._others() if edit.of in self.editable[gene]]
+                respond = partial(tl.dose_response, self.adata, self.model, mark, region=region, of=of, edits=others)
+                tables.append(respond(doses=sorted({*_DOSES, self.factor}), genes=gene))
         return pd.concat(tables, ignore_index=True) if tables else None
 
     def _draw_curve(self, table: pd.DataFrame, ax: Axes) -> None:
@@ -147,19 +148,20 @@ class Trial:
         ax.set_xlabel(literal(f"{self.last_name} (times measured)"))
         ax.set_ylabel(self._in_unit(ax.get_ylabel()), fontsize="small")
         if self._others():
-            ax.set_title("the other edits in place at every dose", fontsize="small", loc="left")
+            ax.set_title("with the other edits at each dose", fontsize="small", loc="left")
 
     def _in_unit(self, label: str) -> str:
-        """Name the unit on an axis."""
+        """Return the label of an axis with the unit of expression."""
         return label.replace("(expression", f"({literal(unit(self.adata, k.EXPRESSION) or 'expression')}")
 
     def _edited(self, gene: str) -> ad.AnnData:
         own = [edit for edit in self.edits if edit.of == GENE]
         return tl.apply_edits(self.adata, own or [Edit.scale(1)], genes=gene)
 
-    def _known(self, gene: str) -> Known:
+    def _measured(self, gene: str) -> Measured:
         obs = self.adata.obs.loc[gene]
         settings = self.model.settings
         expression = float(obs.get(settings.expression_key, np.nan))
         label = obs.get(settings.label_key)
-        return Known(self.names[gene], expression, "" if pd.isna(label) else str(label), unit(self.adata, k.EXPRESSION))
+        label = "" if pd.isna(label) else str(label)
+        return Measured(self.names[gene], expression, label, unit(self.adata, k.EXPRESSION))

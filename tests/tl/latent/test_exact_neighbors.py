@@ -10,8 +10,8 @@ import torch
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 
-import simplechrome_tk as sct
-from simplechrome_tk.tl.latent import _exact_neighbors as _neighbors
+from simplechrome_tk.tl.latent import _exact_neighbors
+from simplechrome_tk.tl.latent._exact_neighbors import ExactNeighbors, nearest
 
 DEVICES = [
     "cpu",
@@ -27,7 +27,7 @@ def points(n: int, *, seed: int = 0, offset: float = 0.0) -> np.ndarray:
 @pytest.mark.parametrize("offset", [0.0, 1_000.0])
 def test_neighbours_and_distances_are_those_of_brute_force(device: str, offset: float):
     reference, query = points(700, offset=offset), points(50, seed=1, offset=offset)
-    rows, distances = _neighbors.nearest(query, reference, 9, device=device)
+    rows, distances = nearest(query, reference, 9, device=device)
     expected, order = NearestNeighbors(n_neighbors=9, algorithm="brute").fit(reference.astype(float)).kneighbors(query)
     np.testing.assert_array_equal(rows, order)
     np.testing.assert_allclose(distances, expected, rtol=1e-4)
@@ -36,24 +36,24 @@ def test_neighbours_and_distances_are_those_of_brute_force(device: str, offset: 
 def test_a_row_is_not_its_own_neighbour_but_its_copy_is():
     x = points(30)
     x[7] = x[3]
-    rows, distances = _neighbors.nearest(x, None, 4, device="cpu")
+    rows, distances = nearest(x, None, 4, device="cpu")
     assert (rows != np.arange(30)[:, None]).all()
     assert (rows[3, 0], rows[7, 0], distances[3, 0], distances[7, 0]) == (7, 3, 0, 0)
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     x = points(101)
-    whole = _neighbors.nearest(x, None, 5, device="cpu")
-    monkeypatch.setattr(_neighbors, "_MOST_DISTANCES", 101 * 8)
-    parts = _neighbors.nearest(x, None, 5, device="cpu")
+    whole = nearest(x, None, 5, device="cpu")
+    monkeypatch.setattr(_exact_neighbors, "_MOST_DISTANCES", 101 * 8)
+    parts = nearest(x, None, 5, device="cpu")
     np.testing.assert_array_equal(parts.rows, whole.rows)
     np.testing.assert_allclose(parts.distances, whole.distances, rtol=1e-6)
 
 
 def test_order_of_rows_changes_nothing():
     x, order = points(80), np.random.default_rng(2).permutation(80)
-    rows = _neighbors.nearest(x, None, 5, device="cpu").rows
-    moved = _neighbors.nearest(x[order], None, 5, device="cpu").rows
+    rows = nearest(x, None, 5, device="cpu").rows
+    moved = nearest(x[order], None, 5, device="cpu").rows
     np.testing.assert_array_equal(order[moved], rows[order])
 
 
@@ -61,15 +61,15 @@ def test_order_of_rows_changes_nothing():
 def test_scanpy_builds_the_same_graph_as_with_its_own_exact_search():
     adata = ad.AnnData(points(300))
     sc.pp.neighbors(adata, 10, use_rep="X", transformer="sklearn", key_added="theirs")
-    sc.pp.neighbors(adata, 10, use_rep="X", transformer=sct.tl.ExactNeighbors(10, device="cpu"), key_added="ours")
+    sc.pp.neighbors(adata, 10, use_rep="X", transformer=ExactNeighbors(10, device="cpu"), key_added="ours")
     for slot in ("distances", "connectivities"):
         ours, theirs = adata.obsp[f"ours_{slot}"], adata.obsp[f"theirs_{slot}"]
         assert ours.nnz == theirs.nnz
         np.testing.assert_allclose(ours.toarray(), theirs.toarray(), rtol=1e-4, atol=1e-5)
 
 
-def test_it_has_the_manners_of_scikit_learn():
-    search = sct.tl.ExactNeighbors(4, device="cpu")
+def test_it_is_a_transformer_of_scikit_learn():
+    search = ExactNeighbors(4, device="cpu")
     assert clone(search).get_params() == {"n_neighbors": 4, "device": "cpu"}
     assert search.set_params(n_neighbors=3) is search
     with pytest.raises(ValueError, match="no argument 'k'; expected n_neighbors or device"):
