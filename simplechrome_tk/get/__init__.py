@@ -10,8 +10,11 @@ from simplechrome_tk.get._neighbors import neighbors
 from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
+from simplechrome_tk.tl.perturbation._before_after import BeforeAfter, before_and_after
 
 __all__ = [
+    "BeforeAfter",
+    "before_and_after",
     "clusters",
     "interactions",
     "latent_correlations",

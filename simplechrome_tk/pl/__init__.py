@@ -17,7 +17,7 @@ from simplechrome_tk.pl.latent import (
     traversal,
     traversals,
 )
-from simplechrome_tk.pl.perturbation import dose_response, perturb, saturation
+from simplechrome_tk.pl.perturbation import dose_response, perturb, saturate
 
 __all__ = [
     "browser",
@@ -46,7 +46,7 @@ __all__ = [
     "qc",
     "reconstruction",
     "roc",
-    "saturation",
+    "saturate",
     "state_changes",
     "states",
     "traversal",

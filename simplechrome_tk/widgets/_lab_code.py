@@ -32,6 +32,6 @@ def _quoted(text: str) -> str:
 
 
 def _call(edit: Edit) -> str:
-    told = [("mark", edit.mark), ("region", edit.region), ("of", None if edit.of == GENE else edit.of)]
+    told = [("mark", edit.mark), ("region", edit.region), ("on", None if edit.on == GENE else edit.on)]
     named = "".join(f", {name}={_quoted(value)}" for name, value in told if value is not None)
     return f"sct.tl.Edit.scale({edit.value:g}{named})"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import ipywidgets
 import numpy as np
 
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
-from simplechrome_tk.tl.perturbation._edited_columns import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -40,11 +40,11 @@ class Dose(NamedTuple):
 
     mark: str | None
     region: str | None
-    of: str = GENE
+    on: str = GENE
 
     def edit(self, factor: float) -> Edit:
         """Return the edit that scales it."""
-        return Edit.scale(factor, mark=self.mark, region=self.region, of=self.of)
+        return Edit.scale(factor, mark=self.mark, region=self.region, on=self.on)
 
 
 class Doses(ipywidgets.VBox):
@@ -93,9 +93,9 @@ class Doses(ipywidgets.VBox):
 
     def name(self, dose: Dose) -> str:
         """Return a dose in words, such as ``"H3K4me3 around the TSS"``."""
-        if dose.of == GENE:
+        if dose.on == GENE:
             return f"{dose.mark} {_WHERE.get(str(dose.region), f'in {dose.region}')}"
-        return "all neighbours" if dose.of == NEIGHBORS else f"neighbour {dose.of}"
+        return "all neighbours" if dose.on == NEIGHBORS else f"neighbour {dose.on}"
 
     def factor(self, dose: Dose) -> float:
         """Return where a slider stands."""
@@ -110,9 +110,9 @@ class Doses(ipywidgets.VBox):
             When there is none for this dose, or the factor lies outside.
         """
         if dose not in self.sliders:
-            known = [f"mark={mark!r}, region={region!r}" for mark, region, of in self.sliders if of == GENE]
-            known += [f"of={of!r}" for _, _, of in self.sliders if of != GENE]
-            asked = f"mark={dose.mark!r}, region={dose.region!r}, of={dose.of!r}"
+            known = [f"mark={mark!r}, region={region!r}" for mark, region, on in self.sliders if on == GENE]
+            known += [f"on={on!r}" for _, _, on in self.sliders if on != GENE]
+            asked = f"mark={dose.mark!r}, region={dose.region!r}, on={dose.on!r}"
             msg = f"no slider of {asked}; there are {'; '.join(known)}."
             raise ValueError(msg)
         if not 0 <= factor <= LARGEST:
@@ -129,7 +129,7 @@ class Doses(ipywidgets.VBox):
 
     def show_neighbors(self, table: pd.DataFrame) -> None:
         """Offer the neighbours of a gene, a table of :func:`simplechrome_tk.get.neighbors`, the nearest first."""
-        sliders = {dose: slider for dose, slider in self.sliders.items() if dose.of in {GENE, NEIGHBORS}}
+        sliders = {dose: slider for dose, slider in self.sliders.items() if dose.on in {GENE, NEIGHBORS}}
         rows = self._adata.obs_names.get_indexer(table["neighbor"])
         near = table.head(_MOST_NEIGHBORS)
         shown = self._spare[: len(near)]

@@ -14,7 +14,7 @@ from simplechrome_tk import get
 from simplechrome_tk.core.expression import expression_truth
 from simplechrome_tk.core.require import check_order, gene_row, gene_rows, symbols
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
-from simplechrome_tk.tl.perturbation._perturb import bench_of
+from simplechrome_tk.tl.perturbation._predict import open_session
 from simplechrome_tk.widgets._gene_picker import GenePicker
 from simplechrome_tk.widgets._lab_code import edit_code
 from simplechrome_tk.widgets._lab_numbers import expression_scale
@@ -64,7 +64,7 @@ class PerturbationLab(Panel):
     edits : list of Edit
         What the sliders do, without those that stand at 1.
     result : pandas.DataFrame
-        What :func:`simplechrome_tk.tl.perturb` said last, one row per gene.
+        Predictions before and after the edits, as :func:`simplechrome_tk.tl.perturb` writes them, one row per gene.
     code : str
         The Python that does the same.
 
@@ -86,7 +86,7 @@ class PerturbationLab(Panel):
     >>> lab = sct.widgets.PerturbationLab(adata, model, gene="SIM0007")
     >>> lab.set_factor(0.5, mark="H3K4me3", region="tss")
     >>> lab.edits
-    [Edit(action='scale', value=0.5, mark='H3K4me3', region='tss', start=None, end=None, of='gene')]
+    [Edit(action='scale', value=0.5, mark='H3K4me3', region='tss', start=None, end=None, on='gene')]
     """
 
     gene = traitlets.Unicode()
@@ -94,10 +94,10 @@ class PerturbationLab(Panel):
 
     def __init__(self, adata: ad.AnnData, model: SimpleChrome, *, gene: str | None = None) -> None:
         check_order(adata, model, "sct.widgets.PerturbationLab(adata, model)")
-        bench_of(model, adata)
+        session = open_session(adata, model)
         first = 0 if gene is None else gene_row(adata, gene)
         super().__init__()
-        self._adata, self._model = adata, model
+        self._adata, self._model, self._session = adata, model, session
         self._key = model.settings.neighbors_key
         expression = model.settings.expression_key
         known = expression_truth(adata, expression) if expression in adata.obs else np.empty(0)
@@ -157,9 +157,9 @@ class PerturbationLab(Panel):
         return edit_code([([self._call(gene) for gene in genes], edits) for genes, edits in self._trial().by_edits()])
 
     def set_factor(
-        self, factor: float, *, mark: str | None = None, region: str | None = None, of: str = "gene"
+        self, factor: float, *, mark: str | None = None, region: str | None = None, on: str = "gene"
     ) -> None:
-        """Move a slider: that of a mark in a region, or with ``of`` that of ``"neighbors"`` or of one, by its symbol.
+        """Move a slider: that of a mark in a region, or with ``on`` that of ``"neighbors"`` or of one, by its symbol.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class PerturbationLab(Panel):
             Times the measured signal, from 0 to 3.
         mark, region
             Which slider; ``None`` for neighbours, all of whose marks are scaled.
-        of
+        on
             ``"gene"``, ``"neighbors"`` or a neighbour that has a slider.
 
         Raises
@@ -175,7 +175,7 @@ class PerturbationLab(Panel):
         ValueError
             When there is no such slider, or the factor lies outside.
         """
-        self._doses.set_factor(Dose(mark, region, of), factor)
+        self._doses.set_factor(Dose(mark, region, on), factor)
 
     def reset(self) -> None:
         """Move every slider back to 1."""
@@ -235,6 +235,7 @@ class PerturbationLab(Panel):
         return Trial(
             self._adata,
             self._model,
+            self._session,
             dict(zip(genes, self._pick.names[rows], strict=True)),
             {gene: self._reach(gene) for gene in genes},
             self.edits,
