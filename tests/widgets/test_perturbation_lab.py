@@ -102,7 +102,7 @@ def test_what_it_says_is_what_perturb_says(adata, model, lab):
     row = expected.iloc[0]
     old, new = (amount(max(10 ** row[f"log_expression_{when}"] - 0.1, 0)) for when in ("before", "after"))
     assert f"{old} → {new}" in text(lab)
-    bounds = [amount(max(10 ** row[f"expression_{bound}_after"] - 0.1, 0)) for bound in ("low", "high")]
+    bounds = [amount(max(10 ** row[f"log_expression_{bound}_after"] - 0.1, 0)) for bound in ("low", "high")]
     assert f"90 % interval {bounds[0]} to {bounds[1]}" in text(lab)
     assert f"{row['log_expression_before']:.2f} → {row['log_expression_after']:.2f}" in text(lab)
     assert f"{row['probability_before']:.3f} → {row['probability_after']:.3f}" in text(lab)

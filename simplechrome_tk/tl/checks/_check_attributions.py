@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.require import check_order as check_arguments
+from simplechrome_tk.core.require import check_order
 from simplechrome_tk.core.tables import write_tables
 from simplechrome_tk.core.write import check_key
 from simplechrome_tk.tl.checks import _single_checks as single
@@ -155,7 +155,7 @@ def check_attributions(
         if number < 1:
             msg = f"{name} is {number}; expected at least 1."
             raise ValueError(msg)
-    check_arguments(adata, model, "sct.tl.check_attributions(adata, model)")
+    check_order(adata, model, "sct.tl.check_attributions(adata, model)")
     check_key(adata, key_added, field="verdicts")
     sample_rng, order_rng = np.random.default_rng(rng).spawn(2)
     sample = draw_sample(

@@ -10,7 +10,7 @@ from linear_model import true_model
 from scipy import stats
 
 import simplechrome_tk as sct
-from simplechrome_tk.tl.checks._check_biology import _Measured
+from simplechrome_tk.tl.checks._biology import Measured
 
 NEAR = "|effect| within 1 kb of the TSS above that of the outermost kilobases"
 
@@ -146,8 +146,8 @@ def test_without_expression_the_data_say_nothing(explained):
     ],
 )
 def test_the_data_oppose_a_direction_beyond_chance_alone(correlation, n, opposed):
-    assert _Measured(correlation, n).opposes(-1) is opposed
-    assert _Measured(-correlation, n).opposes(1) is opposed
+    assert Measured(correlation, n).opposes(-1) is opposed
+    assert Measured(-correlation, n).opposes(1) is opposed
 
 
 @pytest.fixture

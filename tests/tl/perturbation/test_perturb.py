@@ -190,7 +190,7 @@ def test_the_data_behind_a_view_stay(adata, among, state):
 
 
 @pytest.mark.parametrize("kind", ["ensemble", "adapted"])
-def test_other_models_are_asked_in_the_same_way(adata, among, kind):
+def test_ensembles_and_adapted_models_are_perturbed(adata, among, kind):
     model = among.adapt(adata) if kind == "adapted" else trained(600, n_latent=6, n_hidden=32, n_models=2)[1]
     edit, change = edit_by_hand(adata, "set")
     assert_predicts(perturb(adata, model, edit, genes=adata.obs_names[GENE]), predict_by_hand(model, adata, change))
