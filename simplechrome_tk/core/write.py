@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_data, check_selectable
 
@@ -46,7 +44,7 @@ def to_change(adata: ad.AnnData, *, copy: bool, x: bool = False) -> ad.AnnData:
 def check_key(adata: ad.AnnData, key: str, *, field: str) -> None:
     """Raise ``ValueError`` when a result named ``key`` would replace something else than a record with this field."""
     record = adata.uns.get(key)
-    if key == k.SIGNAL or not (record is None or (isinstance(record, Mapping | pd.DataFrame) and field in record)):
+    if key == k.SIGNAL or not (record is None or (isinstance(record, Mapping) and field in record)):
         slot = f"layers[{key!r}]" if key == k.SIGNAL else f"uns[{key!r}]"
         msg = f"key_added is {key!r}, and {slot} holds something else: choose another name."
         raise ValueError(msg)

@@ -26,8 +26,8 @@ POSITION, SIGN, DOSE_RESPONSE = "position", "sign", "dose response"
 AGAINST_DATA = "against the data"
 """The model agrees with the textbook, while in these data genes with more of the mark go the other way."""
 
-# bp: the distance from the TSS up to which a bin is near it, and the length of each end of the window whose bins are far
-# from it. Both places are 2 kb long in all.
+# bp: the distance from the TSS up to which a bin is near it, and the length of each end of the window, whose bins are
+# far from it. Both places are 2 kb long in all.
 _NEAR, _FAR = 1_000, 1_000
 # Share of genes that must say yes: more than half. This bound and the next were chosen after a look at chr2 and chr9 of
 # Roadmap's cell types (docs/figures.md).

@@ -9,8 +9,8 @@ import numpy as np
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order
-from simplechrome_tk.core.tables import write_tables
-from simplechrome_tk.core.write import check_key
+from simplechrome_tk.core.tables import write_table
+from simplechrome_tk.core.write import check_key, to_change
 from simplechrome_tk.tl.checks import _single_checks as single
 from simplechrome_tk.tl.checks._deletion_curves import compute_curves
 from simplechrome_tk.tl.checks._sample import draw_sample
@@ -188,7 +188,9 @@ def check_attributions(
         "unit": sample.explained.unit,
     }
     _log(key, len(sample.rows), verdicts)
-    return write_tables(adata, key_added, result, copy=copy)
+    data = to_change(adata, copy=copy)
+    write_table(data, key_added, result)
+    return data if copy else None
 
 
 def _run(check: str, quantity: str, make_verdicts: Callable[[], list[Verdict]]) -> list[Verdict]:

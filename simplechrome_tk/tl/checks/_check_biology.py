@@ -12,8 +12,8 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import check_order, gene_rows
-from simplechrome_tk.core.tables import write_tables
-from simplechrome_tk.core.write import check_key
+from simplechrome_tk.core.tables import check_table_key, write_table
+from simplechrome_tk.core.write import to_change
 from simplechrome_tk.model._simplechrome import SimpleChrome
 from simplechrome_tk.tl.attribution._baselines import reference
 from simplechrome_tk.tl.checks._biology import Evidence, ask_dose_responses, ask_positions, ask_signs
@@ -119,7 +119,7 @@ def check_biology(
         msg = f"n_genes is {n_genes}; expected at least 1."
         raise ValueError(msg)
     check_order(adata, model, "sct.tl.check_biology(adata, model)")
-    check_key(adata, key_added, field="question")
+    check_table_key(adata, key_added, ["question", "verdict"])
     evidence = _read_evidence(adata, model, key=key, genes=genes, baseline=baseline)
     questions = [
         *ask_positions(evidence),
@@ -128,7 +128,9 @@ def check_biology(
     ]
     table = pd.DataFrame([question.answer() for question in questions])
     logger.info("Checks of %s on %d genes: %d of %d passed.", key, len(evidence.rows), *_count_passed(table))
-    return write_tables(adata, key_added, table, copy=copy)
+    data = to_change(adata, copy=copy)
+    write_table(data, key_added, table)
+    return data if copy else None
 
 
 def _count_passed(table: pd.DataFrame) -> tuple[int, int]:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order, gene_rows
-from simplechrome_tk.core.tables import write_tables
-from simplechrome_tk.core.write import check_key
+from simplechrome_tk.core.tables import check_table_key, write_table
+from simplechrome_tk.core.write import to_change
 from simplechrome_tk.tl.perturbation._batch import count_unchanged
 from simplechrome_tk.tl.perturbation._edit import GENE, Edit, list_edits
 from simplechrome_tk.tl.perturbation._predict import cut_into_chunks, open_session, predict_batch
@@ -86,13 +86,15 @@ def dose_response(
     [0.0, 1.0, 2.0]
     """
     check_order(adata, model, "sct.tl.dose_response(adata, model, mark)")
-    check_key(adata, key_added, field="factor")
+    check_table_key(adata, key_added, ["gene", "factor"])
     scaling = Edit.scale(1.0, mark=mark, region=region, start=start, end=end, on=on)
     session = open_session(adata, model)
     table = predict_factors(
         session, model, scaling, factors=factors, genes=genes, edits=list_edits(edits), progress=progress
     )
-    return write_tables(adata, key_added, table, copy=copy)
+    data = to_change(adata, copy=copy)
+    write_table(data, key_added, table)
+    return data if copy else None
 
 
 def predict_factors(

@@ -9,8 +9,8 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order, gene_rows
-from simplechrome_tk.core.tables import write_tables
-from simplechrome_tk.core.write import check_key
+from simplechrome_tk.core.tables import check_table_key, write_table
+from simplechrome_tk.core.write import to_change
 from simplechrome_tk.tl.perturbation._batch import count_unchanged
 from simplechrome_tk.tl.perturbation._edit import list_edits
 from simplechrome_tk.tl.perturbation._predict import cut_into_chunks, open_session, predict_batch
@@ -101,9 +101,11 @@ def perturb(
     ['gene', 'symbol', 'probability_before', 'probability_after', 'log_odds_change']
     """
     check_order(adata, model, "sct.tl.perturb(adata, model, edits)")
-    check_key(adata, key_added, field="gene")
+    check_table_key(adata, key_added, ["gene", "symbol"])
     table = predict_edits(open_session(adata, model), model, list_edits(edits), genes=genes, progress=progress)
-    return write_tables(adata, key_added, table, copy=copy)
+    data = to_change(adata, copy=copy)
+    write_table(data, key_added, table)
+    return data if copy else None
 
 
 def predict_edits(

@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order, gene_rows
-from simplechrome_tk.core.tables import write_tables
-from simplechrome_tk.core.write import check_key
+from simplechrome_tk.core.tables import check_table_key, write_table
+from simplechrome_tk.core.write import to_change
 from simplechrome_tk.tl.perturbation._batch import Batch, GeneSignal, NeighborEdges, join_batches, join_signals
 from simplechrome_tk.tl.perturbation._edit import GENE, Edit
 from simplechrome_tk.tl.perturbation._edit_signal import find_columns
@@ -98,7 +98,7 @@ def saturate(
     True
     """
     check_order(adata, model, "sct.tl.saturate(adata, model, genes)")
-    check_key(adata, key_added, field="bin")
+    check_table_key(adata, key_added, ["gene", "bin"])
     edit = Edit.remove() if edit is None else edit
     if edit.action not in _BIN_BY_BIN:
         msg = f"the edit is a {edit.action}, which moves signal; expected one bin by bin: {', '.join(_BIN_BY_BIN)}."
@@ -109,7 +109,9 @@ def saturate(
     session = open_session(adata, model)
     session.check([edit])
     table = _scan(session, model, gene_rows(adata, genes), edit=edit, width=width, progress=progress)
-    return write_tables(adata, key_added, table, copy=copy)
+    data = to_change(adata, copy=copy)
+    write_table(data, key_added, table)
+    return data if copy else None
 
 
 def _scan(
