@@ -113,7 +113,8 @@ def truth() -> list[pd.DataFrame]:
             sct.tl.attribute(adata, model, genes=genes, n_steps=N_STEPS, progress=False)
             error = adata.obs["attribution_error"].dropna()
             print(f"{cell}, {labels} labels: completeness error {error.median():.1e}, 99 % {error.quantile(0.99):.1e}")
-            table = sct.tl.check_biology(adata, model)
+            sct.tl.check_biology(adata, model)
+            table = adata.uns["check_biology"]
             print(table.drop(columns="reason").to_string(), flush=True)
             tables.append(table.assign(cell=cell, labels=labels))
     return tables
@@ -129,7 +130,8 @@ def planted() -> pd.DataFrame:
     model.train(progress=False)
     genes = adata.obs["chrom"].isin(CHROMOSOMES)
     sct.tl.attribute(adata, model, genes=genes, target="log_expression", n_steps=N_STEPS // 2, progress=False)
-    verdicts = sct.tl.check_attributions(adata, model, n_genes=int(genes.sum())).verdicts
+    sct.tl.check_attributions(adata, model, n_genes=int(genes.sum()))
+    verdicts = adata.uns["check_attributions"]["verdicts"]
     print(verdicts.to_string(), flush=True)
     return verdicts.assign(cell="simulated", labels="measured")
 

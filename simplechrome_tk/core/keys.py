@@ -78,8 +78,19 @@ TOTAL_EFFECT = "{}_total"  # obs: prediction of the gene minus prediction of the
 COMPLETENESS_ERROR = "{}_error"  # obs: total effect minus sum of the effects, as a fraction
 INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 
+# uns: results of tools, a table or several
+PERTURB = "perturb"
+DOSE_RESPONSE = "dose_response"
+SATURATE = "saturate"
+CHECK_ATTRIBUTIONS = "check_attributions"
+CHECK_BIOLOGY = "check_biology"
+
+# obs: genes whose marks `tl.apply_edits` has edited
+EDITED = "edited"
+
 # columns of predictions
 PROBABILITY = "probability"
+LOG_ODDS = "log_odds"
 LOG_EXPRESSION = "log_expression"
 
 # values

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from simplechrome_tk.core.require import check_data
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.write import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import anndata as ad
 
@@ -23,20 +24,43 @@ def check_table_key(adata: ad.AnnData, key: str, columns: Sequence[str]) -> None
         raise ValueError(msg)
 
 
-def write_table(adata: ad.AnnData, key: str, table: pd.DataFrame) -> None:
-    """Store a table in ``uns``, or nothing when that is interrupted."""
-    write_whole(adata, [], records={key: table})
+def write_table(adata: ad.AnnData, key: str, table: pd.DataFrame | Mapping[str, pd.DataFrame | str]) -> None:
+    """Store a table, or several under their names, in ``uns``; store nothing when that is interrupted."""
+    if isinstance(table, pd.DataFrame):
+        write_whole(adata, [], records={key: _hold_text_as_objects(table)})
+        return
+    held = {
+        name: _hold_text_as_objects(value) if isinstance(value, pd.DataFrame) else value
+        for name, value in table.items()
+    }
+    write_whole(adata, [], records={key: held})
 
 
 def read_table(adata: ad.AnnData, key: str, columns: Sequence[str], *, call: str) -> pd.DataFrame:
     """Return the table in ``uns[key]``, or raise a ``ValueError`` that shows the ``call`` that makes it."""
     check_data(adata)
-    table = adata.uns.get(key)
-    if table is None:
-        msg = f"uns has no {key!r} (found: {', '.join(map(str, adata.uns)) or 'none'}): run {call} first."
+    if key not in adata.uns:
+        msg = f"uns has no {key!r} (found: {shorten(adata.uns, limit=20)}): run {call} first, or name its result."
         raise ValueError(msg)
-    missing = [column for column in columns if not isinstance(table, pd.DataFrame) or column not in table]
+    return check_table(adata.uns[key], f"uns[{key!r}]", columns, call=call)
+
+
+def check_table(table: object, name: str, columns: Sequence[str], *, call: str) -> pd.DataFrame:
+    """Return a table that has these columns; raise a ``ValueError`` that shows the ``call`` that makes it."""
+    if not isinstance(table, pd.DataFrame):
+        msg = f"{name} is a {type(table).__name__}; expected the table of {call}: run it again."
+        raise ValueError(msg)
+    missing = [column for column in columns if column not in table]
     if missing:
-        msg = f"uns[{key!r}] has no column {', '.join(missing)}; expected the table of {call}: run it again."
+        msg = (
+            f"{name} has no column {', '.join(missing)} (found: {shorten(table, limit=20)}); expected the table of "
+            f"{call}: run it again."
+        )
         raise ValueError(msg)
     return table
+
+
+def _hold_text_as_objects(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with text as Python strings: not every version of anndata writes the text type of pandas 3."""
+    text = [name for name, column in table.items() if isinstance(column.dtype, pd.StringDtype)]
+    return table.astype(dict.fromkeys(text, object))

@@ -11,8 +11,12 @@ from simplechrome_tk.get._placement_agreement import placement_agreement
 from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
+from simplechrome_tk.tl.perturbation._before_after import BeforeAfter, before_and_after
 
 __all__ = [
+    "BeforeAfter",
+    "before_and_after",
+    "clusters",
     "interactions",
     "latent_correlations",
     "latent_information",

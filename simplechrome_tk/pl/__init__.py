@@ -16,7 +16,7 @@ from simplechrome_tk.pl.latent import (
     states,
     traverse,
 )
-from simplechrome_tk.pl.perturbation import dose_response, perturb, saturation
+from simplechrome_tk.pl.perturbation import dose_response, perturb, saturate
 
 __all__ = [
     "browser",
@@ -45,7 +45,7 @@ __all__ = [
     "qc",
     "reconstruction",
     "roc",
-    "saturation",
+    "saturate",
     "state_changes",
     "states",
     "traverse",

@@ -1,7 +1,7 @@
 """Tools: attribution, perturbation, the latent space, and checks."""
 
 from simplechrome_tk.tl.attribution import attribute, attribute_neighbors, explain, interactions
-from simplechrome_tk.tl.checks import AttributionChecks, check_attributions, check_biology
+from simplechrome_tk.tl.checks import check_attributions, check_biology
 from simplechrome_tk.tl.latent import (
     embed,
     latent_dimensions,
@@ -12,19 +12,9 @@ from simplechrome_tk.tl.latent import (
     reconstruction,
     traverse,
 )
-from simplechrome_tk.tl.perturbation import (
-    BeforeAfter,
-    Edit,
-    apply_edits,
-    dose_response,
-    perturb,
-    perturb_with,
-    saturate,
-)
+from simplechrome_tk.tl.perturbation import Edit, apply_edits, dose_response, perturb, saturate
 
 __all__ = [
-    "AttributionChecks",
-    "BeforeAfter",
     "Edit",
     "apply_edits",
     "attribute",
@@ -40,7 +30,6 @@ __all__ = [
     "mixing",
     "name_states",
     "perturb",
-    "perturb_with",
     "place",
     "reconstruction",
     "saturate",

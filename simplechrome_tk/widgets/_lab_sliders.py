@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import ipywidgets
 import numpy as np
 
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
-from simplechrome_tk.tl.perturbation._edited_columns import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -42,11 +42,11 @@ class SliderTarget(NamedTuple):
 
     mark: str | None
     region: str | None
-    of: str = GENE
+    on: str = GENE
 
     def edit(self, factor: float) -> Edit:
         """Return the edit that scales this signal."""
-        return Edit.scale(factor, mark=self.mark, region=self.region, of=self.of)
+        return Edit.scale(factor, mark=self.mark, region=self.region, on=self.on)
 
 
 class Sliders(ipywidgets.VBox):
@@ -97,9 +97,9 @@ class Sliders(ipywidgets.VBox):
 
     def name(self, target: SliderTarget) -> str:
         """Return a target in words, such as ``"H3K4me3 around the TSS"``."""
-        if target.of == GENE:
+        if target.on == GENE:
             return f"{target.mark} {_REGIONS.get(str(target.region), f'in {target.region}')}"
-        return "all neighbours" if target.of == NEIGHBORS else f"neighbour {target.of}"
+        return "all neighbours" if target.on == NEIGHBORS else f"neighbour {target.on}"
 
     def factor(self, target: SliderTarget) -> float:
         """Return the factor of a slider."""
@@ -114,9 +114,9 @@ class Sliders(ipywidgets.VBox):
             When there is no slider for this target, or it does not reach the factor.
         """
         if target not in self.sliders:
-            known = [f"mark={mark!r}, region={region!r}" for mark, region, of in self.sliders if of == GENE]
-            known += [f"of={of!r}" for _, _, of in self.sliders if of != GENE]
-            requested = f"mark={target.mark!r}, region={target.region!r}, of={target.of!r}"
+            known = [f"mark={mark!r}, region={region!r}" for mark, region, on in self.sliders if on == GENE]
+            known += [f"on={on!r}" for _, _, on in self.sliders if on != GENE]
+            requested = f"mark={target.mark!r}, region={target.region!r}, on={target.on!r}"
             msg = f"no slider of {requested}; there are {'; '.join(known)}."
             raise ValueError(msg)
         if not 0 <= factor <= LARGEST:
@@ -133,7 +133,7 @@ class Sliders(ipywidgets.VBox):
 
     def show_neighbors(self, table: pd.DataFrame) -> None:
         """Offer the neighbours of a gene, from a table of :func:`simplechrome_tk.get.neighbors`, nearest first."""
-        sliders = {target: slider for target, slider in self.sliders.items() if target.of in {GENE, NEIGHBORS}}
+        sliders = {target: slider for target, slider in self.sliders.items() if target.on in {GENE, NEIGHBORS}}
         rows = self._adata.obs_names.get_indexer(table["neighbor"])
         near = table.head(_MOST_NEIGHBORS)
         shown = self._neighbor_sliders[: len(near)]

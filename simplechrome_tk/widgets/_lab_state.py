@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simplechrome_tk import pl, tl
+from simplechrome_tk import pl
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import values
 from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import literal, unit
 from simplechrome_tk.pl.genes._edited import draw_edited
+from simplechrome_tk.pl.perturbation._dose_response import draw_dose_response
+from simplechrome_tk.pl.perturbation._perturb import draw_perturb
+from simplechrome_tk.tl.perturbation._dose_response import predict_factors
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS, Edit
+from simplechrome_tk.tl.perturbation._perturb import predict_edits
 from simplechrome_tk.widgets._lab_predictions import Measured, predictions_html
 from simplechrome_tk.widgets._panel import picture
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simplechrome_tk.model._simplechrome import SimpleChrome
+    from simplechrome_tk.tl.perturbation._edit_session import EditSession
     from simplechrome_tk.widgets._lab_predictions import Scale
     from simplechrome_tk.widgets._lab_sliders import SliderTarget
 
@@ -38,10 +43,11 @@ class LabState:
 
     adata: ad.AnnData
     model: SimpleChrome
+    session: EditSession
     names: dict[str, str]
     """Names of the genes, by id."""
     editable: dict[str, frozenset[str]]
-    """For each gene, the values of ``of`` that its edits can have: the gene itself, and its neighbours."""
+    """For each gene, the values of ``on`` that its edits can have: the gene itself, and its neighbours."""
     edits: list[Edit]
     last: SliderTarget
     """Target of the slider that was moved last."""
@@ -51,7 +57,7 @@ class LabState:
 
     def edits_of(self, gene: str) -> list[Edit]:
         """Return the edits that apply to a gene: those of itself, and of neighbours that it has."""
-        return [edit for edit in self.edits if edit.of in self.editable[gene]]
+        return [edit for edit in self.edits if edit.on in self.editable[gene]]
 
     def by_edits(self) -> list[tuple[list[str], list[Edit]]]:
         """Group genes, by id, to which the same edits apply."""
@@ -68,7 +74,7 @@ class LabState:
     def predict(self) -> pd.DataFrame:
         """Predict the genes before and after."""
         tables = [
-            tl.perturb(self.adata, self.model, edits or [Edit.scale(1)], genes=genes)
+            predict_edits(self.session, self.model, edits or [Edit.scale(1)], genes=genes)
             for genes, edits in self.by_edits()
         ]
         return pd.concat(tables, ignore_index=True)
@@ -77,8 +83,8 @@ class LabState:
         """Return sentences about edits that do not apply to a gene."""
         sentences = []
         for gene, name in self.names.items():
-            missing = [edit.of for edit in self.edits if edit.of not in self.editable[gene]]
-            neighbors = ", ".join(dict.fromkeys("any neighbour" if of == NEIGHBORS else of for of in missing))
+            missing = [edit.on for edit in self.edits if edit.on not in self.editable[gene]]
+            neighbors = ", ".join(dict.fromkeys("any neighbour" if on == NEIGHBORS else on for on in missing))
             if missing:
                 sentences.append(f"{name} does not have {neighbors} in the graph: these edits do not apply to it.")
         return " ".join(sentences)
@@ -115,7 +121,7 @@ class LabState:
         heights = [3.4, *[0.62 * self.adata.var[k.MARK].nunique() + 1.1] * len(self.names)]
         figure = new_figure(figsize=(10.5, sum(heights)))
         top, *below = np.asarray(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))[:, 0]
-        left = pl.perturb(result, value=self._value, ax=top.add_axes((0.11, 0.24, 0.24, 0.6)))
+        left = draw_perturb(result, value=self._value, ax=top.add_axes((0.11, 0.24, 0.24, 0.6)))
         left.set_xlabel(self._in_unit(left.get_xlabel()), fontsize="small")
         if table is not None:
             self._draw_curve(table, top.add_axes((0.6, 0.24, 0.37, 0.6)))
@@ -132,18 +138,20 @@ class LabState:
         return [edit for edit in self.edits if replace(edit, value=1.0) != self.last.edit(1.0)]
 
     def _responses(self) -> pd.DataFrame | None:
-        """Predict over doses of the last target, with all other edits at each dose."""
-        mark, region, of = self.last
+        """Predict over factors of the last target, with all other edits at each factor."""
         tables = []
         for gene in self.names:
-            if of in self.editable[gene]:
-                others = [edit for edit in self._others() if edit.of in self.editable[gene]]
-                respond = partial(tl.dose_response, self.adata, self.model, mark, region=region, of=of, edits=others)
-                tables.append(respond(doses=sorted({*_DOSES, self.factor}), genes=gene))
+            if self.last.on in self.editable[gene]:
+                others = [edit for edit in self._others() if edit.on in self.editable[gene]]
+                factors = sorted({*_DOSES, self.factor})
+                edit = self.last.edit(1.0)
+                tables.append(
+                    predict_factors(self.session, self.model, edit, factors=factors, genes=gene, edits=others)
+                )
         return pd.concat(tables, ignore_index=True) if tables else None
 
     def _draw_curve(self, table: pd.DataFrame, ax: Axes) -> None:
-        pl.dose_response(table, value=self._value, dose=self.factor, ax=ax)
+        draw_dose_response(table, value=self._value, factor=self.factor, ax=ax)
         ax.legend(frameon=False, fontsize="small")
         ax.set_xlabel(literal(f"{self.last_name} (times measured)"))
         ax.set_ylabel(self._in_unit(ax.get_ylabel()), fontsize="small")
@@ -155,8 +163,8 @@ class LabState:
         return label.replace("(expression", f"({literal(unit(self.adata, k.EXPRESSION) or 'expression')}")
 
     def _edited(self, gene: str) -> ad.AnnData:
-        own = [edit for edit in self.edits if edit.of == GENE]
-        return tl.apply_edits(self.adata, own or [Edit.scale(1)], genes=gene)
+        own = [edit for edit in self.edits if edit.on == GENE]
+        return self.session.to_named_adata(self.session.make_batches(gene_rows(self.adata, gene), own)[1])
 
     def _measured(self, gene: str) -> Measured:
         obs = self.adata.obs.loc[gene]

@@ -14,7 +14,7 @@ from simplechrome_tk import get
 from simplechrome_tk.core.expression import expression_truth
 from simplechrome_tk.core.require import check_order, gene_row, gene_rows, symbols
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
-from simplechrome_tk.tl.perturbation._perturb import bench_of
+from simplechrome_tk.tl.perturbation._predict import open_session
 from simplechrome_tk.widgets._gene_picker import GenePicker
 from simplechrome_tk.widgets._lab_code import edit_code
 from simplechrome_tk.widgets._lab_predictions import expression_scale
@@ -83,7 +83,7 @@ class PerturbationLab(Panel):
     >>> lab = sct.widgets.PerturbationLab(adata, model, gene="SIM0007")
     >>> lab.set_factor(0.5, mark="H3K4me3", region="tss")
     >>> lab.edits
-    [Edit(action='scale', value=0.5, mark='H3K4me3', region='tss', start=None, end=None, of='gene')]
+    [Edit(action='scale', value=0.5, mark='H3K4me3', region='tss', start=None, end=None, on='gene')]
     """
 
     gene = traitlets.Unicode()
@@ -91,10 +91,10 @@ class PerturbationLab(Panel):
 
     def __init__(self, adata: ad.AnnData, model: SimpleChrome, *, gene: str | None = None) -> None:
         check_order(adata, model, "sct.widgets.PerturbationLab(adata, model)")
-        bench_of(model, adata)
+        session = open_session(adata, model)
         first = 0 if gene is None else gene_row(adata, gene)
         super().__init__()
-        self._adata, self._model = adata, model
+        self._adata, self._model, self._session = adata, model, session
         self._key = model.settings.neighbors_key
         expression = model.settings.expression_key
         known = expression_truth(adata, expression) if expression in adata.obs else np.empty(0)
@@ -156,7 +156,7 @@ class PerturbationLab(Panel):
         )
 
     def set_factor(
-        self, factor: float, *, mark: str | None = None, region: str | None = None, of: str = "gene"
+        self, factor: float, *, mark: str | None = None, region: str | None = None, on: str = "gene"
     ) -> None:
         """Move the slider of a mark in a region, of all neighbours, or of one neighbour.
 
@@ -166,7 +166,7 @@ class PerturbationLab(Panel):
             Factor of the measured signal, from 0 to 3.
         mark, region
             Mark and region of the slider; ``None`` for neighbours, whose marks are all scaled.
-        of
+        on
             ``"gene"``, ``"neighbors"``, or the symbol of a neighbour that has a slider.
 
         Raises
@@ -174,7 +174,7 @@ class PerturbationLab(Panel):
         ValueError
             When there is no such slider, or the factor is outside its range.
         """
-        self._sliders.set_factor(SliderTarget(mark, region, of), factor)
+        self._sliders.set_factor(SliderTarget(mark, region, on), factor)
 
     def reset(self) -> None:
         """Move every slider back to 1."""
@@ -234,6 +234,7 @@ class PerturbationLab(Panel):
         return LabState(
             adata=self._adata,
             model=self._model,
+            session=self._session,
             names=dict(zip(genes, self._pick.names[rows], strict=True)),
             editable={gene: self._editable(gene) for gene in genes},
             edits=self.edits,
@@ -243,7 +244,7 @@ class PerturbationLab(Panel):
         )
 
     def _editable(self, gene: str) -> frozenset[str]:
-        """Return the values of ``of`` that edits of this gene can have; cached, because every step needs them."""
+        """Return the values of ``on`` that edits of this gene can have; cached, because every step needs them."""
         if self._key is None:
             return frozenset({GENE})
         if gene not in self._editable_by_gene:

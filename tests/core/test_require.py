@@ -60,7 +60,10 @@ EDIT = sct.tl.Edit.remove()
         (lambda adata, model: sct.tl.check_attributions(model, adata), "sct.tl.check_attributions(adata, model)"),
         (lambda adata, model: sct.tl.check_biology(model, adata), "sct.tl.check_biology(adata, model)"),
         (lambda adata, model: sct.tl.perturb(model, adata, EDIT), "sct.tl.perturb(adata, model, edits)"),
-        (lambda adata, model: sct.tl.perturb_with(model, adata, EDIT, len), "sct.tl.perturb_with(adata, model, edits"),
+        (
+            lambda adata, model: sct.get.before_and_after(model, adata, EDIT, len),
+            "sct.get.before_and_after(adata, model,",
+        ),
         (lambda adata, model: sct.tl.saturate(model, adata, "g"), "sct.tl.saturate(adata, model, genes)"),
         (lambda adata, model: sct.tl.dose_response(model, adata, None), "sct.tl.dose_response(adata, model, mark)"),
         (lambda adata, model: sct.tl.latent_dimensions(model, adata), "sct.tl.latent_dimensions(adata, model)"),

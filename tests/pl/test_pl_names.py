@@ -57,7 +57,10 @@ GROUP = "group_$x_{$"
 CALLS = {
     "browser": (lambda a, m, p: sct.pl.browser(a, gene(a)), (*MARKS, GENE)),
     "calibration": (lambda a, m, p: sct.pl.calibration(a, {CELLS[1]: m.predict(a)}), CELLS[1:]),
-    "check_attributions": (lambda a, m, p: sct.pl.check_attributions(sct.tl.check_attributions(a, m, n_genes=16)), ()),
+    "check_attributions": (
+        lambda a, m, p: sct.pl.check_attributions(sct.tl.check_attributions(a, m, n_genes=16, copy=True)),
+        (),
+    ),
     "compare": (
         lambda a, m, p: sct.pl.compare(
             sct.evaluation.compare(a, {MARKS[0]: m.predict(a), MARKS[1]: m.predict(a)}, reference=MARKS[1])
@@ -65,11 +68,11 @@ CALLS = {
         (*MARKS[:2], *CELLS),
     ),
     "dose_response": (
-        lambda a, m, p: sct.pl.dose_response(sct.tl.dose_response(a, m, MARKS[0], genes=gene(a), progress=False)),
+        lambda a, m, p: sct.pl.dose_response(sct.tl.dose_response(a, m, MARKS[0], genes=gene(a), copy=True)),
         (MARKS[0], GENE),
     ),
     "edited": (
-        lambda a, m, p: sct.pl.edited(a, sct.tl.apply_edits(a, [sct.tl.Edit.scale(2)], genes=gene(a)), gene(a)),
+        lambda a, m, p: sct.pl.edited(a, sct.tl.apply_edits(a, sct.tl.Edit.scale(2), copy=True), gene(a)),
         (*MARKS, GENE),
     ),
     "effect_map": (lambda a, m, p: sct.pl.effect_map(a, groupby=GROUP), (*MARKS, *CELLS, GROUP)),
@@ -86,14 +89,17 @@ CALLS = {
     "mixing": (lambda a, m, p: sct.pl.mixing(a), CELLS),
     "movement": (lambda a, m, p: sct.pl.movement(a, *CELLS, n_named=400), CELLS),
     "neighbor_effects": (lambda a, m, p: sct.pl.neighbor_effects(a, gene(a)), (GENE,)),
-    "perturb": (lambda a, m, p: sct.pl.perturb(sct.tl.perturb(a, m, [sct.tl.Edit.scale(2)], genes=gene(a))), (GENE,)),
+    "perturb": (
+        lambda a, m, p: sct.pl.perturb(sct.tl.perturb(a, m, sct.tl.Edit.scale(2), genes=gene(a), copy=True)),
+        (GENE,),
+    ),
     "place": (lambda a, m, p: sct.pl.place(p, a, color=GROUP), (*CELLS, GROUP)),
     "precision_recall": (lambda a, m, p: sct.pl.precision_recall(a, {CELLS[1]: m.predict(a)}), CELLS[1:]),
     "qc": (lambda a, m, p: sct.pl.qc(a), (*MARKS, *CELLS)),
     "reconstruction": (lambda a, m, p: sct.pl.reconstruction(a), (*MARKS, *CELLS)),
     "roc": (lambda a, m, p: sct.pl.roc(a, {CELLS[1]: m.predict(a)}), CELLS[1:]),
-    "saturation": (
-        lambda a, m, p: sct.pl.saturation(a, sct.tl.saturate(a, m, gene(a), progress=False)),
+    "saturate": (
+        lambda a, m, p: sct.pl.saturate(sct.tl.saturate(a, m, gene(a), copy=True)),
         (*MARKS, GENE),
     ),
     "state_changes": (lambda a, m, p: sct.pl.state_changes(a, *CELLS), CELLS),

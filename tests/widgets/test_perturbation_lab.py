@@ -83,6 +83,10 @@ def status(lab: sct.widgets.PerturbationLab) -> str:
     return html.unescape(re.sub("<[^>]+>", "", lab._status.value))
 
 
+def predict_edited(adata: ad.AnnData, model: sct.SimpleChrome, edits: object, **kwargs: object) -> pd.DataFrame:
+    return sct.tl.perturb(adata, model, edits, **kwargs, copy=True).uns["perturb"]
+
+
 def nearest(adata: ad.AnnData, gene: str) -> pd.DataFrame:
     return sct.get.neighbors(adata, genes=gene)
 
@@ -93,7 +97,7 @@ def test_what_it_says_is_what_perturb_says(adata, model, lab):
     lab.wait(30)
     edits = [Edit.scale(0.5, mark=K4, region="tss"), Edit.scale(2.5, mark=K36, region="body")]
     assert lab.edits == edits
-    expected = sct.tl.perturb(adata, model, edits, genes=A)
+    expected = predict_edited(adata, model, edits, genes=A)
     pd.testing.assert_frame_equal(lab.result, expected)
     row = expected.iloc[0]
     old, new = (amount(max(10 ** row[f"log_expression_{when}"] - 0.1, 0)) for when in ("before", "after"))
@@ -135,14 +139,14 @@ def test_a_slider_moves_number_curve_and_tracks(lab):
 
 def test_the_curve_passes_through_the_number(adata, lab):
     lab.set_factor(0.3, mark=K36, region="body")
-    lab.set_factor(1.7, of="neighbors")
+    lab.set_factor(1.7, on="neighbors")
     lab.set_factor(0.4, mark=K4, region="tss")
     lab.wait(30)
-    table = lab._current_state()._responses().set_index("dose")
+    table = lab._current_state()._responses().set_index("factor")
     assert table.loc[0.4, "log_expression"] == pytest.approx(lab.result["log_expression_after"].iloc[0], abs=1e-5)
-    lab.set_factor(2.2, of=nearest(adata, A)["neighbor_symbol"].iloc[0])
+    lab.set_factor(2.2, on=nearest(adata, A)["neighbor_symbol"].iloc[0])
     lab.wait(30)
-    table = lab._current_state()._responses().set_index("dose")
+    table = lab._current_state()._responses().set_index("factor")
     assert table["mark"].unique().tolist() == ["all marks"]
     assert table.loc[2.2, "log_expression"] == pytest.approx(lab.result["log_expression_after"].iloc[0], abs=1e-5)
 
@@ -153,13 +157,13 @@ def test_neighbours_are_offered_nearest_first_and_change_with_the_gene(adata, mo
     expected = zip(table["neighbor_symbol"], table["distance_bp"], strict=True)
     assert offered == [f"{name} ({distance(bp)})" for name, bp in expected]
     lab.set_factor(2, mark=K4, region="tss")
-    lab.set_factor(0, of=table["neighbor_symbol"].iloc[1])
+    lab.set_factor(0, on=table["neighbor_symbol"].iloc[1])
     lab.wait(30)
     assert table["neighbor_symbol"].iloc[1] in lab._curve.value
-    expected = sct.tl.perturb(
+    expected = predict_edited(
         adata,
         model,
-        [Edit.scale(2, mark=K4, region="tss"), Edit.scale(0, of=table["neighbor"].iloc[1])],
+        [Edit.scale(2, mark=K4, region="tss"), Edit.scale(0, on=table["neighbor"].iloc[1])],
         genes=A,
     )
     assert lab.result["log_expression_after"].iloc[0] == pytest.approx(
@@ -188,15 +192,15 @@ def test_two_genes_take_the_same_edits(adata, model, lab):
     lab.set_factor(0.5, mark=K4, region="tss")
     lab.other = B
     lab.wait(30)
-    expected = sct.tl.perturb(adata, model, lab.edits, genes=[A, B])
+    expected = predict_edited(adata, model, lab.edits, genes=[A, B])
     pd.testing.assert_frame_equal(lab.result, expected)
     assert lab._predicted.value.count('class="sct-change"') == 2
     assert lab._tracks.value.count("<img") == 2
     own = nearest(adata, A)["neighbor_symbol"].iloc[0]
-    lab.set_factor(3, of=own)
+    lab.set_factor(3, on=own)
     lab.wait(30)
     assert f"{B} does not have {own}" in lab._note.value
-    alone = sct.tl.perturb(adata, model, lab.edits[:1], genes=B)
+    alone = predict_edited(adata, model, lab.edits[:1], genes=B)
     assert lab.result["log_expression_after"].iloc[1] == pytest.approx(alone["log_expression_after"].iloc[0], abs=1e-6)
     assert lab.code.count("sct.tl.perturb") == 2
     lab.other = None
@@ -210,13 +214,13 @@ def test_the_code_does_the_same(adata, model, lab, with_neighbors):
     lab.other = B
     lab.set_factor(0.3, mark=K4, region="tss")
     if with_neighbors:
-        lab.set_factor(2, of="neighbors")
-        lab.set_factor(1.4, of=nearest(adata, A)["neighbor_symbol"].iloc[0])
+        lab.set_factor(2, on="neighbors")
+        lab.set_factor(1.4, on=nearest(adata, A)["neighbor_symbol"].iloc[0])
     lab.wait(30)
     assert lab._code.value == lab.code
-    tables: list[pd.DataFrame] = []
-    scope = {"model": model, "adata": adata, "tables": tables}
-    exec(re.sub(r"^(sct\.tl\.perturb\(.*\))$", r"tables.append(\1)", lab.code, flags=re.MULTILINE), scope)
+    scope = {"model": model, "adata": adata.copy()}
+    exec(lab.code, scope)
+    tables = [scope["adata"].uns[key] for key in (["perturb", "perturb_2"] if with_neighbors else ["perturb"])]
     pd.testing.assert_frame_equal(pd.concat(tables, ignore_index=True), lab.result, atol=1e-6)
     lab.reset()
     lab.wait(30)
@@ -227,7 +231,7 @@ def test_the_code_does_the_same(adata, model, lab, with_neighbors):
 HOSTILE = "X\nimport os\r\nos.system('x')  # \"\\ \x0c \u2028"
 
 
-@pytest.mark.parametrize("edits", [[], [Edit.scale(0.5, mark=HOSTILE, region=HOSTILE, of=HOSTILE)]])
+@pytest.mark.parametrize("edits", [[], [Edit.scale(0.5, mark=HOSTILE, region=HOSTILE, on=HOSTILE)]])
 @pytest.mark.parametrize("genes", [[HOSTILE], [HOSTILE, "B"]])
 def test_no_name_becomes_a_line_of_code(edits, genes):
     tree = ast.parse(edit_code([(genes, edits)]))
@@ -291,8 +295,8 @@ def test_genes_by_typing_and_unknown_ones(adata, lab):
 def test_sliders_that_are_not_there(lab):
     with pytest.raises(ValueError, match="H3K99"):
         lab.set_factor(2, mark="H3K99", region="tss")
-    with pytest.raises(ValueError, match=r"no slider of .* of='nobody'; there are .*of='neighbors'"):
-        lab.set_factor(2, of="nobody")
+    with pytest.raises(ValueError, match=r"no slider of .* on='nobody'; there are .*on='neighbors'"):
+        lab.set_factor(2, on="nobody")
     with pytest.raises(ValueError, match="factor is 4"):
         lab.set_factor(4, mark=K4, region="tss")
     assert lab.edits == []
@@ -306,7 +310,7 @@ def test_models_of_one_task_without_neighbours(adata, open_lab, task, there, mis
     lab = open_lab(adata, trained(adata, task=task), gene=A)
     assert there in text(lab)
     assert missing not in text(lab)
-    assert {target.of for target in lab._sliders.sliders} == {"gene"}
+    assert {target.on for target in lab._sliders.sliders} == {"gene"}
     assert lab._curve.value.startswith("<img")
     assert len(lab.figure().axes) == 2 + 10
 
@@ -386,7 +390,7 @@ def test_two_labs_on_one_adata_leave_it_and_each_other_alone(adata, model, open_
         (two, B, Edit.scale(1.8, mark=K36, region="body")),
     ):
         assert lab.edits == [edit]
-        pd.testing.assert_frame_equal(lab.result, sct.tl.perturb(adata, model, edit, genes=gene), atol=1e-6)
+        pd.testing.assert_frame_equal(lab.result, predict_edited(adata, model, edit, genes=gene), atol=1e-6)
     np.testing.assert_array_equal(adata.layers["signal"], signal)
     np.testing.assert_array_equal(adata.X, x)
     assert [sorted(map(str, getattr(adata, slot))) for slot in ("obs", "var", "uns", "obsm", "obsp", "layers")] == slots

@@ -30,7 +30,7 @@ def edited(adata: ad.AnnData, edited: ad.AnnData, gene: str, *, layer: str | Non
     adata
         Genes by bins as measured.
     edited
-        The same columns with edited signal, as :func:`simplechrome_tk.tl.apply_edits` returns them.
+        The same columns with edited signal, from :func:`simplechrome_tk.tl.apply_edits` with ``copy=True``.
     gene
         Id or symbol of a gene in both.
     layer

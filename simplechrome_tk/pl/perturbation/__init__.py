@@ -2,10 +2,10 @@
 
 from simplechrome_tk.pl.perturbation._dose_response import dose_response
 from simplechrome_tk.pl.perturbation._perturb import perturb
-from simplechrome_tk.pl.perturbation._saturation import saturation
+from simplechrome_tk.pl.perturbation._saturate import saturate
 
 __all__ = [
     "dose_response",
     "perturb",
-    "saturation",
+    "saturate",
 ]

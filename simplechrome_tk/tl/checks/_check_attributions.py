@@ -1,55 +1,42 @@
-"""Put attributions on trial: whether they speak of the model and of the labels, and whether reliably."""
+"""Checks of attributions: whether they are about the model and the labels, and whether they are reliable."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order
-from simplechrome_tk.tl.checks._deletion_curves import FRACTIONS, curves
-from simplechrome_tk.tl.checks._sample import draw
-from simplechrome_tk.tl.checks._verdicts import NOT_PASSED, NOT_TESTED, PASSED, Trial
+from simplechrome_tk.core.tables import write_table
+from simplechrome_tk.core.write import check_key, to_change
+from simplechrome_tk.tl.checks import _single_checks as single
+from simplechrome_tk.tl.checks._deletion_curves import compute_curves
+from simplechrome_tk.tl.checks._sample import draw_sample
+from simplechrome_tk.tl.checks._verdicts import (
+    NOT_PASSED,
+    NOT_TESTED,
+    PASSED,
+    NotTestedError,
+    Verdict,
+    tabulate_genes,
+    tabulate_verdicts,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import anndata as ad
+    import pandas as pd
     import torch
 
+    from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline
     from simplechrome_tk.tl.attribution._target import Read
-    from simplechrome_tk.tl.checks._deletion_curves import Curves
 
 logger = logging.getLogger(__name__)
-
-
-class AttributionChecks(NamedTuple):
-    """What :func:`check_attributions` found; :func:`simplechrome_tk.pl.check_attributions` draws it."""
-
-    verdicts: pd.DataFrame
-    """One row per figure: ``check``, ``quantity`` (what was measured), ``value``, ``low``, ``high`` (95 % interval,
-    where one is judged), ``expected``, ``n`` (genes, columns or pairs), ``verdict`` (``passed``, ``not passed``, ``not
-    tested``) and ``reason`` (why that is expected, or why it was not tested)."""
-
-    genes: pd.DataFrame
-    """One row per figure and gene: ``check``, ``quantity``, ``gene``, ``value``."""
-
-    curves: pd.DataFrame
-    """One row per point: ``curve`` (``deletion``, ``insertion``), ``order`` (``effects``, ``random``), ``fraction`` of
-    the bins, ``prediction``, the mean over genes."""
-
-    unit: str
-    """Of predictions and effects."""
-
-    @property
-    def failed(self) -> list[str]:
-        """Names of the checks with a figure that is not as expected."""
-        return list(dict.fromkeys(self.verdicts.loc[self.verdicts["verdict"] == NOT_PASSED, "check"]))
 
 
 def check_attributions(
@@ -57,7 +44,7 @@ def check_attributions(
     model: SimpleChrome | torch.nn.Module,
     *,
     key: str = k.ATTRIBUTION,
-    genes: str | Sequence[str] | np.ndarray | pd.Series | None = None,
+    genes: Genes = None,
     n_genes: int = 320,
     retrain: bool = False,
     permuted: SimpleChrome | torch.nn.Module | None = None,
@@ -67,84 +54,101 @@ def check_attributions(
     baseline: Baseline | np.ndarray | None = None,
     n_random: int = 5,
     batch_size: int = 64,
+    key_added: str = k.CHECK_ATTRIBUTIONS,
     rng: int = 0,
-) -> AttributionChecks:
-    """Check whether attributions can be trusted, and say so in plain words.
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Check whether attributions can be trusted.
 
-    ================= ==============================================================================================
-    ``completeness``  effects sum to the prediction less that at the baseline
-    ``weights``       a network with re-drawn weights ranks a gene's bins differently (Adebayo et al. 2018). Ranked is
-                      ``|effect|``, since the sign of a random network is a coin toss and would hide a map that shows
-                      the input alone; and, since effects of any network grow with the signal, ``|effect|`` per unit of
-                      signal. Bins as in the baseline, without effect in any network, are left out
-    ``labels``        after training on permuted labels the effects are small, and point elsewhere
-    ``seeds``         networks from other seeds rank marks and bins alike: the members of an ensemble, or one more model
-    ``methods``       occlusion, gradient SHAP and ablation rank a gene's marks alike
-    ``deletion``      taking away bins in the order of their effects, from the most raising to the most lowering, lowers
-                      the prediction sooner than random order does (Petsiuk et al. 2018); ``insertion``: the other way
-                      round. Areas between the curves, in units of the prediction, averaged over genes
-    ``planted truth`` in data of :func:`simplechrome_tk.datasets.simulate`: planted columns have the largest mean
-                      ``|effect|``, bin by bin and averaged over the nine bins around, and the planted sign: that of the
-                      slope of effect on signal (least squares through the origin), averaged likewise. Pairs count whose
-                      neighbour has more of the acting mark than the mean gene, since others have nothing to show: the
-                      planted ones have the largest ``|effect|`` and the planted sign. What a regression on all signal,
-                      or nearness alone, would reach is said beside them
-    ================= ==============================================================================================
+    =================== ============================================================================================
+    ``completeness``    effects sum to the prediction minus that at the baseline
+    ``weights``         a network with random weights ranks the bins of a gene differently (Adebayo et al. 2018).
+                        ``|effect|`` is ranked, since the signs of a random network are chance and would hide an
+                        attribution that shows the input alone; and ``|effect|`` per unit of signal, since the effects
+                        of any network grow with the signal. Bins as in the baseline have no effect in any network and
+                        are left out
+    ``labels``          after training on permuted labels the effects are small, and rank marks differently
+    ``seeds``           networks from other seeds rank marks and bins in the same way: the members of an ensemble, or
+                        one more model
+    ``methods``         occlusion, gradient SHAP and ablation rank the marks of a gene in the same way
+    ``deletion``        deleting bins in the order of their effects, from the one that raises the prediction most to the
+                        one that lowers it most, lowers the prediction sooner than a random order does (Petsiuk et al.
+                        2018). The figure is the area between the curves, in units of the prediction, averaged over
+                        genes
+    ``insertion``       inserting bins in the same order raises the prediction sooner than a random order does
+    ``simulated truth`` in data of :func:`simplechrome_tk.datasets.simulate`, columns with a simulated effect have the
+                        largest mean ``|effect|``, bin by bin and averaged over the nine bins around. They have the
+                        simulated sign, which is that of the slope of effect on signal (least squares through the
+                        origin), averaged in the same way. Pairs of gene and neighbour with a simulated effect have the
+                        largest ``|effect|`` and the simulated sign; only neighbours count that have more of the acting
+                        mark than the mean gene, since others have nothing to show. The reason says what a regression on
+                        all signal, or nearness alone, would reach
+    =================== ============================================================================================
 
-    None of them proves an attribution right, and a failed one says what not to read into it. All are about the model:
-    what moves its prediction need not move expression in a cell.
+    No check proves that an attribution is right; a failed one says what should not be concluded from it. All checks
+    are about the model: what changes its prediction need not change expression in a cell.
 
     Parameters
     ----------
-    model, adata
-        The trained model and the data that :func:`simplechrome_tk.tl.attribute` has explained. Both stay as they are.
-        Of a plain ``torch`` module what needs training is not tested.
+    adata, model
+        Data with attributions of :func:`attribute`, and the model that they explain. Checks that need another training
+        are not made for a plain ``torch`` module.
     key
         Name of the attributions.
     genes
         Ids, symbols or a mask of the genes to check; ``None`` draws from all that have attributions.
     n_genes
-        Genes to draw from these, at random; with neighbours, sixteen that lie together at a time.
+        Number of genes to draw from these, at random. For a model with neighbours, sixteen genes that lie together are
+        drawn at a time.
     retrain
-        Train two more models with the settings of ``model``: one on permuted labels and, where there is one network
-        only, one from another seed. This takes twice as long as the training of ``model``.
+        Train two more models with the settings of ``model``: one on permuted labels and, if ``model`` is a single
+        network, one from another seed. This takes twice as long as the training of ``model``.
     permuted, reseeded
-        Models that were trained in such a way before, in place of new ones.
+        Models that were trained on permuted labels, or from another seed, before; they take the place of new ones.
     training
-        Arguments of :meth:`simplechrome_tk.SimpleChrome.train` for the new models; give those of ``model``.
+        Arguments of :meth:`simplechrome_tk.SimpleChrome.train` for the new models: those that ``model`` was trained
+        with.
     target, baseline
-        Those of the attributions, where ``uns`` cannot hold them: a function, an array.
+        Target and baseline of the attributions, where ``uns`` cannot hold them: a function, an array.
     n_random
         Random orders that the deletion and insertion curves are compared with.
     batch_size
-        Genes that go through the networks at once.
+        Number of genes that go through the networks at once.
+    key_added
+        Name of the result in ``uns``.
     rng
         Seed of genes, weights, permutation and orders.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
 
     Returns
     -------
-    AttributionChecks
-        ``verdicts``, ``genes`` and ``curves``, tidy tables, and ``unit``.
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes to ``uns["check_attributions"]``
+
+        ``verdicts``: a table with one row per figure: ``check``, ``quantity`` (what was measured), ``value``, ``low``
+        and ``high`` (95 % interval, where it is judged), ``expected``, ``n`` (genes, columns or pairs), ``verdict``
+        (``passed``, ``not passed``, ``not tested``) and ``reason`` (why this is expected, or why it was not tested).
+        ``genes``: a table with one row per figure and gene: ``check``, ``quantity``, ``gene``, ``value``.
+        ``curves``: a table with one row per point: ``curve`` (``deletion``, ``insertion``), ``order`` (``effects``,
+        ``random``), ``fraction`` of the bins, ``prediction``, the mean over genes.
+        ``unit``: that of predictions and effects.
+
+        :func:`simplechrome_tk.pl.check_attributions` draws them.
 
     Raises
     ------
     RuntimeError
         When the model is not trained.
     ValueError
-        When there are no attributions, they are of another model or other data, a gene is unknown, or a number is
-        below 1.
+        When there are no attributions, they are of another model or other data, a gene is unknown, a number is below 1,
+        or ``uns[key_added]`` holds something else.
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
-    >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.split_by_chromosome(adata)
-    >>> sct.pp.normalize(adata)
-    >>> model = sct.SimpleChrome(adata, n_latent=4)
-    >>> model.train(latent_epochs=1, expression_epochs=1, progress=False)
-    >>> sct.tl.attribute(adata, model, genes=adata.obs_names[:20], n_steps=10, progress=False)
-    >>> report = sct.tl.check_attributions(adata, model)
-    >>> report.verdicts.loc[0, ["check", "verdict"]].tolist()
+    >>> sct.tl.attribute(adata, model, genes=adata.obs_names[:20], n_steps=20, progress=False)
+    >>> sct.tl.check_attributions(adata, model)
+    >>> adata.uns["check_attributions"]["verdicts"].loc[0, ["check", "verdict"]].tolist()
     ['completeness', 'passed']
     """
     for name, number in (("n_genes", n_genes), ("n_random", n_random), ("batch_size", batch_size)):
@@ -152,39 +156,52 @@ def check_attributions(
             msg = f"{name} is {number}; expected at least 1."
             raise ValueError(msg)
     check_order(adata, model, "sct.tl.check_attributions(adata, model)")
+    check_key(adata, key_added, field="verdicts")
     sample_rng, order_rng = np.random.default_rng(rng).spawn(2)
-    sample = draw(model, adata, key=key, genes=genes, n_genes=n_genes, target=target, baseline=baseline, rng=sample_rng)
-    trial = Trial(model, sample, batch_size=batch_size, rng=rng, training=training or {})
-    trial.completeness(adata.obs[k.COMPLETENESS_ERROR.format(key)].to_numpy(float))
-    trial.weights()
-    trial.labels(permuted, retrain=retrain)
-    trial.seeds(reseeded, retrain=retrain)
-    trial.methods()
-    drawn = curves(sample, n_random=n_random, batch_size=batch_size, rng=order_rng)
-    trial.order(drawn)
-    trial.truth()
-    report = AttributionChecks(
-        pd.DataFrame(trial.rows), pd.concat(trial.genes, ignore_index=True), _curve_table(drawn), sample.what.unit
+    sample = draw_sample(
+        model,
+        adata,
+        key=key,
+        genes=genes,
+        n_genes=n_genes,
+        target=target,
+        baseline=baseline,
+        batch_size=batch_size,
+        rng=sample_rng,
     )
-    counts = report.verdicts["verdict"].value_counts()
-    logger.info(
-        "%s of %d genes: %s.",
-        key,
-        len(sample.rows),
-        ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (PASSED, NOT_PASSED, NOT_TESTED)),
-    )
-    return report
-
-
-def _curve_table(drawn: Curves) -> pd.DataFrame:
-    lines = {
-        ("deletion", "effects"): drawn.deletion,
-        ("deletion", "random"): drawn.random_deletion,
-        ("insertion", "effects"): drawn.insertion,
-        ("insertion", "random"): drawn.random_insertion,
-    }
-    parts = [
-        pd.DataFrame({"curve": curve, "order": order, "fraction": FRACTIONS, "prediction": values.mean(axis=0)})
-        for (curve, order), values in lines.items()
+    errors = adata.obs[k.COMPLETENESS_ERROR.format(key)].to_numpy(float)
+    curves = compute_curves(sample, n_random=n_random, rng=order_rng)
+    new: dict[str, Any] = {"retrain": retrain, "training": training or {}}
+    verdicts = [
+        *_run("completeness", single.COMPLETENESS_ERROR, lambda: single.check_completeness(sample, errors)),
+        *_run("weights", single.RANDOM_WEIGHTS, lambda: single.check_weights(sample, rng)),
+        *_run("labels", single.PERMUTED_SIZE, lambda: single.check_labels(sample, model, permuted, rng=rng, **new)),
+        *_run("seeds", single.BLOCKS, lambda: single.check_seeds(sample, model, reseeded, **new)),
+        *single.check_methods(sample),
+        *single.check_order(sample, curves),
+        *_run("simulated truth", single.SIMULATED_COLUMNS, lambda: single.check_truth(sample)),
     ]
-    return pd.concat(parts, ignore_index=True)
+    result: dict[str, pd.DataFrame | str] = {
+        "verdicts": tabulate_verdicts(verdicts),
+        "genes": tabulate_genes(verdicts, sample.names),
+        "curves": curves.to_table(),
+        "unit": sample.explained.unit,
+    }
+    _log(key, len(sample.rows), verdicts)
+    data = to_change(adata, copy=copy)
+    write_table(data, key_added, result)
+    return data if copy else None
+
+
+def _run(check: str, quantity: str, make_verdicts: Callable[[], list[Verdict]]) -> list[Verdict]:
+    """Return the verdicts of a check, or the reason why it cannot be made, beside its first ``quantity``."""
+    try:
+        return make_verdicts()
+    except NotTestedError as why:
+        return [Verdict(check, quantity, str(why))]
+
+
+def _log(key: str, n_genes: int, verdicts: list[Verdict]) -> None:
+    found = [verdict.verdict for verdict in verdicts]
+    counts = ", ".join(f"{found.count(name)} {name}" for name in (PASSED, NOT_PASSED, NOT_TESTED))
+    logger.info("Checks of %s on %d genes: %s.", key, n_genes, counts)

@@ -1,4 +1,4 @@
-"""Networks that must not explain as the trained one does: re-drawn weights, permuted labels, another seed."""
+"""Control networks, which should not explain as the trained one does: random weights, permuted labels, other seeds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import anndata as ad
 
 
-def redrawn(networks: Sequence[torch.nn.Module], seed: int) -> list[torch.nn.Module]:
-    """Copy networks with all weights drawn anew: normal, around 0, as large as those of the same tensor were.
+def randomize_weights(networks: Sequence[torch.nn.Module], seed: int) -> list[torch.nn.Module]:
+    """Copy networks and replace all weights by normal random numbers, as large as the weights of the same tensor were.
 
-    What they were trained for is gone; the architecture and the scale of what they answer stay.
+    What the networks have learnt is lost; their architecture and the scale of their outputs stay.
     """
     generator = torch.Generator().manual_seed(seed)
     copies = [copy.deepcopy(net) for net in networks]
@@ -31,17 +31,17 @@ def redrawn(networks: Sequence[torch.nn.Module], seed: int) -> list[torch.nn.Mod
     return copies
 
 
-def retrained(
-    model: SimpleChrome, adata: ad.AnnData, *, permuted: bool, seed: int, training: Mapping[str, Any]
+def train_control(
+    model: SimpleChrome, adata: ad.AnnData, *, permute: bool, seed: int, training: Mapping[str, Any]
 ) -> SimpleChrome:
-    """Train a model with the settings of another from another seed, on labels and expression as they are or permuted.
+    """Train a model with the settings of another from another seed, on the same labels or on permuted ones.
 
-    What is known of a gene goes to another gene of the same split, ``train`` or ``valid``, label and expression
-    together: the networks see real marks and real labels that have nothing to do with each other.
+    Permuting gives the label and the expression of a gene, together, to another gene of the same split, ``train`` or
+    ``valid``: the networks see real marks and real labels that have nothing to do with each other.
     """
     settings = model.settings.arguments
     data = adata.copy()
-    if permuted:
+    if permute:
         rng = np.random.default_rng(seed)
         split = data.obs[settings["split_key"]].astype(str).to_numpy()
         order = np.arange(data.n_obs)

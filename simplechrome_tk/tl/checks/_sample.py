@@ -1,4 +1,4 @@
-"""Some genes with the effects that are on trial, and the effects that another network or method gives them."""
+"""Genes whose attributions are checked, and the effects that other networks or methods give them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import gene_rows, layer_names
 from simplechrome_tk.tl.attribution._attribute import batches
@@ -25,88 +25,109 @@ if TYPE_CHECKING:
     import anndata as ad
     import torch
 
+    from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Reference
     from simplechrome_tk.tl.attribution._methods import By, Method
     from simplechrome_tk.tl.attribution._target import Explained, Read
 
-BLOCK = 16
-"""Genes that lie together and are drawn together in a model with neighbours: they share them."""
+# Genes that lie together are drawn together, so many at a time, for a model with neighbours: they share neighbours,
+# which then need not be encoded again and again.
+_GENES_TOGETHER = 16
 
-_SAME, _OFFSET = 1e-2, 1e-3  # relative and absolute: two computations of one prediction agree far better
-_MATCH_ROWS = 64
-_ROUNDING = 1e-5  # of normalised signal
+# Relative and absolute difference up to which a stored total counts as that of the model: two computations of the same
+# prediction agree far better.
+_RELATIVE, _ABSOLUTE = 1e-2, 1e-3
+# Genes whose total is compared with the stored one.
+_N_COMPARED = 64
+# Of normalised signal: smaller differences from the baseline are rounding.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Genes, ``rows`` ``(n,)`` of the data, with ``own`` ``(n, n_columns)`` and ``neighbors`` ``(n, n_neighbors)``.
+    """Genes drawn from those with attributions.
 
-    ``block`` ``(n,)`` tells which genes were drawn together; ``record`` is what ``uns`` says of the attributions.
+    Attributes
+    ----------
+    adata, layout
+        All genes, and their columns.
+    explained, baseline, target
+        The networks and their inputs, the baseline of each gene, and what is explained, as the attributions were made.
+    rows, group
+        Row number of each gene, and the number of the group that it was drawn with, ``(n_genes,)``.
+    own, neighbors
+        Effects of the gene's bins ``(n_genes, n_columns)`` and of its neighbours ``(n_genes, n_neighbors)``.
+    record
+        What ``uns`` says of the attributions.
+    batch_size
+        Genes that go through the networks at once.
     """
 
     adata: ad.AnnData
-    what: Explained
-    start: Reference
+    layout: Layout
+    explained: Explained
+    baseline: Reference
     target: str | Read
     rows: np.ndarray
-    block: np.ndarray
+    group: np.ndarray
     own: np.ndarray
     neighbors: np.ndarray
     record: dict[str, Any]
+    batch_size: int
 
     @property
     def names(self) -> np.ndarray:
-        """Ids of the genes, ``(n,)``."""
-        return self.adata.obs_names[self.rows].to_numpy(str)
+        """Ids of the genes, ``(n_genes,)``."""
+        return self.adata.obs_names[self.rows].to_numpy(object)
 
     @property
-    def moved(self) -> np.ndarray:
-        """Signal less that of the baseline, ``(n, n_columns)``."""
-        return moved(self.adata, self.start, self.rows)
+    def difference(self) -> np.ndarray:
+        """Signal minus that of the baseline, ``(n_genes, n_columns)``."""
+        return subtract_baseline(self.adata, self.baseline, self.rows)
 
-    def of_blocks(self, own: np.ndarray) -> np.ndarray:
-        """Sum effects over the bins of each mark in each region, ``(n, n_blocks)``."""
-        return np.add.reduceat(own, blocks(self.adata)["start"].to_numpy(), axis=1)
+    def sum_marks(self, own: np.ndarray) -> np.ndarray:
+        """Sum effects over all bins of each mark, ``(n_genes, n_marks)``."""
+        of_blocks, mark = self.layout.block_sums(own), self.layout.blocks["mark"].to_numpy(str)
+        return np.stack([of_blocks[:, mark == name].sum(axis=1) for name in self.layout.marks], axis=1)
 
-    def of_marks(self, own: np.ndarray) -> np.ndarray:
-        """Sum effects over all bins of each mark, ``(n, n_marks)``."""
-        mark = blocks(self.adata)["mark"].to_numpy(str)
-        return np.stack([self.of_blocks(own)[:, mark == name].sum(axis=1) for name in dict.fromkeys(mark)], axis=1)
-
-    def again(
-        self, what: Explained, *, method: Method | None = None, by: By | None = None, batch_size: int
+    def attribute(
+        self, explained: Explained, *, method: Method | None = None, by: By | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Attribute the same genes with other networks, or another method: own and neighbours' effects."""
-        if what.neighbors_key != self.what.neighbors_key:
-            found, expected = (repr(key) if key else "None" for key in (what.neighbors_key, self.what.neighbors_key))
+        """Attribute the same genes with other networks or another method; return own effects and neighbours'."""
+        if explained.neighbors_key != self.explained.neighbors_key:
+            found, expected = (repr(what.neighbors_key or None) for what in (explained, self.explained))
             msg = (
                 f"the model to compare with has neighbors_key={found}; expected {expected}, as the model that is "
                 "checked has: train one with the same settings."
             )
             raise ValueError(msg)
-        how = self._how(method or self.record["method"], by or self.record["by"], batch_size)
+        method, by = method or self.record["method"], by or self.record["by"]
+        groups = column_groups(self.adata, method, by)
+        attribution = Attribution(method, int(self.record["n_steps"]), self.batch_size, groups, 0)
         own, neighbors = np.zeros_like(self.own), np.zeros_like(self.neighbors)
         place = {row: i for i, row in enumerate(self.rows)}
-        with frozen(what.networks):
-            for part in batches(what, self.start, self.rows, how.method, batch_size):
-                effects = how.effects(what, what.batch(part, self.start), self.start.draws(part[0]))
-                at = [place[row] for row in part]
-                own[at], neighbors[at] = effects.own.detach().cpu().numpy(), effects.neighbors.detach().cpu().numpy()
+        with frozen(explained.networks):
+            for rows in batches(explained, self.baseline, self.rows, method, self.batch_size):
+                batch = explained.batch(rows, self.baseline)
+                effects = attribution.effects(explained, batch, self.baseline.draws(rows[0]))
+                places = [place[row] for row in rows]
+                own[places] = effects.own.detach().cpu().numpy()
+                neighbors[places] = effects.neighbors.detach().cpu().numpy()
         return own, neighbors
 
-    def _how(self, method: Method, by: By, batch_size: int) -> Attribution:
-        groups = column_groups(self.adata, method, by)
-        return Attribution(method, int(self.record["n_steps"]), batch_size, groups, 0)
+    def attribute_with(self, networks: Sequence[Any]) -> np.ndarray:
+        """Return own effects by the same method with other networks, ``(n_genes, n_columns)``."""
+        return self.attribute(self.explained._replace(networks=networks))[0]
 
-    def with_networks(self, networks: Sequence[Any]) -> Explained:
-        """Return what is explained, with other networks."""
-        return self.what._replace(networks=networks)
+    def attribute_model(self, model: SimpleChrome | torch.nn.Module) -> np.ndarray:
+        """Return own effects by the same method with another model, ``(n_genes, n_columns)``."""
+        return self.attribute(explained(model, self.adata, self.target))[0]
 
     def interval(self, values: np.ndarray) -> tuple[float, float]:
-        """Return the 95 % interval of the mean over genes, by Student's t over what was drawn together; NaN of one."""
+        """Return the 95 % interval of the mean over genes, by Student's t over groups; NaN where there is one group."""
         known = ~np.isnan(values)
-        means = pd.Series(values[known]).groupby(self.block[known]).mean()
+        means = pd.Series(values[known]).groupby(self.group[known]).mean()
         if len(means) < 2:
             return np.nan, np.nan
         half = stats.t.ppf(0.975, len(means) - 1) * means.std() / np.sqrt(len(means))
@@ -114,45 +135,47 @@ class Sample:
         return center - half, center + half
 
 
-def draw(
+def draw_sample(
     model: SimpleChrome | torch.nn.Module,
     adata: ad.AnnData,
     *,
     key: str,
-    genes: str | Sequence[str] | np.ndarray | pd.Series | None,
+    genes: Genes,
     n_genes: int,
     target: str | Read | None,
     baseline: Baseline | np.ndarray | None,
+    batch_size: int,
     rng: np.random.Generator,
 ) -> Sample:
     """Draw genes that have attributions, after checking that these are of this model and these data."""
     record = require_attributions(adata, key, baseline)
-    what = explained(model, adata, record["target"] if target is None else target)
+    target = record["target"] if target is None else target
+    explained_model = explained(model, adata, target)
     start = reference(adata, record["baseline"] if baseline is None else baseline)
-    rows, block = _choose(what, rows=attributed(adata, key, gene_rows(adata, genes)), n_genes=n_genes, rng=rng)
-    own = dense(adata, key)[rows]
-    neighbors = np.zeros((len(rows), 0), dtype=np.float32)
-    if what.graph is not None:
-        slot = k.NEIGHBOR_EFFECTS.format(key)
-        if slot not in adata.obsp:
-            msg = f"obsp has no {slot!r}, and the model reads neighbours: run sct.tl.attribute(adata, model) again."
-            raise ValueError(msg)
-        index, mask = what.graph.index.cpu().numpy()[rows], what.graph.mask.cpu().numpy()[rows]
-        gene = np.repeat(rows[:, None], index.shape[1], axis=1)
-        neighbors = np.where(
-            mask, np.asarray(sparse.csr_matrix(adata.obsp[slot])[gene.ravel(), index.ravel()]).reshape(mask.shape), 0
-        )
+    candidates = select_attributed(adata, key, gene_rows(adata, genes))
+    rows, group = _draw_genes(explained_model, candidates, n_genes=n_genes, rng=rng)
     sample = Sample(
-        adata, what, start, record["target"] if target is None else target, rows, block, own, neighbors, record
+        adata,
+        Layout.of(adata),
+        explained_model,
+        start,
+        target,
+        rows,
+        group,
+        own=dense(adata, key)[rows],
+        neighbors=_read_neighbor_effects(adata, key, explained_model, rows),
+        record=record,
+        batch_size=batch_size,
     )
+    # The baselines of gradient SHAP are drawn at random, so that its totals cannot be computed again.
     if record["method"] != "gradient_shap":
-        _check_total(sample, key)
+        _check_totals(sample, key)
     return sample
 
 
-def moved(adata: ad.AnnData, start: Reference, rows: np.ndarray) -> np.ndarray:
-    """Return the signal of genes less that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
-    difference = dense(adata)[rows].astype(np.float32) - start.of_genes(rows)
+def subtract_baseline(adata: ad.AnnData, baseline: Reference, rows: np.ndarray) -> np.ndarray:
+    """Return the signal of genes minus that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
+    difference = dense(adata)[rows].astype(np.float32) - baseline.of_genes(rows)
     difference[np.abs(difference) < _ROUNDING] = 0
     return difference
 
@@ -172,64 +195,68 @@ def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[
     return record
 
 
-def attributed(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:
+def select_attributed(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:
     """Return those of the rows that have attributions; raise ``ValueError`` when none has."""
-    have = rows[~np.isnan(adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows])]
-    if not len(have):
-        msg = f"none of the {len(rows)} genes asked for has attributions {key!r}: run sct.tl.attribute for them first."
+    selected = rows[~np.isnan(adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows])]
+    if not len(selected):
+        msg = f"none of the {len(rows)} genes has attributions {key!r}: run sct.tl.attribute for them first."
         raise ValueError(msg)
-    return have
+    return selected
 
 
-def _choose(
-    what: Explained, *, rows: np.ndarray, n_genes: int, rng: np.random.Generator
+def _draw_genes(
+    explained: Explained, rows: np.ndarray, *, n_genes: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return row numbers of the genes drawn and of the block of each."""
+    """Return row numbers of the genes drawn, and the number of the group of each."""
     size = 1
-    if what.graph is not None:
-        size = BLOCK
-        place = np.empty(len(what.graph.order), dtype=int)
-        place[what.graph.order.numpy()] = np.arange(len(place))
+    if explained.graph is not None:
+        size = _GENES_TOGETHER
+        place = np.empty(len(explained.graph.order), dtype=int)
+        place[explained.graph.order.numpy()] = np.arange(len(place))
         rows = rows[np.argsort(place[rows])]
     groups = [rows[first : first + size] for first in range(0, len(rows), size)]
     drawn = [groups[i] for i in rng.permutation(len(groups))[: max(1, n_genes // size)]]
-    return np.concatenate(drawn)[:n_genes], np.repeat(np.arange(len(drawn)), [len(group) for group in drawn])[:n_genes]
+    number = np.repeat(np.arange(len(drawn)), [len(group) for group in drawn])
+    return np.concatenate(drawn)[:n_genes], number[:n_genes]
 
 
-def _check_total(sample: Sample, key: str) -> None:
-    """Raise ``ValueError`` when prediction less baseline is not what the attributions were made of."""
-    rows = sample.rows[:_MATCH_ROWS]
-    with frozen(sample.what.networks):
-        batch = sample.what.batch(rows, sample.start)
-        total = (sample.what.values(batch, batch.x) - sample.what.values(batch, batch.baseline)).cpu().numpy()
+def _read_neighbor_effects(adata: ad.AnnData, key: str, explained: Explained, rows: np.ndarray) -> np.ndarray:
+    """Return the effects of neighbours in the order of the graph, ``(len(rows), n_neighbors)``; 0 beyond the last."""
+    if explained.graph is None:
+        return np.zeros((len(rows), 0), dtype=np.float32)
+    slot = k.NEIGHBOR_EFFECTS.format(key)
+    if slot not in adata.obsp:
+        msg = f"obsp has no {slot!r}, and the model reads neighbours: run sct.tl.attribute(adata, model) again."
+        raise ValueError(msg)
+    index, mask = explained.graph.index.cpu().numpy()[rows], explained.graph.mask.cpu().numpy()[rows]
+    gene = np.repeat(rows[:, None], index.shape[1], axis=1)
+    effects = np.asarray(sparse.csr_matrix(adata.obsp[slot])[gene.ravel(), index.ravel()]).reshape(mask.shape)
+    return np.where(mask, effects, 0)
+
+
+def _check_totals(sample: Sample, key: str) -> None:
+    """Raise ``ValueError`` when prediction minus baseline is not the total that was attributed."""
+    rows = sample.rows[:_N_COMPARED]
+    with frozen(sample.explained.networks):
+        batch = sample.explained.batch(rows, sample.baseline)
+        total = sample.explained.values(batch, batch.x) - sample.explained.values(batch, batch.baseline)
     stored = sample.adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
-    wrong = np.abs(total - stored) > _OFFSET + _SAME * np.abs(stored)
-    if wrong.any():
-        worst = int(np.argmax(np.abs(total - stored)))
+    difference = np.abs(total.cpu().numpy() - stored)
+    if (difference > _ABSOLUTE + _RELATIVE * np.abs(stored)).any():
+        worst = int(np.argmax(difference))
         msg = (
-            f"the attributions {key!r} are not of this model and these data: prediction less baseline is "
+            f"the attributions {key!r} are not of this model and these data: prediction minus baseline is "
             f"{total[worst]:.4g} for {sample.names[worst]!r}, and {stored[worst]:.4g} is stored. Run sct.tl.attribute "
             "again, or give the target and baseline that were used."
         )
         raise ValueError(msg)
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray, *, counted: np.ndarray | None = None) -> np.ndarray:
-    """Spearman's rank correlation of each row of two arrays, ``(n,)``; NaN where it is not defined.
+def rank_correlation(a: np.ndarray, b: np.ndarray, *, where: np.ndarray | None = None) -> np.ndarray:
+    """Return Spearman's rank correlation of each row of two arrays, ``(n,)``; NaN where it is not defined.
 
-    Parameters
-    ----------
-    a, b
-        ``(n, m)``.
-    counted
-        Which entries count, ``(n, m)``; ``None`` counts all.
+    ``a``, ``b`` and ``where``, which tells the entries that count, are ``(n, m)``.
     """
-    counted = np.ones(a.shape, dtype=bool) if counted is None else counted
-    correlations = np.full(len(a), np.nan)
-    for i, (one, other, which) in enumerate(zip(a, b, counted, strict=True)):
-        first, second = stats.rankdata(one[which]), stats.rankdata(other[which])
-        first, second = first - first.mean() if len(first) else first, second - second.mean() if len(second) else second
-        norm = np.sqrt((first**2).sum() * (second**2).sum())
-        if norm > 0:
-            correlations[i] = (first * second).sum() / norm
-    return correlations
+    where = np.ones(a.shape, dtype=bool) if where is None else where
+    ranks = [pd.DataFrame(np.where(where, values, np.nan)).rank(axis=1) for values in (a, b)]
+    return ranks[0].corrwith(ranks[1], axis=1).to_numpy()

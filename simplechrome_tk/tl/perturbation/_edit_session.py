@@ -1,127 +1,115 @@
-"""Genes and their neighbours with edited marks, as small AnnData that a model reads."""
+"""Genes and their neighbours, read from an AnnData and edited."""
 
 from __future__ import annotations
 
 import copy
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import neighbor_matrices
-from simplechrome_tk.core.layout import values
+from simplechrome_tk.core.layout import Layout, values
 from simplechrome_tk.core.require import cell_types, check_selectable, gene_rows
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.pp._renormalize import Renormalizer
+from simplechrome_tk.tl.perturbation._batch import Batch, GeneSignal, NeighborEdges
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS, Edit
-from simplechrome_tk.tl.perturbation._edited_columns import Layout
+from simplechrome_tk.tl.perturbation._edit_signal import edit_signal, find_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
-
-class Chromatin(NamedTuple):
-    """Marks of genes: row numbers ``(n,)``, signal and ``X`` ``(n, n_columns)``."""
-
-    rows: np.ndarray
-    signal: np.ndarray
-    x: np.ndarray
-
-    def take(self, places: np.ndarray) -> Chromatin:
-        """Return some of them, also several times."""
-        return Chromatin(self.rows[places], self.signal[places], self.x[places])
+_EXAMPLE = "sct.tl.Edit.scale(0.5, mark='H3K4me3')"
 
 
-class Links(NamedTuple):
-    """Who hears whom: place among the genes, place among the neighbours, weight, distance; ``(n_links,)`` each."""
+class EditSession:
+    """An AnnData whose genes are edited, each by itself; the AnnData is read and never changed.
 
-    gene: np.ndarray
-    neighbor: np.ndarray
-    weight: np.ndarray
-    distance: np.ndarray
-
-
-class Scene(NamedTuple):
-    """Genes to predict, those that they hear, and who hears whom."""
-
-    genes: Chromatin
-    neighbors: Chromatin
-    links: Links
-
-
-class Bench:
-    """Where genes of an AnnData are edited, each by itself; the AnnData is read and never changed.
+    Genes are read when they are needed, so that a session sees what was written to the AnnData since. The layout and
+    the graph are read once.
 
     Parameters
     ----------
     adata
         Normalised genes by bins, with their signal.
     neighbors_key
-        Graph that the model hears; ``None`` where it hears none.
+        Graph of the neighbours that the model reads; ``None`` where it reads each gene alone.
+    layout
+        Columns of ``adata``, where they were read before.
     """
 
-    def __init__(self, adata: ad.AnnData, *, neighbors_key: str | None) -> None:
+    def __init__(self, adata: ad.AnnData, *, neighbors_key: str | None, layout: Layout | None = None) -> None:
         check_selectable(adata)
         self.adata = adata
-        self.layout = Layout.of(adata)
+        self.layout = Layout.of(adata) if layout is None else layout
         self._renormalizer = Renormalizer(adata)
-        self._key = neighbors_key
+        self._neighbors_key = neighbors_key
         self._graph = None if neighbors_key is None else neighbor_matrices(adata, neighbors_key)
 
     def check(self, edits: Sequence[Edit]) -> None:
-        """Raise ``TypeError`` for what is no edit, ``ValueError`` when an edit cannot be made here."""
-        strange = [type(edit).__name__ for edit in edits if not isinstance(edit, Edit)]
-        if strange:
-            msg = f"edits hold a {strange[0]}; expected edits such as sct.tl.Edit.scale(0.5, mark='H3K4me3')."
+        """Raise ``TypeError`` when ``edits`` hold something else, ``ValueError`` when an edit cannot be made here."""
+        others = [type(edit).__name__ for edit in edits if not isinstance(edit, Edit)]
+        if others:
+            msg = f"edits hold a {others[0]}; expected edits such as {_EXAMPLE}."
             raise TypeError(msg)
         if not edits:
-            msg = "there are no edits; expected one at least, such as sct.tl.Edit.scale(0.5, mark='H3K4me3')."
+            msg = f"there are no edits; expected one at least, such as {_EXAMPLE}."
             raise ValueError(msg)
         for edit in edits:
-            self.layout.columns(edit)
-            if edit.of != GENE and self._graph is None:
+            find_columns(self.layout, edit)
+            if edit.on != GENE and self._graph is None:
                 msg = (
-                    f"an edit is of {edit.of!r}, but the model hears no neighbours: edit the gene itself (of='gene'), "
-                    "or train with neighbors_key, such as SimpleChrome(adata, neighbors_key='tss')."
+                    f"an edit has on={edit.on!r}, but the model reads no neighbours: edit the gene itself "
+                    "(on='gene'), or train with neighbors_key, such as SimpleChrome(adata, neighbors_key='tss')."
                 )
                 raise ValueError(msg)
 
-    def scene(self, rows: np.ndarray, edits: Sequence[Edit] = ()) -> tuple[Scene, Scene]:
-        """Return genes and neighbours as they are and as edited, row by row the same."""
-        own = self.read(rows)
-        position, neighbor, weight, distance = self.links(rows)
-        of_neighbors = [edit for edit in edits if edit.of != GENE]
-        acts = [self.chosen(edit, rows, position, neighbor) for edit in of_neighbors]
-        kinds, place = np.unique(np.column_stack([neighbor, *acts]), axis=0, return_inverse=True)
-        around = self.read(kinds[:, 0])
-        links = Links(position, place.ravel(), weight, distance)
-        edited_own, edited_around = own, around
+    def make_batches(self, rows: np.ndarray, edits: Sequence[Edit] = ()) -> tuple[Batch, Batch]:
+        """Return genes and their neighbours before and after the edits; both batches hold the same genes in order."""
+        genes, edges = self.read(rows), self.neighbor_edges(rows)
+        neighbor_edits = [edit for edit in edits if edit.on != GENE]
+        # A gene that is the neighbour of several may be edited for one of them and not for another. It is therefore
+        # read once for each combination of edits: the first column holds its row, each further one whether an edit
+        # applies.
+        applies = [self.find_edited(edit, rows, edges) for edit in neighbor_edits]
+        versions, place = np.unique(np.column_stack([edges.neighbor, *applies]), axis=0, return_inverse=True)
+        edges = edges._replace(neighbor=place.ravel())
+        neighbors = self.read(versions[:, 0])
+        edited_genes, edited_neighbors = genes, neighbors
         for edit in edits:
-            if edit.of == GENE:
-                edited_own = self.edit(edited_own, edit)
+            if edit.on == GENE:
+                edited_genes = self.edit(edited_genes, edit)
             else:
-                touched = np.flatnonzero(kinds[:, 1 + of_neighbors.index(edit)])
-                edited_around = self._put(edited_around, touched, self.edit(edited_around.take(touched), edit))
-        return Scene(own, around, links), Scene(edited_own, edited_around, links)
+                places = np.flatnonzero(versions[:, 1 + neighbor_edits.index(edit)])
+                edited = self.edit(edited_neighbors.take(places), edit)
+                edited_neighbors = edited_neighbors.replace_at(places, edited)
+        return Batch(genes, neighbors, edges), Batch(edited_genes, edited_neighbors, edges)
 
-    def read(self, rows: np.ndarray) -> Chromatin:
-        """Read the marks of genes, each row once.
+    def read(self, rows: np.ndarray) -> GeneSignal:
+        """Read the marks of genes; a row may occur several times.
 
         Raises
         ------
         ValueError
             When signal is missing, infinite or negative, or ``X`` is not what it was normalised to.
         """
-        once, place = np.unique(rows, return_inverse=True)
-        # where the arrays are at hand, taking their rows spares a view of the AnnData, the slowest step of one gene
-        whole = not (self.adata.is_view or self.adata.isbacked)
-        part, places = (self.adata, once) if whole else (self.adata[once], slice(None))
+        distinct, place = np.unique(rows, return_inverse=True)
+        # Taking rows of arrays in memory avoids a view of the AnnData, the slowest step for one gene.
+        in_memory = not (self.adata.is_view or self.adata.isbacked)
+        part, places = (self.adata, distinct) if in_memory else (self.adata[distinct], slice(None))
         signal, x = (values(part, layer)[places].astype(np.float32) for layer in (k.SIGNAL, None))
+        self._check_marks(distinct, signal, x)
+        return GeneSignal(rows, signal[place], x[place])
+
+    def _check_marks(self, rows: np.ndarray, signal: np.ndarray, x: np.ndarray) -> None:
         for problem, wrong in (
             ("missing or infinite signal", ~np.isfinite(signal)),
             ("negative signal", signal < 0),
@@ -130,71 +118,79 @@ class Bench:
         ):
             if wrong.any():
                 row, column = np.argwhere(wrong)[0]
-                gene = self.adata.obs_names[once[row]]
                 msg = (
                     f"{int(wrong.any(axis=1).sum())} of the genes that are needed hold {problem}, such as "
-                    f"{gene!r} in {self.adata.var_names[column]!r}. Mend the signal at its source and normalise again, "
-                    "or leave these genes out."
+                    f"{self.adata.obs_names[rows[row]]!r} in {self.adata.var_names[column]!r}. Correct the signal at "
+                    "its source and normalise again, or leave these genes out."
                 )
                 raise ValueError(msg)
-        return Chromatin(rows, signal[place], x[place])
 
-    def edit(self, chromatin: Chromatin, edit: Edit) -> Chromatin:
+    def edit(self, genes: GeneSignal, edit: Edit) -> GeneSignal:
         """Return the marks after one edit; ``X`` stays, to the bit, where the signal does."""
-        donor = self._donor(chromatin.rows, str(edit.value)) if edit.action == "transplant" else None
-        signal = self.layout.apply(edit, chromatin.signal, donor)
-        x = chromatin.x.copy()
-        self._renormalizer.fill(x, signal, where=signal != chromatin.signal, rows=chromatin.rows)
-        return Chromatin(chromatin.rows, signal, x)
+        donor = self._read_donor(genes.rows, str(edit.value)) if edit.action == "transplant" else None
+        signal = edit_signal(self.layout, edit, genes.signal, donor)
+        x = genes.x.copy()
+        self._renormalizer.fill(x, signal, where=signal != genes.signal, rows=genes.rows)
+        return GeneSignal(genes.rows, signal, x)
 
-    def chosen(self, edit: Edit, rows: np.ndarray, position: np.ndarray, neighbor: np.ndarray) -> np.ndarray:
-        """Return which links lead to a neighbour that the edit is of, ``(n_links,)``.
+    def find_edited(self, edit: Edit, rows: np.ndarray, edges: NeighborEdges) -> np.ndarray:
+        """Return which edges lead to a neighbour whose marks are edited, ``(n_edges,)``.
+
+        ``edges`` are those of :meth:`neighbor_edges` for these rows.
 
         Raises
         ------
         ValueError
-            When a gene does not have this neighbour, or none has any.
+            When a gene does not have the neighbour that the edit names, or no gene has any neighbour.
         """
-        named = edit.of != NEIGHBORS
-        meant = np.isin(neighbor, gene_rows(self.adata, edit.of)) if named else np.ones(len(neighbor), dtype=bool)
-        without = np.flatnonzero(np.bincount(position[meant], minlength=len(rows)) == 0)
-        if len(without) and (named or len(without) == len(rows)):
-            gene = rows[without[0]]
-            heard = [self.name(row) for row in neighbor[position == without[0]]]
+        one_neighbor = edit.on != NEIGHBORS
+        if one_neighbor:
+            edited = np.isin(edges.neighbor, gene_rows(self.adata, edit.on))
+        else:
+            edited = np.ones(len(edges.neighbor), dtype=bool)
+        without = np.flatnonzero(np.bincount(edges.gene[edited], minlength=len(rows)) == 0)
+        if len(without) and (one_neighbor or len(without) == len(rows)):
+            found = shorten(map(self._name, edges.neighbor[edges.gene == without[0]]), limit=20)
             msg = (
-                f"{edit.of!r} is no neighbour of {len(without)} of {len(rows)} genes asked for, such as "
-                f"{self.name(gene)}, which hears {', '.join(heard) or 'none'}."
+                f"{edit.on!r} is no neighbour of {len(without)} of the {len(rows)} genes, such as "
+                f"{self._name(rows[without[0]])}, whose neighbours are: {found}."
             )
             raise ValueError(msg)
         if len(without):
-            logger.warning("%d of %d genes have no neighbours and stay as they are.", len(without), len(rows))
-        return meant
+            logger.warning("%d of %d genes have no neighbours and are not edited.", len(without), len(rows))
+        return edited
 
     def order(self, rows: np.ndarray) -> np.ndarray:
-        """Order the rows so that genes which hear the same neighbours stand together, ``(n,)`` places among them."""
+        """Return the places of ``rows`` in an order in which genes with the same neighbours follow each other."""
         if self._graph is None:
             return np.arange(len(rows))
         rank = np.empty(self.adata.n_obs, dtype=int)
         rank[reverse_cuthill_mckee(self._graph[0])] = np.arange(self.adata.n_obs)
         return np.argsort(rank[rows], kind="stable")
 
-    def name(self, row: int) -> str:
-        """Symbol of a gene, or its id."""
-        return str(self.adata.obs[k.SYMBOL].iloc[row] if k.SYMBOL in self.adata.obs else self.adata.obs_names[row])
-
-    def links(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return place among ``rows``, row of the neighbour, weight and distance of each link, ``(n_links,)`` each."""
+    def neighbor_edges(self, rows: np.ndarray) -> NeighborEdges:
+        """Return the edges from genes to their neighbours, which are given by their rows."""
         if self._graph is None:
-            return np.empty(0, int), np.empty(0, int), np.empty(0), np.empty(0)
+            return NeighborEdges(np.empty(0, int), np.empty(0, int), np.empty(0), np.empty(0))
         connectivities, distances = (matrix[rows] for matrix in self._graph)
         pairs = connectivities.tocoo()
         kept = pairs.data != 0
-        position, neighbor = pairs.row[kept].astype(int), pairs.col[kept].astype(int)
-        distance = np.asarray(distances[position, neighbor], dtype=float).ravel() if len(position) else np.empty(0)
-        return position, neighbor, pairs.data[kept], distance
+        gene, neighbor = pairs.row[kept].astype(int), pairs.col[kept].astype(int)
+        # Indexing a sparse matrix with empty arrays returns a sparse matrix instead of an array.
+        distance = np.asarray(distances[gene, neighbor], dtype=float).ravel() if len(gene) else np.empty(0)
+        return NeighborEdges(gene, neighbor, pairs.data[kept], distance)
 
-    def _donor(self, rows: np.ndarray, name: str) -> np.ndarray:
-        """Signal of the gene to transplant from, in the cell type of each row, ``(n, n_columns)``."""
+    def name_genes(self, rows: np.ndarray) -> pd.DataFrame:
+        """Return ``gene`` and ``symbol`` of rows."""
+        names = self.adata.obs_names[rows]
+        symbols = self.adata.obs[k.SYMBOL].iloc[rows].astype(str) if k.SYMBOL in self.adata.obs else names
+        return pd.DataFrame({"gene": np.asarray(names, dtype=object), "symbol": np.asarray(symbols, dtype=object)})
+
+    def _name(self, row: int) -> str:
+        return str(self.name_genes(np.array([row]))["symbol"].iloc[0])
+
+    def _read_donor(self, rows: np.ndarray, name: str) -> np.ndarray:
+        """Read the signal of the gene to transplant from, in the cell type of each row, ``(n, n_columns)``."""
         donors = gene_rows(self.adata, name)
         if len(donors) == 1:
             donors = np.repeat(donors, len(rows))
@@ -209,42 +205,49 @@ class Bench:
             donors = np.array([by_cell[cell] for cell in cells[rows]])
         return self.read(donors).signal
 
-    @staticmethod
-    def _put(chromatin: Chromatin, places: np.ndarray, new: Chromatin) -> Chromatin:
-        signal, x = chromatin.signal.copy(), chromatin.x.copy()
-        signal[places], x[places] = new.signal, new.x
-        return Chromatin(chromatin.rows, signal, x)
+    def to_numbered_adata(self, batch: Batch) -> ad.AnnData:
+        """Return the genes of a batch, then their neighbours, as an AnnData that a model reads, with numbers as names.
 
-    def adata_of(self, scene: Scene, *, named: bool) -> ad.AnnData:
-        """Return genes, then those that they hear, as an AnnData that the model reads.
-
-        ``named`` ones have their ids and all records of ``uns``, for any function; else they are numbered.
+        ``uns`` holds what the model needs alone, since copying all of it would take longer than the prediction.
         """
-        n_genes = len(scene.genes.rows)
-        rows = np.concatenate([scene.genes.rows, scene.neighbors.rows])
-        obs = self.adata.obs.iloc[rows].copy()
-        if named:
-            heard = obs.index[n_genes:].astype(str).to_series()
-            again = heard.groupby(heard.to_numpy()).cumcount()
-            named_as = [
-                f"{name} (neighbour)" if n == 0 else f"{name} (neighbour {n + 1})"
-                for name, n in zip(heard, again, strict=True)
-            ]
-            obs.index = [*obs.index[:n_genes], *named_as]
-            obs["perturbed"] = np.arange(len(rows)) < n_genes
-        else:
-            obs.index = np.arange(len(rows)).astype(str)
-        parts = scene.genes, scene.neighbors
-        stack = ad.AnnData(
-            np.concatenate([part.x for part in parts]),
+        obs = self.adata.obs.iloc[_all_rows(batch)].copy()
+        obs.index = np.arange(len(obs)).astype(str)
+        return self._to_adata(batch, obs, {k.NORMALIZE: self.adata.uns[k.NORMALIZE]})
+
+    def to_named_adata(self, batch: Batch) -> ad.AnnData:
+        """Return the genes of a batch by their ids, then their neighbours as ``"id (neighbour)"``, as an AnnData.
+
+        ``obs["perturbed"]`` tells them apart. ``uns`` is a copy, so that any function may write to it.
+        """
+        n_genes = len(batch.genes.rows)
+        obs = self.adata.obs.iloc[_all_rows(batch)].copy()
+        neighbors = obs.index[n_genes:].astype(str).to_series()
+        # A neighbour occurs several times where an edit applies to it for one gene and not for another.
+        occurrence = neighbors.groupby(neighbors.to_numpy()).cumcount()
+        names = [
+            f"{name} (neighbour)" if number == 0 else f"{name} (neighbour {number + 1})"
+            for name, number in zip(neighbors, occurrence, strict=True)
+        ]
+        obs.index = [*obs.index[:n_genes], *names]
+        obs["perturbed"] = np.arange(len(obs)) < n_genes
+        return self._to_adata(batch, obs, copy.deepcopy(dict(self.adata.uns)))
+
+    def _to_adata(self, batch: Batch, obs: pd.DataFrame, uns: dict[str, object]) -> ad.AnnData:
+        data = ad.AnnData(
+            np.concatenate([batch.genes.x, batch.neighbors.x]),
             obs=obs,
             var=self.adata.var.copy(),
-            layers={k.SIGNAL: np.concatenate([part.signal for part in parts])},
-            uns=copy.deepcopy(dict(self.adata.uns)) if named else {"normalize": self.adata.uns["normalize"]},
+            layers={k.SIGNAL: np.concatenate([batch.genes.signal, batch.neighbors.signal])},
+            uns=uns,
         )
         if self._graph is not None:
-            where = scene.links.gene, n_genes + scene.links.neighbor
-            slots = (k.CONNECTIVITIES, k.DISTANCES)
-            for slot, data in zip(slots, (scene.links.weight, scene.links.distance), strict=True):
-                stack.obsp[slot.format(self._key)] = sparse.csr_matrix((data, where), shape=(len(rows), len(rows)))
-        return stack
+            pairs = batch.edges.gene, len(batch.genes.rows) + batch.edges.neighbor
+            shape = data.n_obs, data.n_obs
+            for slot, weights in ((k.CONNECTIVITIES, batch.edges.weight), (k.DISTANCES, batch.edges.distance)):
+                data.obsp[slot.format(self._neighbors_key)] = sparse.csr_matrix((weights, pairs), shape=shape)
+        return data
+
+
+def _all_rows(batch: Batch) -> np.ndarray:
+    """Return the rows of the genes of a batch, then those of their neighbours."""
+    return np.concatenate([batch.genes.rows, batch.neighbors.rows])
