@@ -16,7 +16,6 @@ from simplechrome_tk.tl.perturbation._before_after import BeforeAfter, before_an
 __all__ = [
     "BeforeAfter",
     "before_and_after",
-    "clusters",
     "interactions",
     "latent_correlations",
     "latent_information",
