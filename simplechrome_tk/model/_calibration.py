@@ -34,6 +34,8 @@ _N_STRATA = 10
 _N_LOGITS = 200
 # Fewer genes say too little: predictions then stay as the network gives them, or as they were calibrated before.
 _MIN_GENES = 50
+# With fewer genes 5 % of them are less than one gene, and no error is a bound.
+_FEWEST_IN_STRATUM = 20
 # Saved bounds may leave 0 to 1 by this much.
 _ROUNDING = 1e-6
 # Prior standard deviation of the change of a slope and shift that were calibrated before.
@@ -127,8 +129,7 @@ class ExpressionCalibration:
         """Calibrate by calibration genes, shape ``(n,)`` each; the calibration ``before`` stays if they are few."""
         if len(predicted) < _MIN_GENES:
             return before
-        # Each stratum holds about as many genes, at least 50.
-        edges = np.quantile(predicted, np.linspace(0, 1, min(_N_STRATA, len(predicted) // _MIN_GENES) + 1))[1:-1]
+        edges = _edges_of_strata(predicted)
         stratum = np.searchsorted(edges, predicted)
         strata = [np.sort((measured - predicted)[stratum == i]) for i in range(len(edges) + 1)]
         # The conformal rank counts the new gene itself, hence one more than there are errors.
@@ -136,7 +137,7 @@ class ExpressionCalibration:
         ranks = [int(tail * (len(error) + 1)) for error in strata]
         below = [float(-error[rank - 1]) for error, rank in zip(strata, ranks, strict=True)]
         above = [float(error[-rank]) for error, rank in zip(strata, ranks, strict=True)]
-        return cls(edges.tolist(), below, above)
+        return cls(edges, below, above)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ExpressionCalibration:
@@ -257,6 +258,21 @@ class Readout:
             None if probability is None else ProbabilityCalibration.from_config(probability),
             None if expression is None else ExpressionCalibration.from_config(expression),
         )
+
+
+def _edges_of_strata(predicted: np.ndarray) -> list[float]:
+    """Return the edges between strata of about as many genes, usually at least 50."""
+    n_strata = min(_N_STRATA, len(predicted) // _MIN_GENES)
+    edges: list[float] = []
+    n_below = 0
+    for edge in np.quantile(predicted, np.linspace(0, 1, n_strata + 1))[1:-1]:
+        # Equal predictions, as of genes without any signal, lie in one stratum and can leave the next one empty: such
+        # an edge is left out.
+        n_up_to_edge = int((predicted <= edge).sum())
+        if n_up_to_edge - n_below >= _FEWEST_IN_STRATUM and len(predicted) - n_up_to_edge >= _FEWEST_IN_STRATUM:
+            edges.append(float(edge))
+            n_below = n_up_to_edge
+    return edges
 
 
 def _warn_of_few(n_labelled: int, n_measured: int, *, is_calibrated: bool) -> None:

@@ -30,7 +30,11 @@ Likelihood = Literal["gaussian", "negative_binomial"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Arguments of :class:`simplechrome_tk.SimpleChrome`, as they are saved with it."""
+    """Arguments of :class:`simplechrome_tk.SimpleChrome`, checked, as they are saved with it.
+
+    Two fields are not arguments: ``conditions``, the values of ``obs[condition_key]`` in the training data, and
+    ``adapted``, which says whether the networks have a correction (:meth:`simplechrome_tk.SimpleChrome.adapt`).
+    """
 
     n_latent: int
     n_hidden: int
@@ -65,7 +69,7 @@ class Settings:
             **{name: text(name, getattr(self, name)) for name in ("label_key", "expression_key", "split_key", *names)},
             "conditions": tuple(texts("conditions", self.conditions)),
         }
-        # Members of the ensemble take the seeds that follow, which numpy and scikit-learn want below 2**32.
+        # Further networks use the seeds that follow, and numpy and scikit-learn take seeds below 2**32 only.
         checked["rng"] = whole("rng", self.rng, least=0, most=2**32 - checked["n_models"])
         # The dataclass is frozen; numbers of numpy become those of Python, which JSON can hold.
         for name, value in checked.items():
@@ -93,7 +97,7 @@ class Settings:
         return cls(**fields("settings", config, required=[field.name for field in dataclasses.fields(cls)]))
 
     def check_normalization(self, method: str) -> None:
-        """Raise ``ValueError`` when the preset does not read what this method of normalisation gives."""
+        """Raise ``ValueError`` when the preset needs another method of normalisation."""
         if self.preset == "paper" and method != "paper":
             msg = (
                 f"preset='paper' needs signal scaled to [-1, 1], found method={method!r}: "

@@ -64,6 +64,16 @@ def test_expression_intervals_hold_nine_in_ten_genes(n: int):
     assert np.mean(held) == pytest.approx(0.9, abs=0.04 if n == 60 else 0.015)
 
 
+@pytest.mark.parametrize("share", [0.195, 0.25, 0.6, 1.0])
+def test_equal_predictions_of_many_genes_make_no_empty_strata(share: float):
+    rng = np.random.default_rng(0)
+    predicted = np.where(np.arange(2_000) < 2_000 * share, -1.0, rng.normal(size=2_000))
+    measured = predicted + rng.normal(size=2_000)
+    low, high = ExpressionCalibration.fit(predicted[::2], measured[::2]).apply(predicted)
+    assert (low < high).all()
+    assert ((low <= measured) & (measured <= high))[1::2].mean() == pytest.approx(0.9, abs=0.04)
+
+
 def test_an_earlier_calibration_changes_with_evidence():
     rng = np.random.default_rng(3)
     before = ProbabilityCalibration.fit(*overconfident(20_000, rng))

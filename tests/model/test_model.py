@@ -505,3 +505,15 @@ def test_small_batches_of_phase_1_take_smaller_steps(simulated: ad.AnnData):
     assert recipe(latent={"batch_size": 1_000}, expression={}).latent.learning_rate == usual.latent.learning_rate
     given = recipe(latent={"batch_size": 16, "learning_rate": 1e-3}, expression={})
     assert given.latent.learning_rate == 1e-3
+
+
+def test_every_way_to_build_a_model_sets_the_same_attributes(tmp_path: Path):
+    adata, model = trained()
+    model.save(tmp_path / "model")
+    others = (
+        sct.SimpleChrome(adata, device="cpu"),
+        sct.SimpleChrome.load(tmp_path / "model", device="cpu"),
+        model.adapt(adata),
+        model.fine_tune(adata, epochs=1, progress=False),
+    )
+    assert [vars(other).keys() for other in others] == [vars(model).keys()] * 4
