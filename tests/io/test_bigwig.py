@@ -204,10 +204,10 @@ def test_reads_the_other_byte_order_and_sections_that_are_not_compressed(tmp_pat
             assert sct.pp.bin_bigwig({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 2.5
 
 
-def tiny_bigwig(order: str = "<", *, compressed: bool = True) -> bytes:
-    """A bigWig file with one interval, its tree of chromosomes two levels high, byte by byte."""
+def tiny_bigwig(order: str = "<", *, compressed: bool = True, end: int | None = None) -> bytes:
+    """A bigWig file with one interval, its tree of chromosomes two levels high; `end` cuts the section."""
     section = struct.pack(order + "IIIIIBBHIIf", 0, 10_000, 10_100, 0, 0, 1, 0, 1, 10_000, 10_100, 2.5)
-    section = zlib.compress(section) if compressed else section
+    section = zlib.compress(section)[:end] if compressed else section
     chroms = 64
     leaf = chroms + 32 + 4 + 12
     data = leaf + 4 + 2 * 12
@@ -373,16 +373,12 @@ def test_damage_to_the_index_loses_sections_at_most(tmp_path, whole, undamaged, 
         assert ((found == undamaged) | (found < undamaged)).all()
 
 
-@pytest.mark.parametrize("place", range(4, 40, 4))
-def test_a_section_without_its_end_is_refused(tmp_path, whole, place):
-    """Ones at the end of a section look as if it went on: zlib gives wrong values, and never compares the checksum."""
-    content = bytearray(whole.read_bytes())
-    with BigWig(whole) as file:
-        _, _, _, _, offset, size = file._sections["chr1"][0].tolist()
-    end = offset + size
-    content[end - place : end - place + 4] = b"\xff" * 4
-    found = read_or_refuse(tmp_path / "a.bw", bytes(content))
-    assert found is None
+@pytest.mark.parametrize("end", [-1, -4, -5])
+def test_a_section_without_its_checksum_is_refused(tmp_path, end):
+    """Damage near the end of a section may hide that end: then zlib neither compares the checksum nor raises."""
+    (tmp_path / "a.bw").write_bytes(tiny_bigwig(end=end))
+    with pytest.raises(ValueError, match="its end is missing"):
+        sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
