@@ -182,7 +182,7 @@ def test_a_chromosome_without_data_is_zero_and_counted(tmp_path, genes, caplog):
     assert "2 genes for H3K4me3" in caplog.text
 
 
-def test_missing_numbers_count_as_zero_and_are_told(tmp_path, caplog):
+def test_missing_numbers_count_as_zero_and_are_logged(tmp_path, caplog):
     table = pd.concat([one_interval(10_000, 10_050, np.nan), one_interval(10_050, 10_100, 4.0)])
     path = write_bigwig(tmp_path / "a.bw", table)
     adata = sct.pp.bin_bigwig({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW])
@@ -190,18 +190,18 @@ def test_missing_numbers_count_as_zero_and_are_told(tmp_path, caplog):
     assert f"M: 1 intervals in {path} have no number" in caplog.text
 
 
-def test_reads_the_other_byte_order_and_sections_that_are_not_compressed(tmp_path):
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_reads_either_byte_order_and_sections_that_are_not_compressed(tmp_path, order, compressed):
     """As UCSC's tools write them on big-endian machines, and with -unc."""
-    for order in "<>":
-        for compressed in (True, False):
-            path = tmp_path / "a.bw"
-            path.write_bytes(tiny_bigwig(order, compressed=compressed))
-            with BigWig(path) as file:
-                assert file.sizes == {"chr1": 20_000, "chr2": 500}
-                assert file.chroms == {"chr1"}
-                start, end, signal = file.intervals("chr1", 0, 20_000)
-                assert [start.tolist(), end.tolist(), signal.tolist()] == [[10_000], [10_100], [2.5]]
-            assert sct.pp.bin_bigwig({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 2.5
+    path = tmp_path / "a.bw"
+    path.write_bytes(tiny_bigwig(order, compressed=compressed))
+    with BigWig(path) as file:
+        assert file.sizes == {"chr1": 20_000, "chr2": 500}
+        assert file.chroms == {"chr1"}
+        start, end, signal = file.intervals("chr1", 0, 20_000)
+        assert [start.tolist(), end.tolist(), signal.tolist()] == [[10_000], [10_100], [2.5]]
+    assert sct.pp.bin_bigwig({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 2.5
 
 
 def tiny_bigwig(order: str = "<", *, compressed: bool = True, end: int | None = None) -> bytes:
@@ -233,21 +233,21 @@ DATA, INDEX = struct.unpack_from("<QQ", TINY, 16)
 @pytest.mark.parametrize(
     ("offset", "form", "value", "message"),
     [
-        (8, "Q", 2**63, "it ends before byte"),
-        (64, "I", 1, "there is no list of chromosomes"),
-        (64 + 8, "I", 2**31, "there is no list of chromosomes"),
-        (64 + 32 + 4 + 4, "Q", 64 + 32, "a tree in it has no end"),
-        (64 + 32 + 4 + 12 + 4 + 12, "4s", b"chr1", "two chromosomes share a name"),
-        (64 + 32 + 4 + 12 + 4, "4s", b"\xff\xff", "a chromosome name is no text"),
-        (INDEX, "I", 1, "there is no index"),
-        (INDEX + 48 + 2, "H", 9, "a tree in it has no end"),
-        (INDEX + 48 + 4, "I", 9, "an unknown chromosome, number 9"),
-        (INDEX + 48 + 28, "Q", 2**40, "it ends before byte"),
-        (INDEX + 48 + 28, "Q", 3, "a section on chr1 is too short"),
-        (DATA + 4, "I", 1, "a section on chr1 is of kind 1, for chromosome number 1"),
-        (DATA + 4 + 20, "B", 7, "a section on chr1 is of kind 7"),
-        (DATA + 4 + 22, "H", 9, "a section on chr1 holds fewer than its 9 values"),
-        (DATA + 4 + 24, "I", 10_100, "intervals on chr1 are empty, overlap or are out of order"),
+        (8, "Q", 2**63, "ends before byte"),
+        (64, "I", 1, "no list of chromosomes"),
+        (64 + 8, "I", 2**31, "no list of chromosomes"),
+        (64 + 32 + 4 + 4, "Q", 64 + 32, "has no end"),
+        (64 + 32 + 4 + 12 + 4 + 12, "4s", b"chr1", "share a name"),
+        (64 + 32 + 4 + 12 + 4, "4s", b"\xff\xff", "name is no text"),
+        (INDEX, "I", 1, "no index"),
+        (INDEX + 48 + 2, "H", 9, "has no end"),
+        (INDEX + 48 + 4, "I", 9, "number 9"),
+        (INDEX + 48 + 28, "Q", 2**40, "ends before byte"),
+        (INDEX + 48 + 28, "Q", 3, "chr1 is too short"),
+        (DATA + 4, "I", 1, "kind 1, for chromosome number 1"),
+        (DATA + 4 + 20, "B", 7, "of kind 7"),
+        (DATA + 4 + 22, "H", 9, "fewer than its 9 values"),
+        (DATA + 4 + 24, "I", 10_100, "chr1 are empty, overlap"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, offset, form, value, message):
@@ -262,13 +262,13 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, offset, form, value, messag
 @pytest.mark.parametrize("data", [b"", b"chr1\t1\t2\n", b"BAM\1", struct.pack("<I", 0x8789F2EB) + bytes(100)])
 def test_another_format_is_refused(tmp_path, data):
     (tmp_path / "a.bw").write_bytes(data)
-    with pytest.raises(ValueError, match=r"a\.bw: this is no bigWig file .* Use sct\.pp\.bin_peaks for peaks"):
+    with pytest.raises(ValueError, match=r"a\.bw: .* sct\.pp\.bin_peaks"):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
-def test_a_gzipped_file_is_told_to_be_unpacked(tmp_path):
+def test_the_error_for_a_gzipped_file_says_how_to_unpack_it(tmp_path):
     (tmp_path / "a.bw").write_bytes(gzip.compress(TINY))
-    with pytest.raises(ValueError, match=r"a\.bw: this is no bigWig file .* It is gzipped, .*: gunzip .*a\.bw"):
+    with pytest.raises(ValueError, match=r"gunzip .*a\.bw"):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
@@ -278,9 +278,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("value", "problem"), [(-0.5, "negative"), (np.inf, "infinite")])
-def test_signal_that_is_none_is_refused(tmp_path, value, problem):
+def test_negative_and_infinite_signal_is_refused(tmp_path, value, problem):
     (tmp_path / "a.bw").write_bytes(TINY.replace(struct.pack("<f", 2.5), struct.pack("<f", value)))
-    with pytest.raises(ValueError, match=rf"M: .*a\.bw holds {problem} signal, such as {value:g} at chr1:10000-10100"):
+    with pytest.raises(ValueError, match=rf"a\.bw holds {problem} signal, such as {value:g} at chr1:10000-10100"):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
@@ -296,9 +296,7 @@ def test_genes_of_another_assembly_are_refused(tmp_path, genes):
     path = write_bigwig(tmp_path / "a.bw", one_interval(0, 10, 1.0))
     moved = genes.assign(end=genes["end"] + (genes["chrom"] == "chr1") * 400_000)
     on_first = int((genes["chrom"] == "chr1").sum())
-    with pytest.raises(
-        ValueError, match=rf"M \(.*a.bw\): {on_first} of 60 genes lie beyond the end .* has 400,000 bp in the track"
-    ):
+    with pytest.raises(ValueError, match=rf"a.bw\): {on_first} of 60 genes .* 400,000 bp"):
         sct.pp.bin_bigwig({"M": path}, moved)
     assert sct.pp.bin_bigwig({"M": path}, moved, windows=[sct.pp.TSS_WINDOW]).n_obs == 60
 
@@ -313,11 +311,14 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(tmp_path, in_fi
     assert sct.pp.bin_bigwig({"M": path}, genes)[:, "M:tss:50"].X.item() == 3
 
 
-def test_no_tracks_or_a_track_without_data_is_refused(tmp_path):
+def test_no_tracks_are_refused():
     with pytest.raises(ValueError, match="no marks"):
         sct.pp.bin_bigwig({}, one_gene())
+
+
+def test_a_track_without_the_chromosomes_of_the_genes_is_refused(tmp_path):
     path = write_bigwig(tmp_path / "a.bw", one_interval(0, 10, 1.0, "chr2"))
-    with pytest.raises(ValueError, match=r"share no chromosome name \(genes: chr1; the track: chr2\)"):
+    with pytest.raises(ValueError, match=r"\(genes: chr1; the track: chr2\)"):
         sct.pp.bin_bigwig({"M": path}, one_gene())
 
 
@@ -391,9 +392,7 @@ def test_tracks_of_two_assemblies_are_refused(tmp_path):
     first = write_bigwig(tmp_path / "a.bw", one_interval(10, 20, 1.0))
     other = write_bigwig(tmp_path / "b.bw", one_interval(10, 20, 1.0), sizes=SIZES | {"chr1": SIZES["chr1"] + 7})
     gene = one_gene()
-    with pytest.raises(
-        ValueError, match=r"chromosome lengths differ: chr1 has .* bp in A \(.*a\.bw\) and .* bp in B \("
-    ):
+    with pytest.raises(ValueError, match=r"chr1 has .* bp in A \(.*a\.bw\) and .* bp in B \("):
         sct.pp.bin_bigwig({"A": first, "B": other}, gene)
     with pytest.raises(ValueError, match=r"chr1 has .* bp in genome and .* bp in B \("):
         sct.pp.bin_bigwig({"B": other}, gene, genome=SIZES)

@@ -51,15 +51,20 @@ def test_the_assembly_that_comments_name(comment, assembly):
     assert find_assembly([comment, "#!genome-date 2013-12"]) == assembly
 
 
-def test_lengths_that_differ_are_refused_with_both(caplog):
-    with pytest.raises(
-        ValueError,
-        match=r"chr1 has 248,956,422 bp in genome \(as in GRCh38, hg38\) and 249,250,621 bp in K4 \(as in GRCh37, "
-        r"hg19\), and 24 more",
-    ):
+def test_lengths_that_differ_are_refused_with_both():
+    both = (
+        r"248,956,422 bp in genome \(as in GRCh38, hg38\) and 249,250,621 bp in K4 \(as in GRCh37, hg19\), and 24 more"
+    )
+    with pytest.raises(ValueError, match=both):
         merge_lengths({"genome": assembly_sizes("hg38"), "K4": assembly_sizes("hg19")})
+
+
+def test_names_with_and_without_chr_are_one_chromosome():
     with pytest.raises(ValueError, match="1 has 5 bp in b and 6 bp in c"):
         merge_lengths({"a": {"2": 3}, "b": {"chr1": 5, "chrM": 1}, "c": {"MT": 2, "1": 6}})
+
+
+def test_lengths_that_agree_are_merged(caplog):
     assert merge_lengths({"a": {"chr1": 5}, "b": {"chr1": 5, "chr2": 6}}) == {"chr1": 5, "chr2": 6}
     assert not caplog.records
 
@@ -71,7 +76,5 @@ def test_mitochondria_alone_may_differ_with_a_warning(caplog):
 
 def test_intervals_beyond_the_end_are_refused():
     check_ends({"chr1": 10, "chr2": 99}, {"chr1": 10}, source="p")
-    with pytest.raises(
-        ValueError, match=r"p: rows reach beyond the end of chr1: on chr1 to 11, and chr1 has 10 bp.*bedClip"
-    ):
+    with pytest.raises(ValueError, match=r"p: .* chr1 to 11, .* 10 bp.*bedClip"):
         check_ends({"chr1": 11}, {"chr1": 10}, source="p")
