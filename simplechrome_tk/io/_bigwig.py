@@ -179,10 +179,14 @@ class BigWig:
         """Unpack one section into intervals."""
         data = self._bytes(offset, size)
         if self._compressed:
+            stream = zlib.decompressobj()
             try:
-                data = zlib.decompressobj().decompress(data, _LARGEST_SECTION)
+                data = stream.decompress(data, _LARGEST_SECTION + 1)
             except zlib.error as error:
                 self._refuse(f"a section on {chrom} cannot be unpacked: {error}")
+            # zlib compares the checksum at the end of the stream: without an end, values may be wrong.
+            if not (stream.eof or stream.unconsumed_tail):
+                self._refuse(f"a section on {chrom} cannot be unpacked: its end is missing")
         head = struct.calcsize("=" + _SECTION)
         if len(data) < head:
             self._refuse(f"a section on {chrom} is too short")

@@ -182,7 +182,7 @@ def test_a_chromosome_without_data_is_zero_and_counted(tmp_path, genes, caplog):
     assert "2 genes for H3K4me3" in caplog.text
 
 
-def test_missing_numbers_count_as_zero_and_are_told(tmp_path, caplog):
+def test_missing_numbers_count_as_zero_and_are_logged(tmp_path, caplog):
     table = pd.concat([one_interval(10_000, 10_050, np.nan), one_interval(10_050, 10_100, 4.0)])
     path = write_bigwig(tmp_path / "a.bw", table)
     adata = sct.pp.bin_bigwig({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW])
@@ -190,24 +190,24 @@ def test_missing_numbers_count_as_zero_and_are_told(tmp_path, caplog):
     assert f"M: 1 intervals in {path} have no number" in caplog.text
 
 
-def test_reads_the_other_byte_order_and_sections_that_are_not_compressed(tmp_path):
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_reads_either_byte_order_and_sections_that_are_not_compressed(tmp_path, order, compressed):
     """As UCSC's tools write them on big-endian machines, and with -unc."""
-    for order in "<>":
-        for compressed in (True, False):
-            path = tmp_path / "a.bw"
-            path.write_bytes(tiny_bigwig(order, compressed=compressed))
-            with BigWig(path) as file:
-                assert file.sizes == {"chr1": 20_000, "chr2": 500}
-                assert file.chroms == {"chr1"}
-                start, end, signal = file.intervals("chr1", 0, 20_000)
-                assert [start.tolist(), end.tolist(), signal.tolist()] == [[10_000], [10_100], [2.5]]
-            assert sct.pp.bin_bigwig({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 2.5
+    path = tmp_path / "a.bw"
+    path.write_bytes(tiny_bigwig(order, compressed=compressed))
+    with BigWig(path) as file:
+        assert file.sizes == {"chr1": 20_000, "chr2": 500}
+        assert file.chroms == {"chr1"}
+        start, end, signal = file.intervals("chr1", 0, 20_000)
+        assert [start.tolist(), end.tolist(), signal.tolist()] == [[10_000], [10_100], [2.5]]
+    assert sct.pp.bin_bigwig({"M": path}, one_gene())[:, "M:tss:50"].X.item() == 2.5
 
 
-def tiny_bigwig(order: str = "<", *, compressed: bool = True) -> bytes:
-    """A bigWig file with one interval, its tree of chromosomes two levels high, byte by byte."""
+def tiny_bigwig(order: str = "<", *, compressed: bool = True, end: int | None = None) -> bytes:
+    """A bigWig file with one interval, its tree of chromosomes two levels high; `end` cuts the section."""
     section = struct.pack(order + "IIIIIBBHIIf", 0, 10_000, 10_100, 0, 0, 1, 0, 1, 10_000, 10_100, 2.5)
-    section = zlib.compress(section) if compressed else section
+    section = zlib.compress(section)[:end] if compressed else section
     chroms = 64
     leaf = chroms + 32 + 4 + 12
     data = leaf + 4 + 2 * 12
@@ -233,21 +233,21 @@ DATA, INDEX = struct.unpack_from("<QQ", TINY, 16)
 @pytest.mark.parametrize(
     ("offset", "form", "value", "message"),
     [
-        (8, "Q", 2**63, "it ends before byte"),
-        (64, "I", 1, "there is no list of chromosomes"),
-        (64 + 8, "I", 2**31, "there is no list of chromosomes"),
-        (64 + 32 + 4 + 4, "Q", 64 + 32, "a tree in it has no end"),
-        (64 + 32 + 4 + 12 + 4 + 12, "4s", b"chr1", "two chromosomes share a name"),
-        (64 + 32 + 4 + 12 + 4, "4s", b"\xff\xff", "a chromosome name is no text"),
-        (INDEX, "I", 1, "there is no index"),
-        (INDEX + 48 + 2, "H", 9, "a tree in it has no end"),
-        (INDEX + 48 + 4, "I", 9, "an unknown chromosome, number 9"),
-        (INDEX + 48 + 28, "Q", 2**40, "it ends before byte"),
-        (INDEX + 48 + 28, "Q", 3, "a section on chr1 is too short"),
-        (DATA + 4, "I", 1, "a section on chr1 is of kind 1, for chromosome number 1"),
-        (DATA + 4 + 20, "B", 7, "a section on chr1 is of kind 7"),
-        (DATA + 4 + 22, "H", 9, "a section on chr1 holds fewer than its 9 values"),
-        (DATA + 4 + 24, "I", 10_100, "intervals on chr1 are empty, overlap or are out of order"),
+        (8, "Q", 2**63, "ends before byte"),
+        (64, "I", 1, "no list of chromosomes"),
+        (64 + 8, "I", 2**31, "no list of chromosomes"),
+        (64 + 32 + 4 + 4, "Q", 64 + 32, "has no end"),
+        (64 + 32 + 4 + 12 + 4 + 12, "4s", b"chr1", "share a name"),
+        (64 + 32 + 4 + 12 + 4, "4s", b"\xff\xff", "name is no text"),
+        (INDEX, "I", 1, "no index"),
+        (INDEX + 48 + 2, "H", 9, "has no end"),
+        (INDEX + 48 + 4, "I", 9, "number 9"),
+        (INDEX + 48 + 28, "Q", 2**40, "ends before byte"),
+        (INDEX + 48 + 28, "Q", 3, "chr1 is too short"),
+        (DATA + 4, "I", 1, "kind 1, for chromosome number 1"),
+        (DATA + 4 + 20, "B", 7, "of kind 7"),
+        (DATA + 4 + 22, "H", 9, "fewer than its 9 values"),
+        (DATA + 4 + 24, "I", 10_100, "chr1 are empty, overlap"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, offset, form, value, message):
@@ -262,13 +262,13 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, offset, form, value, messag
 @pytest.mark.parametrize("data", [b"", b"chr1\t1\t2\n", b"BAM\1", struct.pack("<I", 0x8789F2EB) + bytes(100)])
 def test_another_format_is_refused(tmp_path, data):
     (tmp_path / "a.bw").write_bytes(data)
-    with pytest.raises(ValueError, match=r"a\.bw: this is no bigWig file .* Use sct\.pp\.bin_peaks for peaks"):
+    with pytest.raises(ValueError, match=r"a\.bw: .* sct\.pp\.bin_peaks"):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
-def test_a_gzipped_file_is_told_to_be_unpacked(tmp_path):
+def test_the_error_for_a_gzipped_file_says_how_to_unpack_it(tmp_path):
     (tmp_path / "a.bw").write_bytes(gzip.compress(TINY))
-    with pytest.raises(ValueError, match=r"a\.bw: this is no bigWig file .* It is gzipped, .*: gunzip .*a\.bw"):
+    with pytest.raises(ValueError, match=r"gunzip .*a\.bw"):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
@@ -278,9 +278,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("value", "problem"), [(-0.5, "negative"), (np.inf, "infinite")])
-def test_signal_that_is_none_is_refused(tmp_path, value, problem):
+def test_negative_and_infinite_signal_is_refused(tmp_path, value, problem):
     (tmp_path / "a.bw").write_bytes(TINY.replace(struct.pack("<f", 2.5), struct.pack("<f", value)))
-    with pytest.raises(ValueError, match=rf"M: .*a\.bw holds {problem} signal, such as {value:g} at chr1:10000-10100"):
+    with pytest.raises(ValueError, match=rf"a\.bw holds {problem} signal, such as {value:g} at chr1:10000-10100"):
         sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
@@ -296,9 +296,7 @@ def test_genes_of_another_assembly_are_refused(tmp_path, genes):
     path = write_bigwig(tmp_path / "a.bw", one_interval(0, 10, 1.0))
     moved = genes.assign(end=genes["end"] + (genes["chrom"] == "chr1") * 400_000)
     on_first = int((genes["chrom"] == "chr1").sum())
-    with pytest.raises(
-        ValueError, match=rf"M \(.*a.bw\): {on_first} of 60 genes lie beyond the end .* has 400,000 bp in the track"
-    ):
+    with pytest.raises(ValueError, match=rf"a.bw\): {on_first} of 60 genes .* 400,000 bp"):
         sct.pp.bin_bigwig({"M": path}, moved)
     assert sct.pp.bin_bigwig({"M": path}, moved, windows=[sct.pp.TSS_WINDOW]).n_obs == 60
 
@@ -313,11 +311,14 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(tmp_path, in_fi
     assert sct.pp.bin_bigwig({"M": path}, genes)[:, "M:tss:50"].X.item() == 3
 
 
-def test_no_tracks_or_a_track_without_data_is_refused(tmp_path):
+def test_no_tracks_are_refused():
     with pytest.raises(ValueError, match="no marks"):
         sct.pp.bin_bigwig({}, one_gene())
+
+
+def test_a_track_without_the_chromosomes_of_the_genes_is_refused(tmp_path):
     path = write_bigwig(tmp_path / "a.bw", one_interval(0, 10, 1.0, "chr2"))
-    with pytest.raises(ValueError, match=r"share no chromosome name \(genes: chr1; the track: chr2\)"):
+    with pytest.raises(ValueError, match=r"\(genes: chr1; the track: chr2\)"):
         sct.pp.bin_bigwig({"M": path}, one_gene())
 
 
@@ -327,44 +328,71 @@ def whole(tmp_path_factory) -> Path:
     return write_bigwig(tmp_path_factory.mktemp("whole") / "a.bw", table)
 
 
-def refuses_or_reads(path: Path, data: bytes) -> None:
-    """Whatever the file holds: numbers, or an error that names it."""
-    path.write_bytes(data)
+@pytest.fixture(scope="module")
+def undamaged(whole) -> np.ndarray:
+    """The bins that are read from the whole file."""
+    return sct.pp.bin_bigwig({"M": whole}, one_gene()).X
+
+
+def read_or_refuse(path: Path, content: bytes) -> np.ndarray | None:
+    """Return the bins that a file gives, or None when it is refused by its name."""
+    path.write_bytes(content)
     try:
-        adata = sct.pp.bin_bigwig({"M": path}, one_gene())
+        return sct.pp.bin_bigwig({"M": path}, one_gene()).X
     except ValueError as error:
-        message = str(error)
-    else:
-        message = f"{path} is finite" if np.isfinite(adata.X).all() else "neither numbers nor an error"
-    assert str(path) in message
+        assert str(path) in str(error)  # noqa: PT017
+        return None
+
+
+NUMBER = st.sampled_from([0, 1, 255, 2**16, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damage_anywhere_is_refused_or_harmless(tmp_path, whole, data):
+def test_damage_is_refused_or_changes_no_value(tmp_path, whole, undamaged, data):
+    """Damage to the header, the chromosomes and the sections, whose checksums tell it; what follows is the index."""
     content = bytearray(whole.read_bytes())
-    header = st.integers(0, 600)
-    index = st.integers(struct.unpack_from("<Q", content, 24)[0], len(content) - 1)
-    number = st.sampled_from([0, 1, 255, 2**16, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
-    for place in data.draw(st.lists(header | index | st.integers(0, len(content) - 1), max_size=4)):
-        content[place : place + 4] = struct.pack("<I", data.draw(number))
+    (index,) = struct.unpack_from("<Q", content, 24)
+    for place in data.draw(st.lists(st.integers(0, 600) | st.integers(0, index - 4), max_size=4)):
+        content[place : place + 4] = struct.pack("<I", data.draw(NUMBER))
     end = data.draw(st.just(len(content)) | st.integers(0, len(content)))
-    refuses_or_reads(tmp_path / "a.bw", bytes(content[:end]))
+    found = read_or_refuse(tmp_path / "a.bw", bytes(content[:end]))
+    if found is not None:
+        np.testing.assert_array_equal(found, undamaged)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_to_the_index_loses_sections_at_most(tmp_path, whole, undamaged, data):
+    """The index has no checksum: a section that it no longer lists is missing without a trace, and its bins are 0."""
+    content = bytearray(whole.read_bytes())
+    (index,) = struct.unpack_from("<Q", content, 24)
+    place = data.draw(st.integers(index, index + 48 + 4 + 8 * 32))
+    content[place : place + 4] = struct.pack("<I", data.draw(NUMBER))
+    found = read_or_refuse(tmp_path / "a.bw", bytes(content))
+    if found is not None:
+        assert ((found == undamaged) | (found < undamaged)).all()
+
+
+@pytest.mark.parametrize("end", [-1, -4, -5])
+def test_a_section_without_its_checksum_is_refused(tmp_path, end):
+    """Damage near the end of a section may hide that end: then zlib neither compares the checksum nor raises."""
+    (tmp_path / "a.bw").write_bytes(tiny_bigwig(end=end))
+    with pytest.raises(ValueError, match="its end is missing"):
+        sct.pp.bin_bigwig({"M": tmp_path / "a.bw"}, one_gene())
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rest=st.binary(max_size=400))
 def test_garbage_is_refused(tmp_path, rest):
-    refuses_or_reads(tmp_path / "a.bw", struct.pack("<IHH", 0x888FFC26, 4, 0) + rest)
+    assert read_or_refuse(tmp_path / "a.bw", struct.pack("<IHH", 0x888FFC26, 4, 0) + rest) is None
 
 
 def test_tracks_of_two_assemblies_are_refused(tmp_path):
     first = write_bigwig(tmp_path / "a.bw", one_interval(10, 20, 1.0))
     other = write_bigwig(tmp_path / "b.bw", one_interval(10, 20, 1.0), sizes=SIZES | {"chr1": SIZES["chr1"] + 7})
     gene = one_gene()
-    with pytest.raises(
-        ValueError, match=r"chromosome lengths differ: chr1 has .* bp in A \(.*a\.bw\) and .* bp in B \("
-    ):
+    with pytest.raises(ValueError, match=r"chr1 has .* bp in A \(.*a\.bw\) and .* bp in B \("):
         sct.pp.bin_bigwig({"A": first, "B": other}, gene)
     with pytest.raises(ValueError, match=r"chr1 has .* bp in genome and .* bp in B \("):
         sct.pp.bin_bigwig({"B": other}, gene, genome=SIZES)

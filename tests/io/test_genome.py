@@ -3,24 +3,24 @@ from __future__ import annotations
 import pytest
 
 from simplechrome_tk.io._genome import (
-    agree,
     assemblies,
-    assembly_in,
     assembly_sizes,
     check_ends,
-    chrom_sizes,
+    find_assembly,
+    merge_lengths,
+    read_chrom_sizes,
 )
 
 
 def test_every_assembly_that_an_error_offers_has_sizes():
     with pytest.raises(ValueError, match="no assembly that bioframe knows") as error:
-        chrom_sizes("no such genome")
+        read_chrom_sizes("no such genome")
     offered = str(error.value).rstrip(".").rpartition("knows: ")[2].split(", ")
     assert offered == assemblies()
     assert {"mm9", "dm3", "MGSCv37", "T2T-CHM13v2.0"} < set(offered)
     for name in offered:
-        assert min(chrom_sizes(name).values()) > 0
-    assert chrom_sizes("HG38") == chrom_sizes("GRCh38")
+        assert min(read_chrom_sizes(name).values()) > 0
+    assert read_chrom_sizes("HG38") == read_chrom_sizes("GRCh38")
 
 
 def test_sizes_are_those_of_the_assembly():
@@ -48,30 +48,33 @@ def test_sizes_are_those_of_the_assembly():
     ],
 )
 def test_the_assembly_that_comments_name(comment, assembly):
-    assert assembly_in([comment, "#!genome-date 2013-12"]) == assembly
+    assert find_assembly([comment, "#!genome-date 2013-12"]) == assembly
 
 
-def test_lengths_that_differ_are_refused_with_both(caplog):
-    with pytest.raises(
-        ValueError,
-        match=r"chr1 has 248,956,422 bp in genome \(as in GRCh38, hg38\) and 249,250,621 bp in K4 \(as in GRCh37, "
-        r"hg19\), and 24 more",
-    ):
-        agree({"genome": assembly_sizes("hg38"), "K4": assembly_sizes("hg19")})
+def test_lengths_that_differ_are_refused_with_both():
+    both = (
+        r"248,956,422 bp in genome \(as in GRCh38, hg38\) and 249,250,621 bp in K4 \(as in GRCh37, hg19\), and 24 more"
+    )
+    with pytest.raises(ValueError, match=both):
+        merge_lengths({"genome": assembly_sizes("hg38"), "K4": assembly_sizes("hg19")})
+
+
+def test_names_with_and_without_chr_are_one_chromosome():
     with pytest.raises(ValueError, match="1 has 5 bp in b and 6 bp in c"):
-        agree({"a": {"2": 3}, "b": {"chr1": 5, "chrM": 1}, "c": {"MT": 2, "1": 6}})
-    assert agree({"a": {"chr1": 5}, "b": {"chr1": 5, "chr2": 6}}) == {"chr1": 5, "chr2": 6}
+        merge_lengths({"a": {"2": 3}, "b": {"chr1": 5, "chrM": 1}, "c": {"MT": 2, "1": 6}})
+
+
+def test_lengths_that_agree_are_merged(caplog):
+    assert merge_lengths({"a": {"chr1": 5}, "b": {"chr1": 5, "chr2": 6}}) == {"chr1": 5, "chr2": 6}
     assert not caplog.records
 
 
 def test_mitochondria_alone_may_differ_with_a_warning(caplog):
-    assert agree({"a": {"chr1": 5, "chrM": 16_571}, "b": {"chr1": 5, "chrM": 16_569}}) == {"chr1": 5}
+    assert merge_lengths({"a": {"chr1": 5, "chrM": 16_571}, "b": {"chr1": 5, "chrM": 16_569}}) == {"chr1": 5}
     assert "chrM has 16,571 bp in a (as in GRCh37, hg19) and 16,569 bp in b" in caplog.text
 
 
 def test_intervals_beyond_the_end_are_refused():
     check_ends({"chr1": 10, "chr2": 99}, {"chr1": 10}, source="p")
-    with pytest.raises(
-        ValueError, match=r"p: rows reach beyond the end of chr1: on chr1 to 11, and chr1 has 10 bp.*bedClip"
-    ):
+    with pytest.raises(ValueError, match=r"p: .* chr1 to 11, .* 10 bp.*bedClip"):
         check_ends({"chr1": 11}, {"chr1": 10}, source="p")

@@ -11,7 +11,7 @@ import pysam
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.io._kind import kind_of
+from simplechrome_tk.io._kind import detect_kind
 
 GENES = pd.DataFrame(
     {"chrom": "chr1", "start": [20_000, 60_000], "end": [30_000, 70_000], "strand": ["+", "-"]}, index=["A", "B"]
@@ -106,11 +106,11 @@ def test_the_columns_say_what_a_file_is(tmp_path, text, kind, name):
     path = written(tmp_path, text, name)
     if kind is None:
         with pytest.raises(ValueError, match=r"Say what it is: kind='.*\(kinds=\{mark: \.\.\.\} of several tracks\)"):
-            kind_of(path)
+            detect_kind(path)
     else:
-        assert kind_of(path).kind == kind
+        assert detect_kind(path).kind == kind
     for given in ("bed3", "tagAlign", "broadPeak"):
-        assert kind_of(path, given).kind == given
+        assert detect_kind(path, given).kind == given
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_columns_say_what_a_file_is(tmp_path, text, kind, name):
     ],
 )
 def test_a_name_decides_what_the_columns_leave_open(tmp_path, name, text, kind):
-    assert kind_of(written(tmp_path, text, name)).kind == kind
+    assert detect_kind(written(tmp_path, text, name)).kind == kind
 
 
 @pytest.mark.parametrize("name", ["a.bed", "a.narrowPeak.gz", "a.tagAlign", "a.bam", "a.bw"])
@@ -204,7 +204,7 @@ def test_reads_and_fragments_are_counted_whatever_they_are_called(tmp_path):
     pysam.tabix_compress(str(plain), str(tmp_path / "fragments.tsv.gz"))
     assert binned(tmp_path / "fragments.tsv.gz")["A"] == {"-50": 1.0, "50": 2.0}
     for text in (READS, FRAGMENTS):
-        with pytest.raises(ValueError, match=r"Use sct\.pp\.bin_reads or sct\.io\.from_tracks, or kind='bed3'"):
+        with pytest.raises(ValueError, match=r"Use sct\.pp\.bin_reads or sct\.pp\.from_tracks, or kind='bed3'"):
             sct.io.read_peaks(written(tmp_path, text))
     assert sct.io.read_peaks(written(tmp_path, READS), kind="bed")["signal"].tolist() == [42, 0]
     with pytest.raises(ValueError, match="3 reads have no score to compare with min_mapq=10"):
@@ -228,7 +228,7 @@ def test_binary_tracks_are_known_by_content(tmp_path, name):
     track.addEntries(["chr1"], [20_000], ends=[20_100], values=[7.0])
     track.close()
     assert binned(tmp_path / name)["A"] == {"50": 7.0}
-    with pytest.raises(ValueError, match=r"this is bigWig .*Use sct\.pp\.bin_bigwig or sct\.io\.from_tracks\."):
+    with pytest.raises(ValueError, match=r"this is bigWig .*Use sct\.pp\.bin_bigwig or sct\.pp\.from_tracks\."):
         sct.io.read_peaks(tmp_path / name)
     with pytest.raises(ValueError, match=r"this is a bigWig file by its content.*Leave kind='bed' out"):
         binned(tmp_path / name, kinds="bed")

@@ -114,7 +114,7 @@ def test_a_damaged_cached_copy_is_replaced(cache, published, server):
 def test_a_damaged_cached_copy_that_cannot_be_replaced_is_named(cache, published):
     store(cache, CONTENT[:100])
     published(NOWHERE)
-    with pytest.raises(DatasetUnavailableError, match="what is there has another checksum"):
+    with pytest.raises(DatasetUnavailableError, match="is there has another checksum"):
         fetch(PATH)
 
 
