@@ -369,7 +369,7 @@ def test_a_bam_file_without_index_order_or_reads_says_what_to_run(tmp_path):
         unsorted = write_bam(tmp_path / f"{order}.bam", [read(10_000)], order=order)
         with pytest.raises(ValueError, match=rf"not sorted by position \(the header says {order}\).* samtools sort -o"):
             sct.pp.bin_reads({"M": unsorted}, one_gene())
-    with pytest.raises(ValueError, match=r"none\.bam: no mapped reads at all"):
+    with pytest.raises(ValueError, match=r"none\.bam: .*no mapped reads"):
         sct.pp.bin_reads({"M": write_bam(tmp_path / "none.bam", [])}, one_gene())
 
 
