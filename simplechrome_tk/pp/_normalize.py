@@ -69,10 +69,10 @@ def normalize(
     -------
     anndata.AnnData | None
         The copy when ``copy=True``. Writes ``X`` (float32), ``layers["signal"]`` (what ``X`` was) and
-        ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that ``X =
-        (f(signal) - center) / scale`` with ``f`` the logarithm (for ``"quantile"``, of the matched signal) or, for
-        ``"paper"``, the identity. With ``method="quantile"`` also ``coverage``, the share of bins above 0 in the
-        training genes, and ``quantiles``, their signal at 257 levels from 0 to 1, shape ``(n_blocks, 257)``.
+        ``uns["normalize"]``: ``method`` and, aligned, ``region``, ``mark``, ``center`` and ``scale``, so that
+        ``X = (f(signal) - center) / scale``. Here ``f`` is the logarithm (for ``"quantile"``, of the matched signal)
+        or, for ``"paper"``, the identity. With ``method="quantile"`` also ``coverage``, the share of bins above 0 in
+        the training genes, and ``quantiles``, their signal at 257 levels from 0 to 1, shape ``(n_blocks, 257)``.
 
     Raises
     ------

@@ -120,9 +120,9 @@ def qc(
     than 5 % of the genes; measured at least 37 %), *missing* (no signal on a chromosome where another mark has signal),
     *unoriented* (for most marks ``downstream_plus`` and ``downstream_minus`` on opposite sides of 1 and more than
     1.21-fold apart, measured at most 1.18-fold; or all genes higher upstream), *duplicated* (rank correlation above
-    0.999, of two marks or of one mark in two cell types; measured at most 0.965) and *outliers* (``top_share`` above 10
-    %; measured at most 1.6 %). *Swapped* are two marks that fit each other's name and not both their own, *shape* is a
-    mark that does not fit its own name, and *misplaced* means that no mark does.
+    0.999, of two marks or of one mark in two cell types; measured at most 0.965) and *outliers* (``top_share`` above
+    10 %; measured at most 1.6 %). *Swapped* are two marks that fit each other's name and not both their own, *shape* is
+    a mark that does not fit its own name, and *misplaced* means that no mark does.
 
     None of the seven sets gives a finding, neither as it is nor as log2(1 + signal). Of 3,800 random subsets of 100 to
     500 of their genes 2 do. Below 100 genes no mark is judged. On all genes of E116, E117 and E123, these planted

@@ -73,7 +73,7 @@ def test_a_model_of_a_subset_of_columns_trains_predicts_and_is_edited(normal: ad
 def test_a_record_without_a_key_says_which(normal: ad.AnnData, key: str):
     model = sct.SimpleChrome(normal, n_latent=2, n_hidden=8, device="cpu")
     del normal.uns["normalize"][key]
-    message = rf"uns\['normalize'\] has no '{key}', which sct\.pp\.normalize writes: normalise the raw signal again"
+    message = rf"uns\['normalize'\] has no '{key}'"
     for call in (
         lambda: sct.SimpleChrome(normal),
         lambda: model.read(normal),
@@ -106,10 +106,10 @@ def test_a_damaged_record_says_where(normal: ad.AnnData, key: str, value: object
 
 def test_a_record_that_is_none_or_of_other_marks(normal: ad.AnnData):
     normal.var["mark"] = normal.var["mark"].astype(str).str.replace("H3K27me3", "H3K9me3")
-    with pytest.raises(ValueError, match=r"no constants for H3K9me3:tss, H3K9me3:body \(2 of 6 marks and regions\)"):
+    with pytest.raises(ValueError, match=r"H3K9me3:tss, H3K9me3:body \(2 of 6"):
         sct.SimpleChrome(normal)
     normal.uns["normalize"] = "log1p"
-    with pytest.raises(ValueError, match=r"uns\['normalize'\] is str; expected a mapping as sct\.pp\.normalize writes"):
+    with pytest.raises(ValueError, match=r"uns\['normalize'\] is str"):
         sct.SimpleChrome(normal)
 
 
@@ -118,7 +118,7 @@ def test_concatenated_with_defaults_says_how_to_concatenate(normal: ad.AnnData):
     model.train(**QUICK)
     first, second = normal[:60], normal[60:]
     lost = ad.concat([first, second])
-    with pytest.raises(ValueError, match=r"var has no column region, mark: .*merge='same', uns_merge='same'"):
+    with pytest.raises(ValueError, match=r"no column region, mark.*merge='same', uns_merge='same'"):
         sct.SimpleChrome(lost)
     with pytest.raises(ValueError, match=r"uns\['normalize'\].* is not: ad\.concat"):
         model.predict(lost)
@@ -132,7 +132,7 @@ def test_concatenated_with_defaults_says_how_to_concatenate(normal: ad.AnnData):
         lambda: sct.evaluation.MLP().fit(lost),
         lambda: sct.tl.attribute(lost, model.module.first, progress=False),
     ):
-        with pytest.raises(ValueError, match=r"uns\['normalize'\].* is not: ad\.concat .*uns_merge='same'.*stack_cell"):
+        with pytest.raises(ValueError, match=r"ad\.concat .*uns_merge='same'.*stack_cell"):
             call()
     kept = ad.concat([first, second], merge="same", uns_merge="same")
     np.testing.assert_array_equal(model.predict(kept).to_numpy(), model.predict(normal).to_numpy())
@@ -146,7 +146,7 @@ def test_lost_windows_are_said_where_they_matter(normal: ad.AnnData, caplog: pyt
     assert "uns['windows'] does not describe the windows of 'tss', 'body'" in caplog.text
     assert "adata.uns['windows'] = other.uns['windows']" in caplog.text
     normal.uns["windows"] = {"tss": "tss"}
-    with pytest.raises(ValueError, match=r"uns\['windows'\] is dict; expected a table with a column 'anchor'"):
+    with pytest.raises(ValueError, match=r"uns\['windows'\] is dict"):
         sct.SimpleChrome(normal)
 
 

@@ -40,7 +40,7 @@ def test_gene_rows_bad_input(adata, genes, message):
 
 
 def test_gene_row_names_the_rows_of_an_ambiguous_symbol(adata):
-    with pytest.raises(ValueError, match=rf"'S3' names 2 rows: {adata.obs_names[3]}, {adata.obs_names[73]}; name one"):
+    with pytest.raises(ValueError, match=rf"{adata.obs_names[3]}, {adata.obs_names[73]}"):
         gene_row(adata, "S3")
 
 
@@ -86,7 +86,7 @@ def test_exchanged_arguments_get_the_right_call(adata, call, right):
 
 
 def test_neither_data_nor_model():
-    with pytest.raises(TypeError, match=r"adata is a str and model a int; expected f\(adata, model\)"):
+    with pytest.raises(TypeError, match=r"a str and model a int.*f\(adata, model\)"):
         check_order("file.h5ad", 3, "f(adata, model)")
 
 
@@ -105,9 +105,7 @@ def test_genes_without_a_chromosome_are_named_and_no_neighbours(adata, missing):
     changed.obs["chrom"] = changed.obs["chrom"].astype(object)
     changed.obs.loc[changed.obs_names[[4, 90]], "chrom"] = missing
     for call in (sct.pp.tss_neighbors, sct.pp.id_neighbors, sct.pp.split_by_chromosome):
-        with pytest.raises(
-            ValueError, match=rf"2 of 140 genes have no chrom, such as '{adata.obs_names[4]}': leave them"
-        ):
+        with pytest.raises(ValueError, match=rf"2 of 140 genes have no chrom, such as '{adata.obs_names[4]}'"):
             call(changed)
     assert not changed.obsp.keys() & {"tss_connectivities"}
 
@@ -117,9 +115,7 @@ def test_positions_that_are_none_are_named(adata, tss):
     changed = adata.copy()
     changed.obs["tss"] = changed.obs["tss"].astype(float)
     changed.obs.loc[changed.obs_names[4], "tss"] = tss
-    with pytest.raises(
-        ValueError, match=rf"1 genes have no tss, such as '{adata.obs_names[4]}' \(found {tss:g}; expected"
-    ):
+    with pytest.raises(ValueError, match=rf"'{adata.obs_names[4]}' \(found {tss:g}"):
         sct.pp.tss_neighbors(changed)
 
 

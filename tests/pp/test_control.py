@@ -111,7 +111,7 @@ def test_what_is_left_can_be_normalised_and_stored(marks, one_control, tmp_path)
     marks.obs["split"] = ["train", "valid", "test"]
     sct.pp.normalize(marks)
     marks.write_h5ad(tmp_path / "a.h5ad")
-    with pytest.raises(ValueError, match=r"uns\['normalize'\] is there already; compare with the control once, before"):
+    with pytest.raises(ValueError, match=r"uns\['normalize'\] is there already"):
         sct.pp.subtract_control(marks, one_control)
 
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_compared_is_refused(marks, one_control):
 def test_reads_against_marks_that_were_not_counted_need_a_scale(marks, one_control):
     for data, names in ((marks, marks.var["mark"].cat.categories[:1]), (one_control, one_control.var["mark"].unique())):
         data.uns["reads"] = pd.DataFrame({"library": 10}, index=list(names))
-    with pytest.raises(ValueError, match=r"not counted by sct\.pp\.bin_reads, as the control was; give scale="):
+    with pytest.raises(ValueError, match=r"sct\.pp\.bin_reads.*scale="):
         sct.pp.subtract_control(marks, one_control)
     sct.pp.subtract_control(marks, one_control, scale=np.float32(0.5))
     assert marks.uns["units"]["signal"] == "log2 ratio to control"

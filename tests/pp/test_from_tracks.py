@@ -127,7 +127,7 @@ def test_symbols_are_told_how_to_match(tracks):
     by_symbol = pd.Series([1.0, 2.0, 3.0, 4.0], index=GENES["symbol"])
     with pytest.raises(
         ValueError,
-        match=r"none of 4 ids .*\(expression: 'AAA'; annotation: 'ENSG00000000001'\). 4 of its ids are symbols",
+        match=r"expression: 'AAA'; annotation: 'ENSG00000000001'.*4 of its ids are symbols",
     ):
         sct.pp.from_tracks(tracks, GENES, by_symbol)
     genes = sct.io.read_annotation(GENES)
@@ -136,20 +136,18 @@ def test_symbols_are_told_how_to_match(tracks):
 
 
 def test_ids_that_match_nothing_are_refused(tracks):
-    with pytest.raises(
-        ValueError, match=r"expression: 'X'; annotation: 'ENSG00000000001'\)\. Use ids of the same kind"
-    ):
+    with pytest.raises(ValueError, match=r"expression: 'X'; annotation: 'ENSG00000000001'"):
         sct.pp.from_tracks(tracks, GENES, pd.Series([1.0], index=["X"]))
 
 
 @pytest.mark.parametrize(
     ("track", "error", "message"),
     [
-        (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list; expected one\. For replicates merge .*'M_1': \.\.\."),
-        (5, ValueError, "M is an int; expected the path of one track, or a table of peaks"),
-        ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is a web address; download the file first"),
+        (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list.*'M_1': \.\.\."),
+        (5, ValueError, "M is an int"),
+        ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is a web address"),
         (".", ValueError, r"M: \. is a folder"),
-        ("none.bw", FileNotFoundError, r"M: there is no file none\.bw; check its name"),
+        ("none.bw", FileNotFoundError, r"M: there is no file none\.bw"),
     ],
 )
 def test_tracks_that_cannot_be_read_are_named(track, error, message):
@@ -160,7 +158,7 @@ def test_tracks_that_cannot_be_read_are_named(track, error, message):
 def test_no_tracks_and_no_usable_gene_are_refused(tracks):
     with pytest.raises(ValueError, match="no tracks: `tracks` is empty"):
         sct.pp.from_tracks({}, GENES)
-    with pytest.raises(ValueError, match=r"unknown for each of 4 genes.*windows=\[sct\.pp\.TSS_WINDOW\]"):
+    with pytest.raises(ValueError, match=r"4 genes.*windows=\[sct\.pp\.TSS_WINDOW\]"):
         sct.pp.from_tracks(tracks, GENES.assign(strand="."))
 
 
@@ -249,9 +247,7 @@ def test_mixed_formats_keep_genes_without_expression_strand_or_body(tmp_path):
 
 def test_a_control_of_another_format_is_refused(tracks, tmp_path):
     (tmp_path / "input.bam").touch()
-    with pytest.raises(
-        ValueError, match=r"would bin H3K27me3 by bin_peaks and control by bin_reads\. Give all of them"
-    ):
+    with pytest.raises(ValueError, match=r"H3K27me3 by bin_peaks and control by bin_reads"):
         sct.pp.from_tracks(tracks, GENES, control=tmp_path / "input.bam")
     adata = sct.pp.from_tracks(tracks, GENES, control=peaks(2.0), control_method="subtract")
     assert adata[:, "H3K4me3:tss:50"].X.max() == 1
@@ -295,9 +291,7 @@ def test_real_bigwigs_annotation_and_expression_make_what_roadmap_makes(public_f
 
 def test_tracks_that_are_no_dict_are_refused(tmp_path):
     for tracks in (["a.bw"], "a.bw", tmp_path / "a.bw"):
-        with pytest.raises(
-            ValueError, match=r"tracks is of type .*; expected a dict of marks and their tracks, \{'H3K4me3'"
-        ):
+        with pytest.raises(ValueError, match=r"tracks is of type .*\{'H3K4me3'"):
             sct.pp.from_tracks(tracks, GENES)
     with pytest.raises(ValueError, match="control: 2 tracks in a tuple; expected one"):
         sct.pp.from_tracks({"M": peaks(1.0)}, GENES, control=("a.bw", "b.bw"))

@@ -154,14 +154,14 @@ def test_training_genes_are_needed(adata):
 
 
 def test_unknown_method_lists_the_choices(adata):
-    with pytest.raises(ValueError, match="method is 'zscore'; choose one of log1p, quantile, paper"):
+    with pytest.raises(ValueError, match="choose one of log1p, quantile, paper"):
         sct.pp.normalize(adata, method="zscore")
 
 
 def test_columns_out_of_order_are_refused(adata):
     with pytest.raises(ValueError, match=r"columns of region '\w+' are not mark-major"):
         sct.pp.normalize(adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy())
-    with pytest.raises(ValueError, match=r"var has no column mark: build the AnnData with sct\.pp\.bin_peaks"):
+    with pytest.raises(ValueError, match=r"var has no column mark"):
         sct.pp.normalize(ad.AnnData(adata.X, obs=adata.obs, var=adata.var.drop(columns="mark")))
 
 

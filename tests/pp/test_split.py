@@ -150,8 +150,6 @@ def test_reading_a_split_refuses_what_is_none():
 def test_a_message_names_a_few_of_many_scaffolds():
     obs = pd.DataFrame({"chrom": [f"scaffold{i}" for i in range(3_000)]}, index=[f"g{i}" for i in range(3_000)])
     adata = ad.AnnData(np.zeros((3_000, 1)), obs=obs)
-    with pytest.raises(
-        ValueError, match=r"no gene lies on chr1, .*: scaffold0, .* and 2,970 more\. Name others"
-    ) as error:
+    with pytest.raises(ValueError, match=r"scaffold0, .* and 2,970 more") as error:
         sct.pp.split_by_chromosome(adata)
     assert len(str(error.value)) < 1_000
