@@ -72,7 +72,7 @@ class Panel(ipywidgets.VBox):
         self._busy: dict[str, str] = {}
         self._errors: dict[str, str] = {}
         self._futures: dict[str, Future[None]] = {}
-        self._closed_panel = False
+        self._threads_ended = False
         self._status = ipywidgets.HTML()
         super().__init__()
         self.add_class("sct-panel")
@@ -95,9 +95,9 @@ class Panel(ipywidgets.VBox):
 
     def close(self) -> None:
         """Remove the widget from the page and end its threads; later requests do nothing."""
-        if hasattr(self, "_closed_panel"):  # a constructor that raised has not set it
+        if hasattr(self, "_threads_ended"):  # a constructor that raised has not set it
             with self._state:
-                self._closed_panel = True
+                self._threads_ended = True
                 for thread in self._threads.values():
                     thread.shutdown(wait=False, cancel_futures=True)
         super().close()
@@ -136,7 +136,7 @@ class Panel(ipywidgets.VBox):
             self._done(pane, number, error)
 
         with self._state:
-            if self._closed_panel:
+            if self._threads_ended:
                 logger.info("%s is closed: make a new one.", type(self).__name__)
                 return
             number = self._requested[pane] = next(self._numbers)

@@ -337,7 +337,7 @@ def test_a_symbol_that_is_a_formula_is_guarded_in_the_file(adata, symbol):
     page = table_page(selected_table(adata, np.array([1, 2]), None, clusters="simplechrome_leiden"))
     saved = pd.read_csv(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)"', page)[1])), index_col=0)
     assert saved["symbol"].tolist() == [adata.obs["symbol"].iloc[1], f"'{symbol}"]
-    assert "1 of its texts begin as a formula does" in page
+    assert "1 of its texts begin like a formula" in page
 
 
 @pytest.mark.parametrize(
