@@ -97,7 +97,7 @@ def _expression(row: Mapping[Any, Any], gene: Known, scale: Scale) -> str:
     return (
         '<div class="sct-what">Predicted expression</div>'
         f'<div class="sct-number">{_moved(old, new, change)}{unit} {_arrow(change)}</div>'
-        f"{_bar(row, 'expression', scale, float(log_expression(gene.expression)))}"
+        f"{_bar(row, 'log_expression', scale, float(log_expression(gene.expression)))}"
         f'<div class="sct-small">{times}{said}<br>{_logged(gene.unit)}: {moved}{_signed(change, 2)}; {measured}</div>'
     )
 
