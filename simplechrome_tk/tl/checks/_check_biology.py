@@ -128,14 +128,11 @@ def check_biology(
         *ask_dose_responses(model, evidence, n_genes, np.random.default_rng(rng)),
     ]
     table = pd.DataFrame([question.answer() for question in questions])
-    logger.info("Checks of %s on %d genes: %d of %d passed.", key, len(evidence.rows), *_count_passed(table))
+    n_passed = int((table["verdict"] == PASSED).sum())
+    logger.info("Checks of %s on %d genes: %d of %d passed.", key, len(evidence.rows), n_passed, len(table))
     data = to_change(adata, copy=copy)
     write_table(data, key_added, table)
     return data if copy else None
-
-
-def _count_passed(table: pd.DataFrame) -> tuple[int, int]:
-    return int((table["verdict"] == PASSED).sum()), len(table)
 
 
 def _read_evidence(
@@ -150,12 +147,12 @@ def _read_evidence(
     if isinstance(model, SimpleChrome):
         require_trained(model)
     rows = select_attributed(adata, key, gene_rows(adata, genes))
-    start = reference(adata, record["baseline"] if baseline is None else baseline)
+    baselines = reference(adata, record["baseline"] if baseline is None else baseline)
     return Evidence(
         adata,
         Layout.of(adata),
         rows,
         own=dense(adata, key)[rows],
-        difference=subtract_baseline(adata, start, rows),
+        difference=subtract_baseline(adata, baselines, rows),
         target=str(record["target"]),
     )

@@ -77,7 +77,7 @@ def _compute_batch(sample: Sample, genes: slice, n_random: int, rng: np.random.G
     n_bins = differs.sum(axis=1, keepdims=True)
     cuts = [np.rint(fraction * n_bins) for fraction in FRACTIONS]
     with frozen(sample.explained.networks):
-        batch = sample.explained.batch(sample.rows[genes], sample.baseline)
+        batch = sample.explained.batch(sample.rows[genes], sample.baselines)
         predictor = _Predictor(sample.explained, batch)
         deletion = predictor.predict(place >= cut for cut in cuts)
         insertion = predictor.predict(place < cut for cut in cuts)

@@ -52,8 +52,8 @@ class Sample:
     ----------
     adata, layout
         All genes, and their columns.
-    explained, baseline, target
-        The networks and their inputs, the baseline of each gene, and what is explained, as the attributions were made.
+    explained, baselines, target
+        The networks and their inputs, the baselines of the genes, and what is explained, as the attributions were made.
     rows, group
         Row number of each gene, and the number of the group that it was drawn with, ``(n_genes,)``.
     own, neighbors
@@ -67,7 +67,7 @@ class Sample:
     adata: ad.AnnData
     layout: Layout
     explained: Explained
-    baseline: Reference
+    baselines: Reference
     target: str | Read
     rows: np.ndarray
     group: np.ndarray
@@ -84,7 +84,7 @@ class Sample:
     @property
     def difference(self) -> np.ndarray:
         """Signal minus that of the baseline, ``(n_genes, n_columns)``."""
-        return subtract_baseline(self.adata, self.baseline, self.rows)
+        return subtract_baseline(self.adata, self.baselines, self.rows)
 
     def sum_marks(self, own: np.ndarray) -> np.ndarray:
         """Sum effects over all bins of each mark, ``(n_genes, n_marks)``."""
@@ -108,9 +108,9 @@ class Sample:
         own, neighbors = np.zeros_like(self.own), np.zeros_like(self.neighbors)
         place = {row: i for i, row in enumerate(self.rows)}
         with frozen(explained.networks):
-            for rows in batches(explained, self.baseline, self.rows, method, self.batch_size):
-                batch = explained.batch(rows, self.baseline)
-                effects = attribution.effects(explained, batch, self.baseline.draws(rows[0]))
+            for rows in batches(explained, self.baselines, self.rows, method, self.batch_size):
+                batch = explained.batch(rows, self.baselines)
+                effects = attribution.effects(explained, batch, self.baselines.draws(rows[0]))
                 places = [place[row] for row in rows]
                 own[places] = effects.own.detach().cpu().numpy()
                 neighbors[places] = effects.neighbors.detach().cpu().numpy()
@@ -151,14 +151,14 @@ def draw_sample(
     record = require_attributions(adata, key, baseline)
     target = record["target"] if target is None else target
     explained_model = explained(model, adata, target)
-    start = reference(adata, record["baseline"] if baseline is None else baseline)
+    baselines = reference(adata, record["baseline"] if baseline is None else baseline)
     candidates = select_attributed(adata, key, gene_rows(adata, genes))
     rows, group = _draw_genes(explained_model, candidates, n_genes=n_genes, rng=rng)
     sample = Sample(
         adata,
         Layout.of(adata),
         explained_model,
-        start,
+        baselines,
         target,
         rows,
         group,
@@ -173,9 +173,9 @@ def draw_sample(
     return sample
 
 
-def subtract_baseline(adata: ad.AnnData, baseline: Reference, rows: np.ndarray) -> np.ndarray:
+def subtract_baseline(adata: ad.AnnData, baselines: Reference, rows: np.ndarray) -> np.ndarray:
     """Return the signal of genes minus that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
-    difference = dense(adata)[rows].astype(np.float32) - baseline.of_genes(rows)
+    difference = dense(adata)[rows].astype(np.float32) - baselines.of_genes(rows)
     difference[np.abs(difference) < _ROUNDING] = 0
     return difference
 
@@ -238,7 +238,7 @@ def _check_totals(sample: Sample, key: str) -> None:
     """Raise ``ValueError`` when prediction minus baseline is not the total that was attributed."""
     rows = sample.rows[:_N_COMPARED]
     with frozen(sample.explained.networks):
-        batch = sample.explained.batch(rows, sample.baseline)
+        batch = sample.explained.batch(rows, sample.baselines)
         total = sample.explained.values(batch, batch.x) - sample.explained.values(batch, batch.baseline)
     stored = sample.adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
     difference = np.abs(total.cpu().numpy() - stored)

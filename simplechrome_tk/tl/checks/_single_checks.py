@@ -153,8 +153,8 @@ def check_seeds(
 def check_methods(sample: Sample) -> list[Verdict]:
     """Compare with other methods of attribution."""
     reason = "methods that answer the same question in different ways should name the same marks"
-    own_baselines = len(sample.baseline.marks) > 1 and (
-        sample.baseline.name == "given" or sample.explained.graph is not None
+    own_baselines = len(sample.baselines.marks) > 1 and (
+        sample.baselines.name == "given" or sample.explained.graph is not None
     )
     verdicts = []
     for method, by in _METHODS:

@@ -68,7 +68,7 @@ def apply_edits(
     Examples
     --------
     >>> sct.tl.apply_edits(adata, sct.tl.Edit.remove(mark="H3K4me3"), genes="SIM0007")
-    >>> float(sct.get.region(adata["SIM0007"], "tss", layer="signal")[0, 0].max())
+    >>> float(sct.get.region(adata[adata.obs["edited"]], "tss", layer="signal")[0, 0].max())
     0.0
     """
     edits = list_edits(edits)

@@ -67,8 +67,9 @@ class EditSession:
             find_columns(self.layout, edit)
             if edit.on != GENE and self._graph is None:
                 msg = (
-                    f"an edit has on={edit.on!r}, but the model reads no neighbours: edit the gene itself "
-                    "(on='gene'), or train with neighbors_key, such as SimpleChrome(adata, neighbors_key='tss')."
+                    f"an edit has on={edit.on!r}, and no graph of neighbours is read here: edit the gene itself "
+                    "(on='gene'), train a model with SimpleChrome(adata, neighbors_key='tss'), or name the graph in "
+                    "sct.tl.apply_edits(adata, edits, neighbors_key='tss')."
                 )
                 raise ValueError(msg)
 

@@ -108,7 +108,7 @@ def test_curves_of_a_linear_model_are_those_by_hand(explained, true):
     sample = draw(true, explained, n_genes=6, batch_size=4)
     curves = compute(sample, n_random=400)
     fractions = np.linspace(0, 1, 21)
-    zero = true(torch.as_tensor(sample.baseline.marks)).item()
+    zero = true(torch.as_tensor(sample.baselines.marks)).item()
     for i in range(6):
         effects = np.sort(sample.own[i][sample.difference[i] != 0])[::-1].astype(float)
         cuts = np.rint(fractions * len(effects)).astype(int)
@@ -144,8 +144,8 @@ def test_neighbours_stay_while_bins_are_deleted(among):
     sample = draw(model, adata, n_genes=16)
     curves = compute(sample)
     one = sample.rows[3:4]
-    adata.X[one] = sample.baseline.of_genes(one)
-    batch = sample.explained._replace(x=model.read(adata).x).batch(one, sample.baseline)
+    adata.X[one] = sample.baselines.of_genes(one)
+    batch = sample.explained._replace(x=model.read(adata).x).batch(one, sample.baselines)
     assert curves.deletion[3, -1] == pytest.approx(sample.explained.values(batch, batch.x).item(), abs=1e-4)
 
 

@@ -92,5 +92,5 @@ def test_a_plain_network_is_called_through_a_function(adata):
 
 
 def test_neighbours_of_a_plain_network_are_refused(adata):
-    with pytest.raises(ValueError, match="reads no neighbours"):
+    with pytest.raises(ValueError, match="neighbors_key"):
         sct.get.before_and_after(adata, torch.nn.Identity(), Edit.remove(on="neighbors"), lambda *_: None)

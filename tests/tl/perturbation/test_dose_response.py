@@ -96,7 +96,7 @@ def test_factors_are_not_negative(adata, alone):
 
 
 def test_neighbours_of_a_model_without_any_are_refused(adata, alone):
-    with pytest.raises(ValueError, match="reads no neighbours"):
+    with pytest.raises(ValueError, match="neighbors_key"):
         dose_response(adata, alone, K4, on="neighbors")
 
 
