@@ -56,6 +56,7 @@ ATTRIBUTION = "attribution"
 NEIGHBOR_EFFECTS = "{}_neighbors"  # obsp: row gene, column neighbour
 TOTAL_EFFECT = "{}_total"  # obs: prediction less that of the baseline
 COMPLETENESS_ERROR = "{}_error"  # obs: what the effects miss of it, as a fraction
+INPUT_FINGERPRINT = "{}_inputs"  # obs: fingerprint of what the networks read of a gene and its neighbours
 INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 
 # columns of predictions

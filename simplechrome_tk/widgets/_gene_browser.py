@@ -40,7 +40,7 @@ class GeneBrowser(Panel):
     Above stands what the model predicts in each cell type, with its interval, the measured expression, and whether the
     gene was held out (``obs["split"]`` is ``"test"``, which is the truth for a model trained on this split). Below are
     the pictures of :func:`simplechrome_tk.pl.browser`, with the attributions in ``adata`` where they are of this model,
-    else with those that :func:`simplechrome_tk.tl.explain` computes. Cell types are drawn on the same scales.
+    else with attributions that are computed for the gene. Cell types are drawn on the same scales.
 
     Parameters
     ----------

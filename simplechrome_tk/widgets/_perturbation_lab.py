@@ -212,7 +212,7 @@ class PerturbationLab(Panel):
         """Show the sliders of the gene's neighbours."""
         self._write(self._pick, self.gene)
         if self._key is not None:
-            self._doses.show_neighbors(get.neighbors(self._adata, key=self._key, genes=self.gene))
+            self._doses.show_neighbors(get.neighbors(self._adata, neighbors_key=self._key, genes=self.gene))
         if self._last not in self._doses.sliders:  # a neighbour of the gene before
             self._last = self._doses.first()
         self._compared(None)
@@ -248,7 +248,7 @@ class PerturbationLab(Panel):
         if self._key is None:
             return frozenset({GENE})
         if gene not in self._reaches:
-            table = get.neighbors(self._adata, key=self._key, genes=gene)
+            table = get.neighbors(self._adata, neighbors_key=self._key, genes=gene)
             everyone = [NEIGHBORS] if len(table) else []
             self._reaches[gene] = frozenset({GENE, *everyone, *table["neighbor"], *table["neighbor_symbol"]})
         return self._reaches[gene]

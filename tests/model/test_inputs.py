@@ -88,7 +88,7 @@ def test_a_dense_graph_reads_as_the_sparse_one(linked: ad.AnnData):
     linked.obsp["attribution_neighbors"] = linked.obsp["attribution_neighbors"].toarray()
     sct.tl.attribute(linked, model, genes=linked.obs_names[:5], n_steps=2, progress=False)
     assert len(sct.get.neighbor_effects(linked, genes=linked.obs_names[:5])) == 15
-    rows = sct.tl.attribute_neighbors(linked, model, linked.obs_names[:2], n_steps=2, progress=False)
+    rows = sct.get.neighbor_attributions(linked, model, linked.obs_names[:2], n_steps=2, progress=False)
     assert rows.n_obs == 6
 
 

@@ -13,7 +13,7 @@ from matplotlib.patches import StepPatch
 
 from simplechrome_tk import datasets, get, pl, pp
 from simplechrome_tk.pl._style import DOWN, EFFECTS, GREY, UP, effect_norm, signed
-from simplechrome_tk.pl.genes._lane import LaneGene, limits, spread, tiers
+from simplechrome_tk.pl.genes._gene_track import TrackGene, assign_rows, axis_limits, spread_names
 
 MARKS = list(datasets.CORE_MARKS)
 
@@ -121,7 +121,7 @@ def test_browser_scales_signal_by_mark_and_effects_alike(attributed, browsed):
 
 def test_browsers_that_name_each_other_have_the_same_scales(attributed):
     names = list(attributed.obs_names[[1, 2, 4]])  # the last has no attributions
-    apart, alike = ([pl.browser(attributed, name, alike=others) for name in names[:2]] for others in ((), names))
+    apart, alike = ([pl.browser(attributed, name, same_scale_as=others) for name in names[:2]] for others in ((), names))
     for axes in ("signal", "effect"):
         limits = [[[ax.get_ylim() for ax in getattr(drawn, axes).flat] for drawn in both] for both in (apart, alike)]
         assert limits[0][0] != limits[0][1]
@@ -339,20 +339,20 @@ def test_neighbors_on_other_chromosomes_are_counted(attributed):
 
 
 def test_spread_moves_names_no_further_than_needed():
-    np.testing.assert_allclose(spread(np.array([1.0, 5.0, 9.0]), 0, 10, 1), [1, 5, 9])
-    np.testing.assert_allclose(spread(np.array([5.0, 5.0, 5.0]), 0, 10, 1), [4, 5, 6])
-    np.testing.assert_allclose(spread(np.array([0.0, 0.1, 9.9, 10]), 0, 10, 1), [0, 1, 9, 10])
+    np.testing.assert_allclose(spread_names(np.array([1.0, 5.0, 9.0]), 0, 10, 1), [1, 5, 9])
+    np.testing.assert_allclose(spread_names(np.array([5.0, 5.0, 5.0]), 0, 10, 1), [4, 5, 6])
+    np.testing.assert_allclose(spread_names(np.array([0.0, 0.1, 9.9, 10]), 0, 10, 1), [0, 1, 9, 10])
 
 
 def lane_gene(left, right):
-    return LaneGene("x", left, left, right, 1, 0.1, 0.0)
+    return TrackGene("x", left, left, right, 1, 0.1, 0.0)
 
 
 def test_bodies_share_a_tier_where_they_do_not_touch():
     genes = [lane_gene(5, 6), lane_gene(5.5, 7), lane_gene(0, 1), lane_gene(8, 9), lane_gene(5.8, 6.2)]
-    assert tiers(genes, 0.01) == [0, 1, 0, 0, 2]
-    assert tiers(genes[2:4], 100.0) == [0, 1]
-    low, high = limits(genes)
+    assert assign_rows(genes, 0.01) == [0, 1, 0, 0, 2]
+    assert assign_rows(genes[2:4], 100.0) == [0, 1]
+    low, high = axis_limits(genes)
     assert low < 0 < 9 < high
 
 

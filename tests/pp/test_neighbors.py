@@ -136,4 +136,4 @@ def test_neighbors_are_listed_the_nearest_first(scattered):
     assert np.isnan(last.iloc[-1])
     assert last.notna().sum() == len(last) - 1
     with pytest.raises(ValueError, match="obsp has no contacts_connectivities"):
-        sct.get.neighbors(scattered, key="contacts")
+        sct.get.neighbors(scattered, neighbors_key="contacts")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.statistics import NORMAL_95
 from simplechrome_tk.evaluation._metrics import CALIBRATION_BINS, calibration_bins, expected_calibration_error
 from simplechrome_tk.pl._style import GREY, colors
 from simplechrome_tk.pl.evaluation._curves import curve_name, finish_square, labelled_pairs, once, square_axes
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
     from matplotlib.axes import Axes
-
-_Z = 1.959964  # 97.5 percentile of the normal distribution
 
 
 def calibration(
@@ -93,6 +92,8 @@ def calibration(
 def _wilson(high: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share, and the ends of its 95 % interval by Wilson's score."""
     share = high / number
-    middle = (share + _Z**2 / (2 * number)) / (1 + _Z**2 / number)
-    half = _Z / (1 + _Z**2 / number) * np.sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))
+    middle = (share + NORMAL_95**2 / (2 * number)) / (1 + NORMAL_95**2 / number)
+    half = (
+        NORMAL_95 / (1 + NORMAL_95**2 / number) * np.sqrt(share * (1 - share) / number + NORMAL_95**2 / (4 * number**2))
+    )
     return share, np.minimum(middle - half, share), np.maximum(middle + half, share)

@@ -15,7 +15,8 @@ from simplechrome_tk.core.layout import blocks, window_anchors
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import check_order, gene_rows
 from simplechrome_tk.model._simplechrome import SimpleChrome
-from simplechrome_tk.tl.attribution._baselines import reference
+from simplechrome_tk.tl.attribution._baselines import make_baselines
+from simplechrome_tk.tl.attribution._inputs import read_inputs
 from simplechrome_tk.tl.checks._sample import attributed, moved, require_attributions
 from simplechrome_tk.tl.checks._verdicts import NOT_PASSED, NOT_TESTED, PASSED
 from simplechrome_tk.tl.perturbation._dose_response import dose_response
@@ -126,7 +127,7 @@ def check_biology(
     if isinstance(model, SimpleChrome):
         model.require_trained()
     rows = attributed(adata, key, gene_rows(adata, genes))
-    start = reference(adata, record["baseline"] if baseline is None else baseline)
+    start = make_baselines(read_inputs(adata, None), record["baseline"] if baseline is None else baseline)
     least = _LEAST.get(str(record["target"]), 0.0)
     asked = _Asked(adata, rows, dense(adata, key)[rows], moved(adata, start, rows), least)
     table = [*_positions(asked), *_signs(asked), *_doses(model, asked, n_dose_genes, np.random.default_rng(rng))]

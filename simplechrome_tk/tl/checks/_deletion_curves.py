@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from simplechrome_tk.tl.attribution._target import frozen
+from simplechrome_tk.tl.attribution._target import freeze_networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simplechrome_tk.tl.attribution._target import Batch, Explained
+    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget
     from simplechrome_tk.tl.checks._sample import Sample
 
 FRACTIONS = np.linspace(0, 1, 21)
@@ -59,12 +59,12 @@ def curves(sample: Sample, *, n_random: int, batch_size: int, rng: np.random.Gen
 
 def _curves(sample: Sample, rows: slice, n_random: int, rng: np.random.Generator) -> Curves:
     what = sample.what
-    batch = what.batch(sample.rows[rows], sample.start)
+    batch = what.gather(sample.rows[rows], sample.start)
     counted = sample.moved[rows] != 0
     best_first = _place(-sample.own[rows], counted, rng)
     at_random = [_place(np.zeros(counted.shape), counted, rng) for _ in range(n_random)]
     n_counted = counted.sum(axis=1, keepdims=True)
-    with frozen(what.networks):
+    with freeze_networks(what.networks):
         answer = _Answer(what, batch)
         deletion = answer.along(best_first >= cut for cut in _cuts(n_counted))
         insertion = answer.along(best_first < cut for cut in _cuts(n_counted))
@@ -90,7 +90,7 @@ def _area(difference: np.ndarray) -> np.ndarray:
 class _Answer:
     """Predictions of a batch of genes with edited marks, among neighbours as they are, which are encoded once."""
 
-    def __init__(self, what: Explained, batch: Batch) -> None:
+    def __init__(self, what: ExplainedTarget, batch: Batch) -> None:
         self.what, self.batch = what, batch
         self.marks, self.baseline = batch.x[batch.genes], batch.baseline[batch.genes]
         self.heard = []
@@ -114,5 +114,5 @@ class _Answer:
                 outputs = [net.express(net.encode(x).mean, heard) for net, heard in pairs]
             else:
                 outputs = [net(x) for net in self.what.networks]
-            value = torch.stack([self.what.read(output) for output in outputs]).mean(dim=0)
+            value = torch.stack([self.what.readout(output) for output in outputs]).mean(dim=0)
         return value.cpu().numpy()

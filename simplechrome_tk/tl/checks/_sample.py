@@ -10,14 +10,15 @@ import pandas as pd
 from scipy import sparse, stats
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout, blocks
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import gene_rows, layer_names
-from simplechrome_tk.tl.attribution._attribute import batches
-from simplechrome_tk.tl.attribution._baselines import reference
-from simplechrome_tk.tl.attribution._methods import Attribution, column_groups
-from simplechrome_tk.tl.attribution._stored import record as attribution_record
-from simplechrome_tk.tl.attribution._target import explained, frozen
+from simplechrome_tk.tl.attribution._attribute import split_into_batches
+from simplechrome_tk.tl.attribution._baselines import make_baselines
+from simplechrome_tk.tl.attribution._inputs import read_inputs
+from simplechrome_tk.tl.attribution._methods import AttributionMethod, group_columns
+from simplechrome_tk.tl.attribution._stored import read_record
+from simplechrome_tk.tl.attribution._target import choose_target, freeze_networks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     import torch
 
     from simplechrome_tk.model._simplechrome import SimpleChrome
-    from simplechrome_tk.tl.attribution._baselines import Baseline, Reference
+    from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._methods import By, Method
-    from simplechrome_tk.tl.attribution._target import Explained, Read
+    from simplechrome_tk.tl.attribution._target import ExplainedTarget, TargetFunction
 
 BLOCK = 16
 """Genes that lie together and are drawn together in a model with neighbours: they share them."""
@@ -46,9 +47,9 @@ class Sample:
     """
 
     adata: ad.AnnData
-    what: Explained
-    start: Reference
-    target: str | Read
+    what: ExplainedTarget
+    start: Baselines
+    target: str | TargetFunction
     rows: np.ndarray
     block: np.ndarray
     own: np.ndarray
@@ -75,7 +76,7 @@ class Sample:
         return np.stack([self.of_blocks(own)[:, mark == name].sum(axis=1) for name in dict.fromkeys(mark)], axis=1)
 
     def again(
-        self, what: Explained, *, method: Method | None = None, by: By | None = None, batch_size: int
+        self, what: ExplainedTarget, *, method: Method | None = None, by: By | None = None, batch_size: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Attribute the same genes with other networks, or another method: own and neighbours' effects."""
         if what.neighbors_key != self.what.neighbors_key:
@@ -88,18 +89,18 @@ class Sample:
         how = self._how(method or self.record["method"], by or self.record["by"], batch_size)
         own, neighbors = np.zeros_like(self.own), np.zeros_like(self.neighbors)
         place = {row: i for i, row in enumerate(self.rows)}
-        with frozen(what.networks):
-            for part in batches(what, self.start, self.rows, how.method, batch_size):
-                effects = how.effects(what, what.batch(part, self.start), self.start.draws(part[0]))
+        with freeze_networks(what.networks):
+            for part in split_into_batches(what, self.start, self.rows, how.name, batch_size):
+                effects = how.compute_effects(what, what.gather(part, self.start), self.start.pool(part[0]))
                 at = [place[row] for row in part]
                 own[at], neighbors[at] = effects.own.detach().cpu().numpy(), effects.neighbors.detach().cpu().numpy()
         return own, neighbors
 
-    def _how(self, method: Method, by: By, batch_size: int) -> Attribution:
-        groups = column_groups(self.adata, method, by)
-        return Attribution(method, int(self.record["n_steps"]), batch_size, groups, 0)
+    def _how(self, method: Method, by: By, batch_size: int) -> AttributionMethod:
+        groups = group_columns(Layout.of(self.adata), method, by)
+        return AttributionMethod(method, int(self.record["n_steps"]), batch_size, groups, 0)
 
-    def with_networks(self, networks: Sequence[Any]) -> Explained:
+    def with_networks(self, networks: Sequence[Any]) -> ExplainedTarget:
         """Return what is explained, with other networks."""
         return self.what._replace(networks=networks)
 
@@ -121,14 +122,15 @@ def draw(
     key: str,
     genes: str | Sequence[str] | np.ndarray | pd.Series | None,
     n_genes: int,
-    target: str | Read | None,
+    target: str | TargetFunction | None,
     baseline: Baseline | np.ndarray | None,
     rng: np.random.Generator,
 ) -> Sample:
     """Draw genes that have attributions, after checking that these are of this model and these data."""
     record = require_attributions(adata, key, baseline)
-    what = explained(model, adata, record["target"] if target is None else target)
-    start = reference(adata, record["baseline"] if baseline is None else baseline)
+    data = read_inputs(adata, model)
+    what = choose_target(data, model, record["target"] if target is None else target)
+    start = make_baselines(data, record["baseline"] if baseline is None else baseline)
     rows, block = _choose(what, rows=attributed(adata, key, gene_rows(adata, genes)), n_genes=n_genes, rng=rng)
     own = dense(adata, key)[rows]
     neighbors = np.zeros((len(rows), 0), dtype=np.float32)
@@ -150,7 +152,7 @@ def draw(
     return sample
 
 
-def moved(adata: ad.AnnData, start: Reference, rows: np.ndarray) -> np.ndarray:
+def moved(adata: ad.AnnData, start: Baselines, rows: np.ndarray) -> np.ndarray:
     """Return the signal of genes less that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
     difference = dense(adata)[rows].astype(np.float32) - start.of_genes(rows)
     difference[np.abs(difference) < _ROUNDING] = 0
@@ -165,7 +167,7 @@ def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[
             f"key_added={key!r}) first."
         )
         raise ValueError(msg)
-    record = dict(attribution_record(adata, key))
+    record = dict(read_record(adata, key))
     if baseline is None and record["baseline"] == "given":
         msg = f"the baseline of {key!r} was an array, which is not stored: give it again with baseline."
         raise ValueError(msg)
@@ -182,7 +184,7 @@ def attributed(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:
 
 
 def _choose(
-    what: Explained, *, rows: np.ndarray, n_genes: int, rng: np.random.Generator
+    what: ExplainedTarget, *, rows: np.ndarray, n_genes: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return row numbers of the genes drawn and of the block of each."""
     size = 1
@@ -199,9 +201,9 @@ def _choose(
 def _check_total(sample: Sample, key: str) -> None:
     """Raise ``ValueError`` when prediction less baseline is not what the attributions were made of."""
     rows = sample.rows[:_MATCH_ROWS]
-    with frozen(sample.what.networks):
-        batch = sample.what.batch(rows, sample.start)
-        total = (sample.what.values(batch, batch.x) - sample.what.values(batch, batch.baseline)).cpu().numpy()
+    with freeze_networks(sample.what.networks):
+        batch = sample.what.gather(rows, sample.start)
+        total = (sample.what.predict(batch, batch.x) - sample.what.predict(batch, batch.baseline)).cpu().numpy()
     stored = sample.adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
     wrong = np.abs(total - stored) > _OFFSET + _SAME * np.abs(stored)
     if wrong.any():

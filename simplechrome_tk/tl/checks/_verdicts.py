@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.model._simplechrome import SimpleChrome
+from simplechrome_tk.tl.attribution._inputs import read_inputs
 from simplechrome_tk.tl.attribution._methods import COMPLETE
-from simplechrome_tk.tl.attribution._target import explained
+from simplechrome_tk.tl.attribution._target import choose_target
 from simplechrome_tk.tl.checks._control_networks import redrawn, retrained
 from simplechrome_tk.tl.checks._planted_truth import has_truth, recovered
 from simplechrome_tk.tl.checks._sample import rank_correlation
@@ -226,7 +227,9 @@ class Trial:
             assert isinstance(self.model, SimpleChrome)
             seed = self.rng if permute else self.model.settings.rng + self.model.settings.n_models
             other = retrained(self.model, sample.adata, permuted=permute, seed=seed, training=self.training)
-        own, _ = sample.again(explained(other, sample.adata, sample.target), batch_size=self.batch_size)
+        own, _ = sample.again(
+            choose_target(read_inputs(sample.adata, other), other, sample.target), batch_size=self.batch_size
+        )
         return own, sample.of_blocks(own)
 
     def _genes(self, check: str, quantity: str, values: np.ndarray, side: str, bound: float, why: str) -> None:
