@@ -5,10 +5,15 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import torch
+from scipy import stats
+
 import simplechrome_tk as sct
+from simplechrome_tk.core.layout import Layout
 
 if TYPE_CHECKING:
     import anndata as ad
+    import numpy as np
 
 BRIEF = {"latent_epochs": 1, "expression_epochs": 1, "progress": False}
 """The shortest training: enough to predict, not to predict well."""
@@ -51,3 +56,26 @@ def trained(
     """
     model = _trained(n_genes, n_neighbors, rng, tuple(sorted({"n_latent": 4, **settings}.items())))
     return prepared(n_genes, n_neighbors=n_neighbors, rng=rng), model
+
+
+class Linear(torch.nn.Module):
+    """A sum of columns times ``weight``, ``(n_columns,)``: every attribution of it is known."""
+
+    def __init__(self, weight: np.ndarray) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.as_tensor(weight, dtype=torch.float32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight
+
+
+def planted(adata: ad.AnnData, factor: float = 1.0) -> Linear:
+    """Return the model that predicts what was planted in the gene's own marks, times ``factor``."""
+    scale = Layout.of(adata).expand(adata.uns["normalize"]["scale"])
+    return Linear(factor * adata.var["planted_effect"].to_numpy() * scale)
+
+
+def summarize(values: np.ndarray) -> list[float]:
+    """Return mean, its 95 % interval, share above 0 and number of values, as tables by group hold them."""
+    half = stats.norm.ppf(0.975) * stats.sem(values)
+    return [values.mean(), values.mean() - half, values.mean() + half, (values > 0).mean(), len(values)]

@@ -60,7 +60,7 @@ def mark_effects(
 
     Examples
     --------
-    >>> sct.tl.attribute(adata, model, genes="SIM0007", n_steps=200, progress=False)
+    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
     >>> sct.get.mark_effects(adata, genes="SIM0007")["mark"].tolist()
     ['H3K4me3', 'H3K4me1', 'H3K36me3', 'H3K27me3', 'H3K9me3']
     """
@@ -113,7 +113,7 @@ def region_effects(
     Examples
     --------
     >>> zones = {"within 1 kb": ("tss", -1_000, 1_000), "3 to 5 kb upstream": ("tss", -5_000, -3_000)}
-    >>> sct.tl.attribute(adata, model, genes="SIM0007", n_steps=200, progress=False)
+    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
     >>> len(sct.get.region_effects(adata, genes="SIM0007", zones=zones))
     10
     """

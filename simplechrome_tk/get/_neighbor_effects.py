@@ -52,17 +52,27 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
 
     Examples
     --------
-    >>> sct.tl.attribute(adata, model, genes="SIM0007", n_steps=200, progress=False)
+    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
     >>> len(sct.get.neighbor_effects(adata, genes="SIM0007"))
     4
     """
     rows = select_attributed(adata, key, genes)
     effects = read_neighbor_effects(adata, key)[rows]
-    graph = neighbor_matrices(adata, str(read_record(adata, key)["neighbors_key"]))
+    graph = _read_graph(adata, key)
     _check_links(effects, graph[0][rows], adata, key)
     order, neighbor, table = list_links(adata, rows, graph)
     table["effect"] = pick(effects, order, neighbor)
     return table.iloc[np.lexsort((-table["effect"].abs(), order))].reset_index(drop=True)
+
+
+def _read_graph(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Return weights and distances of the graph that the attributed model reads."""
+    name = str(read_record(adata, key)["neighbors_key"])
+    try:
+        return neighbor_matrices(adata, name)
+    except ValueError as error:
+        msg = f"{error} Attributions {key!r} are of a model that reads the graph {name!r}: make it as for that model."
+        raise ValueError(msg) from error
 
 
 def _check_links(effects: sparse.csr_matrix, weights: sparse.csr_matrix, adata: ad.AnnData, key: str) -> None:

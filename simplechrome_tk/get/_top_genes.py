@@ -62,7 +62,7 @@ def top_genes(
 
     Examples
     --------
-    >>> sct.tl.attribute(adata, model, genes=adata.obs_names[:9], n_steps=200, progress=False)
+    >>> sct.tl.attribute(adata, model, genes=adata.obs_names[:9], progress=False)
     >>> len(sct.get.top_genes(adata, "H3K4me3", n=3))
     3
     """

@@ -121,7 +121,9 @@ def test_browser_scales_signal_by_mark_and_effects_alike(attributed, browsed):
 
 def test_browsers_that_name_each_other_have_the_same_scales(attributed):
     names = list(attributed.obs_names[[1, 2, 4]])  # the last has no attributions
-    apart, alike = ([pl.browser(attributed, name, same_scale_as=others) for name in names[:2]] for others in ((), names))
+    apart, alike = (
+        [pl.browser(attributed, name, same_scale_as=others) for name in names[:2]] for others in ((), names)
+    )
     for axes in ("signal", "effect"):
         limits = [[[ax.get_ylim() for ax in getattr(drawn, axes).flat] for drawn in both] for both in (apart, alike)]
         assert limits[0][0] != limits[0][1]

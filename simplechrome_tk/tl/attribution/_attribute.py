@@ -133,7 +133,7 @@ def attribute(
 
     Examples
     --------
-    >>> sct.tl.attribute(adata, model, genes=["SIM0001", "SIM0002"], n_steps=200, progress=False)
+    >>> sct.tl.attribute(adata, model, genes=["SIM0001", "SIM0002"], progress=False)
     >>> int(adata.obs["attribution_error"].count())
     2
     """

@@ -207,7 +207,7 @@ def _deep_lift(
             return DeepLift(module).attribute(inputs, baselines, additional_forward_args=fixed)
     except (AssertionError, RuntimeError) as error:
         reason = str(error).split(".")[0]
-        msg = f"DeepLift cannot follow this network ({reason}): use method='integrated_gradients'."
+        msg = f"DeepLIFT cannot follow this network ({reason}): use method='integrated_gradients'."
         raise ValueError(msg) from error
 
 
@@ -225,7 +225,7 @@ def check_method(method: str, explained: ExplainedTarget) -> None:
         unknown.append("attention over neighbours")
     if unknown:
         msg = (
-            f"DeepLift has no rule for {', '.join(unknown)} in this network, and its effects would be wrong without a "
+            f"DeepLIFT has no rule for {', '.join(unknown)} in this network, and its effects would be wrong without a "
             "warning: use method='integrated_gradients'."
         )
         raise ValueError(msg)

@@ -115,8 +115,8 @@ def test_a_network_among_neighbours_keeps_them_while_bins_are_deleted(model):
     emptied = adata.copy()
     row = sample.rows[3]
     emptied.X[row] = sample.start.of_genes(np.array([row]))[0]
-    batch = sample.what._replace(x=model.read(emptied).x).batch(np.array([row]), sample.start)
-    alone = sample.what.values(batch, batch.x).item()
+    batch = sample.what._replace(x=model.read(emptied).x).gather(np.array([row]), sample.start)
+    alone = sample.what.predict(batch, batch.x).item()
     assert drawn.deletion[3, -1] == pytest.approx(alone, abs=1e-4)
 
 
