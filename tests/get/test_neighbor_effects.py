@@ -62,7 +62,7 @@ def test_effects_of_another_graph_are_named(attributed):
 def test_a_missing_graph_is_named(attributed):
     del attributed.obsp["tss_distances"]
     with pytest.raises(
-        ValueError, match=r"tss_distances.*sct\.pp\.tss_neighbors\(adata, key_added='tss'\).*as for that model"
+        ValueError, match=r"tss_distances.*sct\.pp\.tss_neighbors\(adata, key_added='tss'\).*that model"
     ):
         get.neighbor_effects(attributed)
 
