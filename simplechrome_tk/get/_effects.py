@@ -119,6 +119,7 @@ def region_effects(
     """
     rows = select_attributed(adata, key, genes)
     layout = Layout.of(adata)
+    # A whole region is a zone without ends.
     if zones is None:
         zones = {name: (name, -np.inf, np.inf) for name in layout.regions}
     if not zones:

@@ -60,6 +60,7 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     for name in groups:
         members = signal[(group == name).to_numpy()]
         mean, half = average(members)
+        # All tables have the same categories: otherwise their concatenation would hold plain strings.
         named = pd.Categorical([name] * len(bins), categories=groups, ordered=group.cat.ordered)
         parts.append(bins.assign(group=named, mean=mean, low=mean - half, high=mean + half, n=len(members)))
     # From one table after the other to all groups of a mark in a region together.

@@ -77,6 +77,7 @@ def _read_graph(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.
 
 def _check_links(effects: sparse.csr_matrix, weights: sparse.csr_matrix, adata: ad.AnnData, key: str) -> None:
     """Raise ``ValueError`` when there are effects of genes that the graph does not link."""
+    # Effects are stored for the links that the graph had; an effect on a pair that is no link now shows the change.
     unlinked = effects - effects.multiply(weights != 0)
     unlinked.eliminate_zeros()
     if unlinked.nnz:

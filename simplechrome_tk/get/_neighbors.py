@@ -82,6 +82,7 @@ def list_links(
     order, neighbor, weight = pairs.row[linked], pairs.col[linked], pairs.data[linked]
     gene = rows[order]
     distance = pick(distances, gene, neighbor)
+    # The graph stores 0 for a distance that does not exist; in a table that would read as the same place.
     if k.CHROM in adata.obs:
         chrom = adata.obs[k.CHROM].astype(str).to_numpy()
         distance[chrom[gene] != chrom[neighbor]] = np.nan

@@ -50,6 +50,7 @@ def make_table(
     """
     if groupby is not None:
         return average_groups(adata, rows, items, values, groupby)
+    # The items are repeated for each gene, and each gene for all items, in the order of values.ravel().
     table = items.iloc[np.tile(np.arange(len(items)), len(rows))].reset_index(drop=True)
     table.insert(0, "gene", np.repeat(adata.obs_names[rows].to_numpy(), len(items)))
     table.insert(1, "symbol", np.repeat(symbols(adata)[rows], len(items)))
@@ -72,6 +73,7 @@ def average_groups(
     frame, values = frame[known].copy(), values[known]
     for name in names:
         frame[name] = frame[name].cat.remove_unused_categories()
+    # Groups are numbered in the order of their categories; combinations without genes do not occur.
     grouped = frame.groupby(names, observed=True)
     number, groups = grouped.ngroup().to_numpy(), grouped.size().index.to_frame(index=False)
     parts = []

@@ -79,12 +79,14 @@ def top_genes(
         if column in adata.obs:
             table[column] = adata.obs[column].to_numpy()[rows]
     table["effect"] = effect
+    # The column of groups comes first, even if it is one of those above.
     if groupby is not None:
         group = read_groups(adata, groupby).iloc[rows].reset_index(drop=True)
         table = table.drop(columns=groupby, errors="ignore")
         table.insert(0, groupby, group)
     wanted = {"both": effect != 0, "up": effect > 0, "down": effect < 0}[sign]
     table = table[wanted].sort_values("effect", key=lambda effects: -effects.abs(), kind="stable")
+    # A stable sort by group keeps the strongest genes of each group first.
     if groupby is not None:
         table = table[table[groupby].notna()].sort_values(groupby, kind="stable")
         return table.groupby(groupby, observed=True, sort=False).head(n).reset_index(drop=True)

@@ -63,6 +63,7 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
         layout=ConstrainedLayoutEngine(wspace=0.05, hspace=0.05),
     )
     means = profiles["mean"].to_numpy()
+    # One scale for all panels: otherwise a weak group would look as strong as a strong one.
     norm = effect_norm(means, percentile=_FULL_COLOR)
     for (group, region), part in profiles.groupby(["group", "region"], observed=True):
         ax = axes[groups.index(group), regions.index(region)]

@@ -97,6 +97,7 @@ def _average_all(table: pd.DataFrame) -> pd.DataFrame:
 def _draw_matrix(ax: Axes, part: pd.DataFrame, marks: list[str], norm: Normalize) -> AxesImage:
     """Draw the matrix of one group: colours in both halves, numbers in the lower one."""
     values = np.full((len(marks), len(marks)), np.nan)
+    # The table lists each pair once, in either order.
     for row in part.itertuples():
         first, second = sorted((marks.index(row.first), marks.index(row.second)))
         values[first, second] = values[second, first] = row.mean

@@ -60,8 +60,10 @@ def mark_effects(
     ax.axvline(0, color=GREY, linewidth=1, linestyle="--", zorder=0)
     for i, (group, size) in enumerate(sizes.items()):
         part = table[table[groupby] == group].set_index("mark").loc[lines]
+        # Groups lie side by side within two thirds of the line of a mark.
         shift = 0.66 * ((i + 0.5) / len(sizes) - 0.5)
         position = np.arange(len(lines)) + shift
+        # A group of one gene has no interval.
         half = (part["high"] - part["mean"]).fillna(0)
         ax.errorbar(
             part["mean"],

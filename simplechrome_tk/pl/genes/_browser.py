@@ -121,12 +121,14 @@ def browser(
         for ax in panels:
             _style_axes(ax, edges, marker=axis.marker is not None, left=column == 0, bottom=ax is panels[-1])
         panels[-1].set_xlabel(literal(axis.label), fontsize="small")
+    # All regions of a mark have one scale, and all genes of same_scale_as fit on it.
     for i, mark in enumerate(layout.marks):
         page.write_mark(i, mark)
         _set_scale(signal_axes[i], signal[:, layout.mark == mark])
     title = describe_gene(adata, row)
     handles = [Patch(color=_SIGNAL, label=literal(measure(adata, layer)))]
     if effects is not None:
+        # Effects of all marks have one scale, so that a strong mark looks strong.
         for axes in effect_axes:
             _set_scale(axes, effects)
         sums = np.array([effects[0, layout.mark == mark].sum(dtype=float) for mark in layout.marks])
@@ -140,6 +142,7 @@ def browser(
 
 def _read_effects(adata: ad.AnnData, rows: Sequence[int], key: str) -> np.ndarray | None:
     """Return the effects of the bins of genes, ``(len(rows), n_columns)``; ``None`` where the first gene has none."""
+    # Without any attributions the usual key is no mistake, whereas another key names some that must be there.
     if key == k.ATTRIBUTION and key not in adata.layers:
         return None
     read_record(adata, key)

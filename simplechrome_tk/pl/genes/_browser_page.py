@@ -50,12 +50,14 @@ class BrowserPage:
 
     def __init__(self, n_marks: int, n_regions: int, *, has_effects: bool, track: GeneTrack | None) -> None:
         self._n_marks, self._n_regions = n_marks, n_regions
+        # Panels share a fixed width, but many regions make the figure wider and not the panels unreadable.
         self._panel_width = max((_ALL_REGIONS + _BETWEEN) / n_regions - _BETWEEN, _NARROWEST)
         self._width = (self._panel_width + _BETWEEN) * n_regions - _BETWEEN
         self._row_height = _SIGNAL + _SPACE + (_EFFECT if has_effects else 0.0)
         height = _TOP + self._row_height * n_marks + _BOTTOM
         if track is not None:
             self._genes = select_strongest(track.genes, self._width)
+            # The figure is made last, since its height depends on the rows and names of the gene track.
             own, *others = self._genes
             self._names = [own.symbol, *(f"{gene.symbol} {signed(gene.effect)}" for gene in others)]
             low, high = axis_limits(self._genes)

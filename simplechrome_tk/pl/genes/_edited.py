@@ -80,6 +80,7 @@ def draw_edited(
         before, after = layout.view(tracks, region)
         for i, ax in enumerate(axes[:, column]):
             ax.stairs(before[i], edges, fill=True, color="0.72", label="as measured")
+            # A line on tracks that were not edited would hide that they are the same.
             if not np.array_equal(before[i], after[i]):
                 ax.stairs(after[i], edges, baseline=None, color=UP, linewidth=1.4, label="edited")
             _style_axes(ax, edges, marker=axis.marker is not None, bottom=i == n_marks - 1)

@@ -53,6 +53,7 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = k.SIGNAL) -> np.nd
     regions, marks = layout.regions, layout.marks
     panels = {name: layout.view(signal, name)[0] for name in regions}
     lowest, highest = float(signal.min()), float(signal.max())
+    # Signal needs a scale from pale to dark, normalised values one with two sides of equal length.
     cmap = "YlGnBu"
     if lowest < 0:
         cmap, highest = "RdBu_r", max(highest, -lowest)

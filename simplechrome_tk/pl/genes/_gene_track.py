@@ -252,6 +252,7 @@ def _draw_name(
 
 def _draw_body(ax: Axes, gene: TrackGene, middle: float, height: float, color: ColorType) -> None:
     """Draw the body as a bar, joined to a TSS outside it, with an arrow head at the gene's end."""
+    # A TSS may lie outside the body, for example of another transcript.
     reach = [min(gene.left, gene.tss), max(gene.right, gene.tss)]
     tip = {1: gene.right, -1: gene.left, 0: gene.tss}[gene.direction]
     marker = {1: ">", -1: "<", 0: "o"}[gene.direction]
@@ -271,6 +272,7 @@ def describe_omissions(track: GeneTrack, width: float) -> list[str]:
     if len(track.elsewhere):
         total = signed(float(track.elsewhere["effect"].sum()))
         lines.append(f"not shown: {len(track.elsewhere)} neighbours on other chromosomes, {total} in all")
+    # The counts and the sum let a reader see whether something important is missing.
     drawn = select_strongest(track.genes, width)
     if len(drawn) < len(track.genes):
         rest = sum(gene.effect for gene in track.genes[1:]) - sum(gene.effect for gene in drawn[1:])

@@ -100,6 +100,7 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
         height = ax.get_window_extent().height / ax.figure.dpi
         stretch = drawn / max(height - written, 0.3 * height)
     ax.set_xlim(low, high)
+    # Arcs to distant neighbours are higher, so that they do not cross those to near ones.
     furthest = max((abs(one.tss) for one in genes[1:]), default=1.0) or 1.0
     for one in genes[1:]:
         _draw_arc(ax, one.tss, 0.95 * _ARCS * abs(one.tss) / furthest, norm, one.effect)
@@ -144,6 +145,7 @@ def _add_colorbar(ax: Axes, norm: Normalize, label: str) -> None:
 def _style_axes(ax: Axes, inch: float, symbol: str) -> None:
     """Draw ticks and lines; ``inch`` is the length of one inch on the axis."""
     low, high = ax.get_xlim()
+    # From 1 kb to 100 Mb on both sides, as far as there is room between two ticks.
     ticks = [0.0]
     for bp in _TICKS:
         if _transform(bp) - _transform(ticks[-1]) > _TICKS_APART * inch:

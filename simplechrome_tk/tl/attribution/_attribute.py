@@ -21,10 +21,11 @@ from simplechrome_tk.tl.attribution._result import resume_result
 from simplechrome_tk.tl.attribution._target import choose_target, freeze_networks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import anndata as ad
 
+    from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._methods import By, Method
@@ -41,7 +42,7 @@ def attribute(
     adata: ad.AnnData,
     model: SimpleChrome | torch.nn.Module,
     *,
-    genes: str | Sequence[str] | np.ndarray | pd.Series | None = None,
+    genes: Genes = None,
     method: Method = "integrated_gradients",
     target: str | TargetFunction = "logit",
     baseline: Baseline | np.ndarray = "zero",
@@ -217,6 +218,7 @@ def compute_batch(
 ) -> None:
     """Compute the genes in ``rows`` together."""
     batch = explained.gather(rows, baselines)
+    # All genes of a batch have one baseline, or none is drawn: the pool of the first gene is that of all.
     pool = baselines.pool(rows[0])
     effects = method.compute_effects(explained, batch, pool)
     expected = _predict_baseline(explained, batch, pool if method.name == "gradient_shap" else None)
@@ -231,6 +233,7 @@ def _predict_baseline(explained: ExplainedTarget, batch: Batch, pool: np.ndarray
     if pool is None:
         return explained.predict(batch, batch.baseline)
     covariates = batch.x[:, batch.n_columns :]
+    # The covariates, such as the length of the gene, are never replaced.
     marks = (batch.x.new_tensor(baseline).expand(len(covariates), -1) for baseline in pool)
     return torch.stack([explained.predict(batch, torch.cat([own, covariates], dim=1)) for own in marks]).mean(dim=0)
 
@@ -246,6 +249,7 @@ def split_into_batches(
         rows = rows[np.argsort(position[rows])]
     groups = [rows]
     if method == "gradient_shap":
+        # Captum draws from one pool for a whole batch, so that its genes must have the same baseline.
         number = baselines.row_of_gene[rows]
         groups = [rows[members] for members in pd.Series(number).groupby(number).indices.values()]
     for group in groups:
@@ -255,6 +259,7 @@ def split_into_batches(
 
 def _report(errors: np.ndarray, key: str, record: Mapping[str, Any]) -> None:
     """Log what was written, and warn where the effects miss too much of the difference from the baseline."""
+    # The tail shows single genes for which the integral has too few points.
     median, tail = np.quantile(errors, [0.5, 0.99])
     logger.info(
         "%s: %d genes by %s, baseline %s; completeness error %.2g (median), %.2g (99 %% of genes). Wrote layers, obs "

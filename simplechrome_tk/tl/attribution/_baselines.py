@@ -77,6 +77,7 @@ def make_baselines(data: Inputs, baseline: Baseline | np.ndarray) -> Baselines:
 def _low(data: Inputs) -> Baselines:
     """Take the median of the low genes of each cell type."""
     low = label_truth(data.adata) == 0
+    # A cell type has its own baseline, since the level of a mark differs between experiments.
     cell_type, names = pd.factorize(cell_types(data.adata))
     without = [name for number, name in enumerate(names) if not low[cell_type == number].any()]
     if without:
@@ -94,6 +95,7 @@ def _matched(data: Inputs) -> Baselines:
     """Take the mean of the genes of the same cell type and of similar length."""
     group = _number_groups(data.adata)
     members = list(pd.Series(group).groupby(group).indices.values())
+    # The seed is fixed: the pools are part of the baseline, and must be the same in every call.
     marks, generator = data.marks, np.random.default_rng(0)
     pools = [marks[generator.permutation(rows)[:_POOL_SIZE]] for rows in members]
     return Baselines("matched", np.stack([marks[rows].mean(axis=0) for rows in members]), group, pools)
@@ -106,6 +108,7 @@ def _number_groups(adata: ad.AnnData) -> np.ndarray:
     """
     groups = cell_types(adata).reset_index(drop=True)
     if reads_body(adata):
+        # Ranks within the cell type give tenths of equal size, however lengths are distributed.
         rank = pd.Series(gene_length(adata)).groupby(groups.to_numpy()).rank(method="first", pct=True)
         tenth = np.ceil(rank * _LENGTH_GROUPS).astype(int)
         groups = groups + " " + tenth.astype(str)

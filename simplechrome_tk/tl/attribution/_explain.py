@@ -62,6 +62,7 @@ def explain_genes(
     """
     model.require_trained()
     rows = gene_rows(adata, genes)
+    # The copy holds all that the networks read of these genes: effects there are those among all genes.
     small = neighborhood(adata, adata.obs_names[rows].to_numpy(str), neighbors_key=model.settings.neighbors_key)
     wanted = np.arange(small.n_obs) < len(rows)
     computed = not _are_stored(small, model, np.flatnonzero(wanted), key)
@@ -82,6 +83,7 @@ def _are_stored(adata: ad.AnnData, model: SimpleChrome, rows: np.ndarray, key: s
         explained = choose_target(data, model, str(adata.uns[key].get("target")))
     except ValueError:  # the target is a function, or a dimension that this model does not have
         return False
+    # The baseline is not compared: it is part of the record, and widgets name it.
     if stored["networks"] != fingerprint_networks(explained):
         return False
     return len(find_unchanged(adata, key, explained, rows)) == len(rows)

@@ -19,6 +19,7 @@ _GENE_BYTES = 8
 def fingerprint_networks(explained: ExplainedTarget) -> str:
     """Return the fingerprint of what computes the target: weights, the target's name and its factor."""
     digest = hashlib.blake2b(digest_size=16)
+    # The tensors stand in the order of the layers, which is the same in every copy of a network.
     for net in explained.networks:
         for tensor in net.state_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
@@ -47,6 +48,7 @@ def fingerprint_genes(explained: ExplainedTarget, rows: np.ndarray) -> np.ndarra
     if explained.graph is None:
         own = _digest_rows(explained, rows)
         return np.array([_as_integer([own[row]]) for row in rows], dtype=np.int64)
+    # Each gene is digested once, however many genes it is a neighbour of.
     mask = explained.graph.mask.cpu().numpy()[rows]
     index, edges = explained.graph.index.cpu().numpy()[rows], explained.graph.edges.cpu().numpy()[rows]
     inputs = _digest_rows(explained, np.union1d(rows, index[mask]))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
+    from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._target import ExplainedTarget, TargetFunction
@@ -33,7 +34,7 @@ def interactions(
     adata: ad.AnnData,
     model: SimpleChrome | torch.nn.Module,
     *,
-    genes: str | Sequence[str] | np.ndarray | pd.Series | None = None,
+    genes: Genes = None,
     target: str | TargetFunction = "logit",
     baseline: Baseline | np.ndarray = "zero",
     batch_size: int = 2_048,

@@ -107,6 +107,7 @@ class AttributionMethod:
                 n_steps=self.n_steps,
             )
             return Effects(own[:, : batch.n_columns], neighbors)
+        # Neighbours that are padding have effects of 0.
         own, neighbor_marks = self._run_captum(NeighborReadout(net, readout), batch, pool)
         return Effects(own, neighbor_marks.sum(dim=2) * batch.neighbors.mask)
 
@@ -218,6 +219,7 @@ def check_method(method: str, explained: ExplainedTarget) -> None:
         raise ValueError(msg)
     if method != "deep_lift":
         return
+    # Only layers without children compute; the others are containers.
     used = [part for net in explained.networks for part in _parts_used(net)]
     layers = [layer for part in used for layer in part.modules() if not list(layer.children())]
     unknown = sorted({type(layer).__name__ for layer in layers if not isinstance(layer, _DEEP_LIFT_LAYERS)})
@@ -249,6 +251,7 @@ def group_columns(layout: Layout, method: str, by: By | np.ndarray) -> np.ndarra
             raise ValueError(msg)
         if by == "bin":
             return np.arange(layout.n_columns)
+        # Occlusion replaces one stretch at a time: a mark in one region, which is a block of columns.
         if by == "mark" and method == "occlusion":
             return layout.block
         _, number = np.unique(layout.blocks[by].to_numpy(str), return_inverse=True)

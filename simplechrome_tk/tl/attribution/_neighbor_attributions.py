@@ -89,6 +89,7 @@ def _compute_batch(explained: ExplainedTarget, batch: Batch, n_steps: int) -> np
     inputs, baselines = batch.select_marks(batch.x), batch.select_marks(batch.baseline)
     parts = []
     for net in explained.networks:
+        # Captum integrates over the marks of the gene and of its neighbours together; only the latter are kept here.
         _, neighbors = integrate_with_captum(
             NeighborReadout(net, explained.readout),
             inputs,

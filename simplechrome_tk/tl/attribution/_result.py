@@ -57,6 +57,7 @@ class Result:
     def errors(self) -> np.ndarray:
         """Completeness error of each gene: the part of ``total`` that the sum of the effects misses, ``(n_genes,)``."""
         missed = np.abs(np.nansum(self.own, axis=1) + self.neighbors.sum(axis=1) - self.total)
+        # The error of a gene without signal, 0 of 0, is 0.
         missed[missed < _ROUNDING] = 0
         return missed / np.maximum(np.abs(self.total), _ROUNDING)
 
@@ -89,6 +90,7 @@ def resume_result(adata: ad.AnnData, key: str, record: Mapping[str, Any], explai
     neighbors = np.zeros((adata.n_obs, 0 if graph is None else graph.index.shape[1]), dtype=np.float32)
     own = np.full(adata.shape, np.nan, dtype=np.float32)
     result = Result(own, neighbors, np.full(adata.n_obs, np.nan), graph)
+    # Other weights or settings give other effects: nothing that is stored can be kept.
     if not _is_complete(adata, key, explained) or read_fingerprint(adata, key) != record["fingerprint"]:
         return result
     rows = find_unchanged(adata, key, explained, np.arange(adata.n_obs))
@@ -100,6 +102,7 @@ def resume_result(adata: ad.AnnData, key: str, record: Mapping[str, Any], explai
     result.own[rows] = dense(adata, key)[rows]
     result.total[rows] = adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
     if graph is not None:
+        # The stored matrix has a column for each gene, the result one for each neighbour in the order of the graph.
         mask = graph.mask.cpu().numpy() & result.computed[:, None]
         gene, neighbor = np.nonzero(mask)[0], graph.index.cpu().numpy()[mask]
         if len(gene):

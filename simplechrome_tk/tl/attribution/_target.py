@@ -67,6 +67,7 @@ class ExplainedTarget(NamedTuple):
         rows = torch.as_tensor(genes, device=self.x.device)
         position, neighbors = torch.arange(len(rows), device=rows.device), None
         if self.graph is not None:
+            # Genes of a batch share neighbours: the closure holds every gene that is needed once.
             edges, mask = self.graph.edges[rows], self.graph.mask[rows]
             rows, position, position_of_neighbors = self.graph.closure(rows)
             neighbors = nn.Neighbors(position_of_neighbors, edges, mask)
@@ -212,6 +213,7 @@ def choose_target(data: Inputs, model: SimpleChrome | torch.nn.Module, target: s
     if not isinstance(model, SimpleChrome):
         return _choose_output(data, model, target)
     networks: Sequence[torch.nn.Module] = model.module.networks
+    # A model of one task has both outputs, but only that of its task was trained.
     outputs = {"classification": ("logit",), "regression": ("log_expression",)}.get(
         model.settings.task, ("logit", "log_expression")
     )
@@ -255,6 +257,7 @@ def _choose_output(data: Inputs, module: torch.nn.Module, target: str | TargetFu
             output = target(output)
         elif isinstance(output, nn.Output):
             output = getattr(output, target) if target in nn.Output._fields else output
+        # A network with one output may return (batch, 1) or (batch,).
         value = output.squeeze(1) if isinstance(output, torch.Tensor) and output.ndim == 2 else output
         if not isinstance(value, torch.Tensor) or value.ndim != 1:
             found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
@@ -289,6 +292,7 @@ def _describe_unit(adata: ad.AnnData, target: str) -> str:
 @contextmanager
 def freeze_networks(networks: Sequence[torch.nn.Module]) -> Iterator[None]:
     """Put networks into evaluation mode on one CPU thread, and each of their modules back into the mode it was in."""
+    # Dropout and batch normalisation would make effects depend on chance and on other genes of the batch.
     modes = [(module, module.training) for net in networks for module in net.modules()]
     for net in networks:
         net.eval()
