@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_N_PROBES = 64
+"""Genes whose values tell one function as target from another."""
 _MEDIAN_ERROR, _TAIL_ERROR = 0.01, 0.05
 """Completeness errors of the median gene and of one gene in a hundred above which the log warns."""
 
@@ -163,7 +165,7 @@ def attribute(
         "n_steps": n_steps,
         "neighbors_key": explained.neighbors_key,
         "fingerprint": {
-            "networks": fingerprint_networks(explained),
+            "networks": fingerprint_networks(explained, _probe(explained, baselines) if callable(target) else None),
             "settings": fingerprint_settings(settings, baselines),
         },
     }
@@ -178,6 +180,13 @@ def attribute(
     result.write(adata, key_added, record, explained)
     _report(result.errors[rows], key_added, record)
     return adata if copy else None
+
+
+def _probe(explained: ExplainedTarget, baselines: Baselines) -> np.ndarray:
+    """Return the explained values of the first genes, ``(n_probes,)``."""
+    with freeze_networks(explained.networks):
+        batch = explained.gather(np.arange(min(_N_PROBES, len(explained.x))), baselines)
+        return explained.predict(batch, batch.x).cpu().numpy()
 
 
 def _check_draws(explained: ExplainedTarget, baselines: Baselines) -> None:

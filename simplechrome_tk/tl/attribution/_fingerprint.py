@@ -16,14 +16,19 @@ _GENE_BYTES = 8
 """Length of the fingerprint of one gene, which is stored as an integer."""
 
 
-def fingerprint_networks(explained: ExplainedTarget) -> str:
-    """Return the fingerprint of what computes the target: weights, the target's name and its factor."""
+def fingerprint_networks(explained: ExplainedTarget, values: np.ndarray | None = None) -> str:
+    """Return the fingerprint of what computes the target: weights, the target's name and its factor.
+
+    A function as target has no name that tells it from others: ``values`` are those that it gives for some genes.
+    """
     digest = hashlib.blake2b(digest_size=16)
     # The tensors stand in the order of the layers, which is the same in every copy of a network.
     for net in explained.networks:
         for tensor in net.state_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
     digest.update(repr((explained.name, explained.factor, explained.neighbors_key)).encode())
+    if values is not None:
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 

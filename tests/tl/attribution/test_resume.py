@@ -97,6 +97,24 @@ def test_other_settings_start_again(adata, model, options):
     assert n_attributed(adata) == 3
 
 
+def test_functions_of_the_same_name_are_told_apart(adata, model):
+    def make(sign):
+        return lambda output: sign * output.logit
+
+    totals = []
+    for sign in (1, -1):
+        attribute(adata, model, slice(3), target=make(sign))
+        totals.append(adata.obs["attribution_total"].iloc[:3].to_numpy())
+    np.testing.assert_allclose(totals[0], -totals[1])
+
+
+def test_a_function_is_known_again(adata, model, computed):
+    for genes in (slice(3), slice(5)):
+        computed.clear()
+        attribute(adata, model, genes, target=lambda output: 2 * output.logit)
+    assert sorted(computed) == sorted(adata.obs_names[3:5])
+
+
 def test_another_network_starts_again(adata, model):
     attribute(adata, model, slice(8))
     other = copy.deepcopy(model)
