@@ -10,7 +10,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
-from simplechrome_tk.get._tables import average, how_to_group, read_groups
+from simplechrome_tk.get._tables import average_genes, read_groups, suggest_fix
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -59,7 +59,7 @@ def mark_profiles(adata: ad.AnnData, *, groupby: str = k.LABEL, layer: str | Non
     parts = []
     for name in groups:
         members = signal[(group == name).to_numpy()]
-        mean, half = average(members)
+        mean, half = average_genes(members)
         # All tables have the same categories: otherwise their concatenation would hold plain strings.
         named = pd.Categorical([name] * len(bins), categories=groups, ordered=group.cat.ordered)
         parts.append(bins.assign(group=named, mean=mean, low=mean - half, high=mean + half, n=len(members)))
@@ -72,7 +72,7 @@ def _read_groups(adata: ad.AnnData, groupby: str, layer: str | None, signal: np.
     """Return the group of each gene that has values, a categorical; log the genes that are left out."""
     group = read_groups(adata, groupby)
     if not group.notna().any():
-        msg = f"obs[{groupby!r}] is missing for all {adata.n_obs} genes: {how_to_group(groupby)}."
+        msg = f"obs[{groupby!r}] is missing for all {adata.n_obs} genes: {suggest_fix(groupby)}."
         raise ValueError(msg)
     if group.isna().any():
         logger.info("%d of %d genes have no %s and are left out.", group.isna().sum(), adata.n_obs, groupby)

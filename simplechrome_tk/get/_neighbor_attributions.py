@@ -10,7 +10,7 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import neighbor_matrices
 from simplechrome_tk.core.require import check_order
-from simplechrome_tk.get._neighbors import pick
+from simplechrome_tk.get._neighbors import select_values
 from simplechrome_tk.tl.attribution._neighbor_attributions import attribute_neighbors
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def neighbor_attributions(
         {
             "gene": names[found.gene],
             "neighbor": names[found.neighbor],
-            "distance_bp": pick(distances, found.gene, found.neighbor),
-            "weight": pick(weights, found.gene, found.neighbor),
+            "distance_bp": select_values(distances, found.gene, found.neighbor),
+            "weight": select_values(weights, found.gene, found.neighbor),
         }
     )
     obs.index = obs["gene"] + ":" + obs["neighbor"]

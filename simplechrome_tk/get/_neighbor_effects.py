@@ -8,7 +8,7 @@ import numpy as np
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import neighbor_matrices
-from simplechrome_tk.get._neighbors import list_links, pick
+from simplechrome_tk.get._neighbors import list_links, select_values
 from simplechrome_tk.tl.attribution._stored import read_neighbor_effects, read_record, select_attributed
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
     graph = _read_graph(adata, key)
     _check_links(effects, graph[0][rows], adata, key)
     order, neighbor, table = list_links(adata, rows, graph)
-    table["effect"] = pick(effects, order, neighbor)
+    table["effect"] = select_values(effects, order, neighbor)
     return table.iloc[np.lexsort((-table["effect"].abs(), order))].reset_index(drop=True)
 
 

@@ -81,7 +81,7 @@ def list_links(
     linked = pairs.data != 0
     order, neighbor, weight = pairs.row[linked], pairs.col[linked], pairs.data[linked]
     gene = rows[order]
-    distance = pick(distances, gene, neighbor)
+    distance = select_values(distances, gene, neighbor)
     # The graph stores 0 for a distance that does not exist; in a table that would read as the same place.
     if k.CHROM in adata.obs:
         chrom = adata.obs[k.CHROM].astype(str).to_numpy()
@@ -100,6 +100,6 @@ def list_links(
     return order, neighbor, table
 
 
-def pick(matrix: sparse.csr_matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def select_values(matrix: sparse.csr_matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return single values of a sparse matrix as a float array; scipy returns a matrix where there are none."""
     return np.asarray(matrix[rows, columns], dtype=float).ravel() if len(rows) else np.empty(0)

@@ -66,7 +66,7 @@ def average_groups(
     frame = pd.DataFrame({name: read_groups(adata, name).iloc[rows] for name in names})
     known = frame.notna().all(axis=1).to_numpy()
     if not known.any():
-        msg = f"none of the {len(rows)} genes has a {' and '.join(names)}: {how_to_group(names[0])}."
+        msg = f"none of the {len(rows)} genes has a {' and '.join(names)}: {suggest_fix(names[0])}."
         raise ValueError(msg)
     if not known.all():
         logger.info("%d of %d genes have no %s and are left out.", (~known).sum(), len(rows), " and ".join(names))
@@ -79,7 +79,7 @@ def average_groups(
     parts = []
     for i in range(len(groups)):
         members = values[number == i]
-        mean, half = average(members)
+        mean, half = average_genes(members)
         group = groups.iloc[np.full(len(items), i)].reset_index(drop=True)
         part = pd.concat([group, items.reset_index(drop=True)], axis=1)
         positive = (members > 0).mean(axis=0)
@@ -103,10 +103,10 @@ def _check_names(names: Sequence[str], reserved: set[str]) -> None:
 
 def read_groups(adata: ad.AnnData, groupby: str) -> pd.Series:
     """Return a column of ``obs`` as a categorical."""
-    return obs_column(adata, groupby, fix=how_to_group(groupby)).astype("category")
+    return obs_column(adata, groupby, fix=suggest_fix(groupby)).astype("category")
 
 
-def average(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def average_genes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean over rows, and half its normal 95 % confidence interval; NaN for a single row."""
     n = len(values)
     mean = values.mean(axis=0, dtype=float)
@@ -118,6 +118,6 @@ def average(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, half
 
 
-def how_to_group(groupby: str) -> str:
+def suggest_fix(groupby: str) -> str:
     """Return the call that fixes a missing column of groups, for errors."""
     return "run sct.pp.label_expression(adata) first" if groupby == k.LABEL else "name one of them with groupby"

@@ -12,7 +12,7 @@ from matplotlib.patches import StepPatch
 
 from simplechrome_tk import datasets, get, pl, pp
 from simplechrome_tk.pl._style import DOWN, EFFECTS, GREY, UP, effect_norm, signed
-from simplechrome_tk.pl.genes._gene_track import TrackGene, assign_rows, axis_limits, spread_names
+from simplechrome_tk.pl.genes._gene_track import TrackGene, assign_rows, find_limits, spread_names
 
 MARKS = list(datasets.CORE_MARKS)
 
@@ -351,7 +351,7 @@ def test_bodies_share_a_row_where_they_do_not_touch():
     genes = [track_gene(5, 6), track_gene(5.5, 7), track_gene(0, 1), track_gene(8, 9), track_gene(5.8, 6.2)]
     assert assign_rows(genes, 0.01) == [0, 1, 0, 0, 2]
     assert assign_rows(genes[2:4], 100.0) == [0, 1]
-    low, high = axis_limits(genes)
+    low, high = find_limits(genes)
     assert low < 0 < 9 < high
 
 

@@ -85,11 +85,16 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
     axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
     axes[0, 0].set_ylim(len(marks), 0)
     figure.colorbar(
-        mesh, ax=axes, label=literal(f"mean effect per bin\n({unit})"), pad=0.02, aspect=25, extend=_extend(means, norm)
+        mesh,
+        ax=axes,
+        label=literal(f"mean effect per bin\n({unit})"),
+        pad=0.02,
+        aspect=25,
+        extend=_choose_extend(means, norm),
     )
     return axes
 
 
-def _extend(values: np.ndarray, norm: Normalize) -> Literal["neither", "both"]:
+def _choose_extend(values: np.ndarray, norm: Normalize) -> Literal["neither", "both"]:
     """Return which ends of the colour bar are pointed, since some values lie beyond the scale."""
     return "both" if np.abs(values).max() > norm.vmax else "neither"

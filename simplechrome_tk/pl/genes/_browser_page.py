@@ -12,10 +12,10 @@ from simplechrome_tk.pl._style import effect_color, literal, signed
 from simplechrome_tk.pl.genes._gene_track import (
     GeneTrack,
     assign_rows,
-    axis_limits,
     describe_omissions,
     draw_gene_track,
-    names_height,
+    find_limits,
+    measure_names,
     select_strongest,
 )
 
@@ -60,9 +60,9 @@ class BrowserPage:
             # The figure is made last, since its height depends on the rows and names of the gene track.
             own, *others = self._genes
             self._names = [own.symbol, *(f"{gene.symbol} {signed(gene.effect)}" for gene in others)]
-            low, high = axis_limits(self._genes)
+            low, high = find_limits(self._genes)
             n_rows = max(assign_rows(self._genes, (high - low) / self._width)) + 1
-            self._track_height = _ROW * (n_rows + 0.5) + _LINES + names_height(self._names)
+            self._track_height = _ROW * (n_rows + 0.5) + _LINES + measure_names(self._names)
             height += _AXIS + self._track_height - _BOTTOM / 2
         self._size = (_LEFT + self._width + _RIGHT, height)
         self.figure = new_figure(figsize=self._size)
@@ -116,7 +116,7 @@ class BrowserPage:
         """Add the gene track, to scale along the chromosome."""
         top = _TOP + self._n_marks * self._row_height + _BOTTOM / 2 + _AXIS
         ax = self._add_axes(_LEFT, top, self._width, self._track_height)
-        ax.set_xlim(*axis_limits(self._genes))
+        ax.set_xlim(*find_limits(self._genes))
         ax.set_ylim(-self._track_height, 0)
         draw_gene_track(
             ax, self._genes, self._names, width=self._width, top=-_ROW / 2, row_height=_ROW, line_height=_LINES

@@ -123,7 +123,7 @@ def transform_gene(gene: TrackGene, transform: Callable[[float], float], *, flip
     return gene._replace(tss=transform(gene.tss), left=left, right=right, direction=direction)
 
 
-def axis_limits(genes: Sequence[TrackGene], margin: float = 0.03) -> tuple[float, float]:
+def find_limits(genes: Sequence[TrackGene], margin: float = 0.03) -> tuple[float, float]:
     """Return the ends of an axis that shows all bodies; a single gene fills a third of it."""
     left, right = min(min(gene.left, gene.tss) for gene in genes), max(max(gene.right, gene.tss) for gene in genes)
     pad = (right - left) * (margin if len(genes) > 1 else 1.0) or 1.0
@@ -164,7 +164,7 @@ def select_strongest(genes: Sequence[TrackGene], width: float) -> list[TrackGene
     return [genes[0], *sorted(genes[1:], key=lambda gene: -abs(gene.effect))[: n_names - 1]]
 
 
-def names_height(names: Sequence[str]) -> float:
+def measure_names(names: Sequence[str]) -> float:
     """Return the height that the names need, in inches."""
     return 0.1 + 0.058 * max(map(len, names))
 

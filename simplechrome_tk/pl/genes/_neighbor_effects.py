@@ -14,10 +14,10 @@ from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import EFFECTS, effect_norm, literal, signed
 from simplechrome_tk.pl.genes._gene_track import (
     assign_rows,
-    axis_limits,
     describe_omissions,
     draw_gene_track,
-    names_height,
+    find_limits,
+    measure_names,
     place_genes,
     select_strongest,
     transform_gene,
@@ -87,9 +87,9 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
         for one in select_strongest(track.genes, width)
     ]
     names = [own.symbol, *(f"{one.symbol} ({_format(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
-    low, high = axis_limits(genes)
+    low, high = find_limits(genes)
     n_rows = max(assign_rows(genes, (high - low) / width)) + 1
-    drawn, written = _ARCS + _ROW * n_rows + _LINES, names_height(names)
+    drawn, written = _ARCS + _ROW * n_rows + _LINES, measure_names(names)
     # The vertical axis is in inches of a new figure. On given axes the same drawing is stretched to their height, but
     # not the names.
     stretch = 1.0

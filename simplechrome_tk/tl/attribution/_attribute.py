@@ -228,7 +228,7 @@ def compute_batch(
     """Compute the genes in ``rows`` together."""
     batch = explained.gather(rows, baselines)
     # All genes of a batch have one baseline, or none is drawn: the pool of the first gene is that of all.
-    pool = baselines.pool(rows[0])
+    pool = baselines.select_pool(rows[0])
     effects = method.compute_effects(explained, batch, pool)
     expected = _predict_baseline(explained, batch, pool if method.name == "gradient_shap" else None)
     total = explained.predict(batch, batch.x) - expected

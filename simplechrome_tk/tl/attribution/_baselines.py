@@ -44,11 +44,11 @@ class Baselines(NamedTuple):
     row_of_gene: np.ndarray
     pools: list[np.ndarray]
 
-    def of_genes(self, rows: np.ndarray) -> np.ndarray:
+    def select(self, rows: np.ndarray) -> np.ndarray:
         """Return the baselines of the genes in ``rows``, ``(len(rows), n_columns)``."""
         return self.marks[self.row_of_gene[rows]]
 
-    def pool(self, row: int) -> np.ndarray:
+    def select_pool(self, row: int) -> np.ndarray:
         """Return the baselines to draw from for the gene in ``row``, ``(n_draws, n_columns)``."""
         number = self.row_of_gene[row]
         return self.pools[number] if self.pools else self.marks[[number]]
@@ -68,13 +68,13 @@ def make_baselines(data: Inputs, baseline: Baseline | np.ndarray) -> Baselines:
         msg = f"baseline is {baseline!r}; choose one of {', '.join(get_args(Baseline))}, or give an array."
         raise ValueError(msg)
     if baseline == "zero":
-        return Baselines("zero", data.no_signal()[None], np.zeros(data.adata.n_obs, dtype=int), [])
+        return Baselines("zero", data.no_signal[None], np.zeros(data.adata.n_obs, dtype=int), [])
     if baseline == "low":
-        return _low(data)
-    return _matched(data)
+        return _make_low(data)
+    return _make_matched(data)
 
 
-def _low(data: Inputs) -> Baselines:
+def _make_low(data: Inputs) -> Baselines:
     """Take the median of the low genes of each cell type."""
     low = label_truth(data.adata) == 0
     # A cell type has its own baseline, since the level of a mark differs between experiments.
@@ -91,7 +91,7 @@ def _low(data: Inputs) -> Baselines:
     return Baselines("low", np.stack(medians), cell_type, [])
 
 
-def _matched(data: Inputs) -> Baselines:
+def _make_matched(data: Inputs) -> Baselines:
     """Take the mean of the genes of the same cell type and of similar length."""
     group = _number_groups(data.adata)
     members = list(pd.Series(group).groupby(group).indices.values())

@@ -48,8 +48,9 @@ class Inputs(NamedTuple):
         """``X`` without the covariates, ``(n_genes, n_columns)`` float32."""
         return self.x[:, : self.layout.n_columns].cpu().numpy()
 
+    @property
     def no_signal(self) -> np.ndarray:
-        """Return ``X`` of a gene without any signal, ``(n_columns,)`` float32."""
+        """``X`` of a gene without any signal, ``(n_columns,)`` float32."""
         if self.constants is None:
             return np.zeros(self.layout.n_columns, dtype=np.float32)
         zero = (-self.constants["center"] / self.constants["scale"]).astype(np.float32)

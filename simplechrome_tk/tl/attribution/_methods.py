@@ -85,10 +85,10 @@ class AttributionMethod:
 
         ``pool`` ``(n_draws, n_columns)`` holds the baselines that ``"gradient_shap"`` draws from.
         """
-        parts = [self._effects_of(net, explained.readout, batch, pool) for net in explained.networks]
+        parts = [self._compute_in_network(net, explained.readout, batch, pool) for net in explained.networks]
         return Effects(*(torch.stack(part).mean(dim=0) for part in zip(*parts, strict=True)))
 
-    def _effects_of(self, net: Any, readout: TargetFunction, batch: Batch, pool: np.ndarray) -> Effects:
+    def _compute_in_network(self, net: Any, readout: TargetFunction, batch: Batch, pool: np.ndarray) -> Effects:
         """Return the effects in one network."""
         if self.name in ("occlusion", "feature_ablation"):
             return self._ablate(net, readout, batch)
@@ -118,12 +118,12 @@ class AttributionMethod:
                 module, inputs, baselines, batch.fixed, n_steps=self.n_steps, at_once=self.batch_size
             )
         if self.name == "deep_lift":
-            return _deep_lift(module, inputs, baselines, batch.fixed)
+            return _run_deep_lift(module, inputs, baselines, batch.fixed)
         # Captum draws from the first axis of each pool, whose other axes are those of the input.
         rows = batch.x.new_tensor(pool)
         shapes = [(len(rows), *(1,) * (part.ndim - 2), batch.n_columns) for part in inputs]
         pools = tuple(rows.view(shape).expand(-1, *part.shape[1:]) for shape, part in zip(shapes, inputs, strict=True))
-        with _seeded(self.rng):
+        with _seed_globals(self.rng):
             return GradientShap(module).attribute(
                 inputs, pools, n_samples=self.n_steps, additional_forward_args=batch.fixed
             )
@@ -196,7 +196,7 @@ class _LatentReadout(torch.nn.Module):
         return self.readout(self.net.express(own, nn.Neighbors(latents, edges, mask)))
 
 
-def _deep_lift(
+def _run_deep_lift(
     module: GeneReadout,
     inputs: tuple[torch.Tensor, ...],
     baselines: tuple[torch.Tensor, ...],
@@ -220,7 +220,7 @@ def check_method(method: str, explained: ExplainedTarget) -> None:
     if method != "deep_lift":
         return
     # Only layers without children compute; the others are containers.
-    used = [part for net in explained.networks for part in _parts_used(net)]
+    used = [part for net in explained.networks for part in _find_parts(net)]
     layers = [layer for part in used for layer in part.modules() if not list(layer.children())]
     unknown = sorted({type(layer).__name__ for layer in layers if not isinstance(layer, _DEEP_LIFT_LAYERS)})
     if explained.graph is not None:
@@ -233,7 +233,7 @@ def check_method(method: str, explained: ExplainedTarget) -> None:
         raise ValueError(msg)
 
 
-def _parts_used(net: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+def _find_parts(net: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
     """Return the parts of a network that a gene's marks pass on their way to the output."""
     if isinstance(net, Encoder):
         return (net.net.encoder,)
@@ -264,7 +264,7 @@ def group_columns(layout: Layout, method: str, by: By | np.ndarray) -> np.ndarra
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seed_globals(seed: int) -> Iterator[None]:
     """Seed the global generators, which Captum draws from, and put them back as they were."""
     with nn.seeded(seed):
         state = np.random.get_state()  # noqa: NPY002  Captum draws from it

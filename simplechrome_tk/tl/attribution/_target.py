@@ -72,7 +72,7 @@ class ExplainedTarget(NamedTuple):
             rows, position, position_of_neighbors = self.graph.closure(rows)
             neighbors = nn.Neighbors(position_of_neighbors, edges, mask)
         x = self.x[rows]
-        marks = x.new_tensor(baselines.of_genes(rows.cpu().numpy()))
+        marks = x.new_tensor(baselines.select(rows.cpu().numpy()))
         baseline = torch.cat([marks, x[:, self.n_columns :]], dim=1)
         return Batch(x, baseline, position, neighbors, self.n_columns)
 

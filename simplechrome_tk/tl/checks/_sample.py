@@ -91,7 +91,7 @@ class Sample:
         place = {row: i for i, row in enumerate(self.rows)}
         with freeze_networks(what.networks):
             for part in split_into_batches(what, self.start, self.rows, how.name, batch_size):
-                effects = how.compute_effects(what, what.gather(part, self.start), self.start.pool(part[0]))
+                effects = how.compute_effects(what, what.gather(part, self.start), self.start.select_pool(part[0]))
                 at = [place[row] for row in part]
                 own[at], neighbors[at] = effects.own.detach().cpu().numpy(), effects.neighbors.detach().cpu().numpy()
         return own, neighbors
@@ -154,7 +154,7 @@ def draw(
 
 def moved(adata: ad.AnnData, start: Baselines, rows: np.ndarray) -> np.ndarray:
     """Return the signal of genes less that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
-    difference = dense(adata)[rows].astype(np.float32) - start.of_genes(rows)
+    difference = dense(adata)[rows].astype(np.float32) - start.select(rows)
     difference[np.abs(difference) < _ROUNDING] = 0
     return difference
 

@@ -87,7 +87,7 @@ def test_is_exact_on_a_linear_model(adata, method, options):
         torch.manual_seed(0)
         module = torch.nn.Linear(adata.n_vars, 1)
     sct.tl.attribute(adata, module, genes=adata.obs_names[:9], method=method, **options, **QUIET)
-    start = baselines_of(adata, options.get("baseline", "zero")).of_genes(np.arange(9))
+    start = baselines_of(adata, options.get("baseline", "zero")).select(np.arange(9))
     expected = (adata.X[:9] - start) * module.weight.detach().numpy()
     np.testing.assert_allclose(layer(adata, slice(9)), expected, atol=1e-4)
     np.testing.assert_allclose(adata.obs["attribution_total"].iloc[:9], expected.sum(axis=1), atol=1e-3)
@@ -107,7 +107,7 @@ def test_a_distribution_of_baselines_is_averaged(adata, linear):
     )
     baselines = baselines_of(adata, "matched")
     for row in range(3):
-        expected = (adata.X[row] - baselines.pool(row).mean(axis=0)) * linear.weight.detach().numpy()
+        expected = (adata.X[row] - baselines.select_pool(row).mean(axis=0)) * linear.weight.detach().numpy()
         np.testing.assert_allclose(layer(adata, row), expected, atol=0.02)
 
 

@@ -114,7 +114,7 @@ def test_a_network_among_neighbours_keeps_them_while_bins_are_deleted(model):
     drawn = curves(sample, n_random=1, batch_size=16, rng=np.random.default_rng(0))
     emptied = adata.copy()
     row = sample.rows[3]
-    emptied.X[row] = sample.start.of_genes(np.array([row]))[0]
+    emptied.X[row] = sample.start.select(np.array([row]))[0]
     batch = sample.what._replace(x=model.read(emptied).x).gather(np.array([row]), sample.start)
     alone = sample.what.predict(batch, batch.x).item()
     assert drawn.deletion[3, -1] == pytest.approx(alone, abs=1e-4)
