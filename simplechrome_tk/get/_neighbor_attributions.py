@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline
-    from simplechrome_tk.tl.attribution._target import TargetFunction
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
 
 
 def neighbor_attributions(

@@ -15,7 +15,10 @@ from simplechrome_tk.tl.attribution._stored import read_record
 
 if TYPE_CHECKING:
     import anndata as ad
+    from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
+
+    from simplechrome_tk.pl._style import Along
 
 _FULL_COLOR = 99.5
 """Percentile of the sizes of the effects at which the colour scale ends."""
@@ -71,15 +74,7 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
         mesh = ax.pcolormesh(
             bounds(adata, region), np.arange(len(marks) + 1), values, cmap=EFFECTS, norm=norm, rasterized=True
         )
-        axis = along(adata, region)
-        if axis.marker is not None:
-            ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
-        ax.hlines(np.arange(1, len(marks)), *ax.get_xlim(), color="0.88", linewidth=0.8)
-        ax.locator_params(axis="x", nbins=5)
-        ax.tick_params(axis="y", length=0)
-        ax.spines[:].set_color("0.8")
-        if group == groups[-1]:
-            ax.set_xlabel(literal(axis.label))
+        _style_axes(ax, along(adata, region), len(marks), bottom=group == groups[-1])
     for ax, group in zip(axes[:, 0], groups, strict=True):
         ax.set_title(literal(f"{groupby}: {group} ({sizes[group]:,} genes)"), loc="left", fontsize="medium")
     axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
@@ -93,6 +88,18 @@ def effect_map(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, groupby: str = k.
         extend=_choose_extend(means, norm),
     )
     return axes
+
+
+def _style_axes(ax: Axes, axis: Along, n_marks: int, *, bottom: bool) -> None:
+    """Draw lines between the marks and at the anchor; a label only at the ``bottom``."""
+    if axis.marker is not None:
+        ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
+    ax.hlines(np.arange(1, n_marks), *ax.get_xlim(), color="0.88", linewidth=0.8)
+    ax.locator_params(axis="x", nbins=5)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[:].set_color("0.8")
+    if bottom:
+        ax.set_xlabel(literal(axis.label))
 
 
 def _choose_extend(values: np.ndarray, norm: Normalize) -> Literal["neither", "both"]:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._methods import By, Method
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
     from simplechrome_tk.tl.attribution._result import Result
-    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget, TargetFunction
+    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget
 
 logger = logging.getLogger(__name__)
 

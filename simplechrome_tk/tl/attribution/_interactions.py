@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
-    from simplechrome_tk.tl.attribution._target import ExplainedTarget, TargetFunction
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
+    from simplechrome_tk.tl.attribution._target import ExplainedTarget
 
     Pair = tuple[int, int]
 

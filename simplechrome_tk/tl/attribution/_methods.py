@@ -13,13 +13,14 @@ from captum.attr import DeepLift, FeatureAblation, GradientShap, IntegratedGradi
 
 from simplechrome_tk import nn
 from simplechrome_tk.nn import Effects, integrated_gradients
-from simplechrome_tk.tl.attribution._target import Encoder, GeneReadout, NeighborReadout
+from simplechrome_tk.tl.attribution._readout import Encoder, GeneReadout, LatentReadout, NeighborReadout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simplechrome_tk.core.layout import Layout
-    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget, TargetFunction
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
+    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget
 
 Method = Literal["integrated_gradients", "deep_lift", "gradient_shap", "occlusion", "feature_ablation"]
 By = Literal["bin", "mark", "region"]
@@ -142,7 +143,7 @@ class AttributionMethod:
             inputs, baselines, fixed = (inputs[0], latents), (baselines[0], baseline_latents), (fixed[0], *fixed[2:])
             numbers = int(groups.max()) + 1 + torch.arange(latents.shape[1], device=groups.device)
             masks = (*masks, numbers[None, :, None].expand(1, *latents.shape[1:]))
-            module = _LatentReadout(net, readout)
+            module = LatentReadout(net, readout)
         with torch.no_grad():
             own, *others = FeatureAblation(module).attribute(
                 inputs,
@@ -173,27 +174,6 @@ def integrate_with_captum(
         n_steps=n_steps,
         internal_batch_size=max(at_once, len(inputs[0])),
     )
-
-
-class _LatentReadout(torch.nn.Module):
-    """The explained value of a network that reads a gene's marks and the latents of its neighbours."""
-
-    net: Any
-
-    def __init__(self, net: torch.nn.Module, readout: TargetFunction) -> None:
-        super().__init__()
-        self.net, self.readout = net, readout
-
-    def forward(
-        self,
-        marks: torch.Tensor,
-        latents: torch.Tensor,
-        covariates: torch.Tensor,
-        edges: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        own = self.net.encode(torch.cat([marks, covariates], dim=1)).mean
-        return self.readout(self.net.express(own, nn.Neighbors(latents, edges, mask)))
 
 
 def _run_deep_lift(

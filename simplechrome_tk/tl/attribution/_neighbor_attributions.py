@@ -12,7 +12,8 @@ from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.tl.attribution._baselines import make_baselines
 from simplechrome_tk.tl.attribution._inputs import read_inputs
 from simplechrome_tk.tl.attribution._methods import integrate_with_captum
-from simplechrome_tk.tl.attribution._target import NeighborReadout, choose_target, freeze_networks
+from simplechrome_tk.tl.attribution._readout import NeighborReadout
+from simplechrome_tk.tl.attribution._target import choose_target, freeze_networks
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline
-    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget, TargetFunction
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
+    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget
 
 
 class NeighborAttributions(NamedTuple):

@@ -28,8 +28,9 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     ``adata`` stays as it is. Means over genes, such as the baselines ``"low"`` and ``"matched"`` of
     :func:`simplechrome_tk.tl.attribute`, differ in the copy, since they are taken over fewer genes.
 
-    :func:`neighbors` lists the same neighbours as a table, :func:`neighbor_effects` with their effects, and
-    :func:`nearest_genes` lists genes with similar marks instead.
+    :func:`simplechrome_tk.get.neighbors` lists the same neighbours as a table,
+    :func:`simplechrome_tk.get.neighbor_effects` with their effects. :func:`simplechrome_tk.get.nearest_genes` lists
+    genes with similar marks instead.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import torch
 from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.model._simplechrome import SimpleChrome
+from simplechrome_tk.tl.attribution._readout import Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.tl.attribution._baselines import Baselines
     from simplechrome_tk.tl.attribution._inputs import Inputs
-
-    TargetFunction = Callable[[Any], torch.Tensor]
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
 
 _LATENT = re.compile(r"latent:(\d+)")
 
@@ -152,58 +152,17 @@ class Batch(NamedTuple):
         return covariates[self.genes], covariates[positions], edges, mask
 
 
-class GeneReadout(torch.nn.Module):
-    """The explained value of a network that reads each gene by itself."""
-
-    def __init__(self, net: torch.nn.Module, readout: TargetFunction) -> None:
-        super().__init__()
-        self.net, self.readout = net, readout
-
-    def forward(self, marks: torch.Tensor, covariates: torch.Tensor) -> torch.Tensor:
-        """Map ``(batch, n_columns)`` and ``(batch, n_covariates)`` to ``(batch,)``."""
-        return self.readout(self.net(torch.cat([marks, covariates], dim=1)))
-
-
-class NeighborReadout(GeneReadout):
-    """The explained value of a network that reads a gene and its neighbours."""
-
-    def forward(  # type: ignore[override]  # Captum hands each input over by position
-        self,
-        marks: torch.Tensor,
-        neighbor_marks: torch.Tensor,
-        covariates: torch.Tensor,
-        neighbor_covariates: torch.Tensor,
-        edges: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        """Map marks of genes and of their neighbours ``(batch, n_neighbors, n_columns)`` to ``(batch,)``."""
-        neighbors = nn.Neighbors(torch.cat([neighbor_marks, neighbor_covariates], dim=2), edges, mask)
-        return self.readout(self.net(torch.cat([marks, covariates], dim=1), neighbors))
-
-
-class Encoder(torch.nn.Module):
-    """The part of a network that computes the latent."""
-
-    def __init__(self, net: nn.SimpleChromeNet) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: torch.Tensor) -> nn.Latent:
-        """Map ``(batch, n_columns + n_covariates)`` to a :class:`simplechrome_tk.nn.Latent`."""
-        return self.net.encode(x)
-
-
 def choose_target(data: Inputs, model: SimpleChrome | torch.nn.Module, target: str | TargetFunction) -> ExplainedTarget:
     """Find the networks and the readout that compute a target.
 
     Parameters
     ----------
     data
-        What :func:`read_inputs` has read for this model.
+        The inputs that were read for this model.
     model
         A trained model, or any module.
     target
-        As for :func:`attribute`.
+        As for :func:`simplechrome_tk.tl.attribute`.
 
     Raises
     ------

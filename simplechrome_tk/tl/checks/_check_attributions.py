@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline
-    from simplechrome_tk.tl.attribution._target import TargetFunction
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
     from simplechrome_tk.tl.checks._deletion_curves import Curves
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._methods import By, Method
-    from simplechrome_tk.tl.attribution._target import ExplainedTarget, TargetFunction
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
+    from simplechrome_tk.tl.attribution._target import ExplainedTarget
 
 BLOCK = 16
 """Genes that lie together and are drawn together in a model with neighbours: they share them."""

@@ -15,7 +15,8 @@ import simplechrome_tk as sct
 from simplechrome_tk.tl.attribution._baselines import make_baselines
 from simplechrome_tk.tl.attribution._inputs import read_inputs
 from simplechrome_tk.tl.attribution._methods import integrate_with_captum
-from simplechrome_tk.tl.attribution._target import NeighborReadout, choose_target, freeze_networks
+from simplechrome_tk.tl.attribution._readout import NeighborReadout
+from simplechrome_tk.tl.attribution._target import choose_target, freeze_networks
 
 if TYPE_CHECKING:
     import anndata as ad
