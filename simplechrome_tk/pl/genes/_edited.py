@@ -34,7 +34,7 @@ def edited(adata: ad.AnnData, edited: ad.AnnData, gene: str, *, layer: str | Non
     adata
         Genes by bins as measured.
     edited
-        Genes by the same columns with edited signal, as :func:`simplechrome_tk.tl.apply_edits` returns them.
+        Genes by the same columns with edited signal, from :func:`simplechrome_tk.tl.apply_edits`.
     gene
         Id or symbol of a gene in both.
     layer
@@ -52,8 +52,8 @@ def edited(adata: ad.AnnData, edited: ad.AnnData, gene: str, *, layer: str | Non
     """
     if list(adata.var_names) != list(edited.var_names):
         msg = (
-            f"the {edited.n_vars} columns of edited are not the {adata.n_vars} columns of adata; expected the same, as "
-            "sct.tl.apply_edits(adata, edits) returns them."
+            f"the {edited.n_vars} columns of edited are not the {adata.n_vars} columns of adata; expected the same, "
+            "which sct.tl.apply_edits keeps."
         )
         raise ValueError(msg)
     layout = Layout.of(adata)
