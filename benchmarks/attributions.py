@@ -1,15 +1,14 @@
-"""What attributions cost and whether they are right: time and memory beside the bare passes, errors, planted truth.
+"""Cost and correctness of attributions: time, memory, completeness errors, known biology and planted truth.
 
-Prints, on real E116 data (chromosomes 8 and 21, whole, so that neighbours are shared as they are genome-wide):
+By default this prints, for E116 (the whole chromosomes 8 and 21, on which genes share neighbours as in the genome):
 
-- seconds of integrated gradients (own marks; with ten neighbours) beside a bare loop of the same forward and backward
-  passes, medians of several rounds side by side;
-- growth of memory with the number of genes, in processes of their own;
-- completeness errors.
+- seconds of integrated gradients, for own marks and with ten neighbours, beside a loop of the same forward and backward
+  passes without anything else; medians of several rounds in turn;
+- growth of memory with the number of genes, each in a process of its own.
 
-``--all`` trains on E116, E123 and E117, on permuted labels, and on 20,000 simulated genes instead, and writes what is
-known of biology, with measured and with permuted labels, and the recovery of the planted truth to
-``benchmarks/results/attributions.csv``; it takes half an hour.
+With ``--all`` it trains on E116, E123 and E117, on the same data with permuted labels, and on 20,000 simulated genes.
+It prints the completeness errors, and writes the tests of known biology and of the planted truth to
+``benchmarks/results/attributions.csv``. This takes half an hour.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ N_ROUNDS = 5
 QUICK = {"latent_epochs": 1, "expression_epochs": 1, "neighbor_epochs": 1, "progress": False}
 
 
-def connected(cell: str) -> ad.AnnData:
-    adata = load((cell,), "TSS + body").copy()
+def load_with_graph(cell_type: str) -> ad.AnnData:
+    adata = load((cell_type,), "TSS + body").copy()
     sct.pp.tss_neighbors(adata)
     return adata
 
 
-def bare(net: torch.nn.Module, x: torch.Tensor, batch_size: int) -> None:
+def run_passes(net: torch.nn.Module, x: torch.Tensor, batch_size: int) -> None:
     """Run the forward and backward passes that integrated gradients need, and nothing else."""
     for chunk in x.split(batch_size):
         total = torch.zeros_like(chunk)
@@ -54,14 +53,15 @@ def bare(net: torch.nn.Module, x: torch.Tensor, batch_size: int) -> None:
             total += torch.autograd.grad(net(at).logit.sum(), at)[0]
 
 
-def explain(model: sct.SimpleChrome, adata: ad.AnnData, genes: np.ndarray) -> None:
-    """Attribute anew, whatever an earlier round has left."""
+def attribute_again(model: sct.SimpleChrome, adata: ad.AnnData, genes: np.ndarray) -> None:
+    """Attribute genes, whatever an earlier round has stored."""
     adata.uns.pop("attribution", None)
     sct.tl.attribute(adata, model, genes=genes, n_steps=N_STEPS, progress=False)
 
 
-def speed() -> None:
-    adata = connected("E116")
+def measure_speed() -> None:
+    """Print the seconds of attributions beside those of the passes that they need."""
+    adata = load_with_graph("E116")
     genes = adata.obs["chrom"].isin(CHROMOSOMES).to_numpy()
     models = {}
     for name, key in (("own marks", None), ("own marks and neighbours", "tss")):
@@ -69,9 +69,9 @@ def speed() -> None:
         models[name].train(**QUICK)
     net = models["own marks"].module.networks[0].eval()
     x = models["own marks"].read(adata).x[torch.as_tensor(genes)]
-    jobs = {"bare passes": lambda: bare(net, x, 512)}
+    jobs = {"passes alone": lambda: run_passes(net, x, 512)}
     for name, model in models.items():
-        jobs[name] = lambda model=model: explain(model, adata, genes)
+        jobs[name] = lambda model=model: attribute_again(model, adata, genes)
     seconds = {name: [] for name in jobs}
     for _ in range(N_ROUNDS):
         for name, job in jobs.items():
@@ -83,26 +83,28 @@ def speed() -> None:
         f"E116, {int(genes.sum())} genes x {adata.n_vars} columns, {N_STEPS} steps, {torch.get_num_threads()} threads"
     )
     for name, median in medians.items():
-        print(f"{name}: {median:.1f} s (median of {N_ROUNDS}), {median / medians['bare passes']:.2f} x the bare passes")
+        print(
+            f"{name}: {median:.1f} s (median of {N_ROUNDS}), {median / medians['passes alone']:.2f} x the passes alone"
+        )
 
 
-def memory(n_genes: int) -> None:
-    """Print the growth of peak memory while ``n_genes`` are explained; for a process of its own."""
-    adata = connected("E116")
+def measure_memory(n_genes: int) -> None:
+    """Print by how much the peak of memory grows for ``n_genes``; needs a process of its own."""
+    adata = load_with_graph("E116")
     model = sct.SimpleChrome(adata, neighbors_key="tss")
     model.train(**QUICK)
-    logging.disable(logging.WARNING)  # two steps are no integral
+    logging.disable(logging.WARNING)  # of two steps, which give no good integral
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sct.tl.attribute(adata, model, genes=adata.obs_names[:n_genes], n_steps=2, progress=False)
     print(f"{n_genes} genes: {(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f} MB more")
 
 
-def truth() -> list[pd.DataFrame]:
-    """Ask for known biology in three cell types, and for less of it after permuting labels."""
+def check_known_biology() -> list[pd.DataFrame]:
+    """Test known biology in three cell types, with measured labels and with permuted ones as a control."""
     tables = []
-    for cell in sct.datasets.CELL_TYPES:
+    for cell_type in sct.datasets.CELL_TYPES:
         for labels in ("measured", "permuted"):
-            adata = connected(cell)
+            adata = load_with_graph(cell_type)
             if labels == "permuted":
                 order = np.random.default_rng(0).permutation(adata.n_obs)
                 for column in ("label", "expression"):
@@ -112,16 +114,16 @@ def truth() -> list[pd.DataFrame]:
             genes = adata.obs["chrom"].isin(CHROMOSOMES)
             sct.tl.attribute(adata, model, genes=genes, n_steps=N_STEPS, progress=False)
             error = adata.obs["attribution_error"].dropna()
-            print(f"{cell}, {labels} labels: completeness error {error.median():.1e}, 99 % {error.quantile(0.99):.1e}")
+            print(f"{cell_type}, {labels} labels: error {error.median():.1e}, 99 % {error.quantile(0.99):.1e}")
             sct.tl.check_biology(adata, model)
             table = adata.uns["check_biology"]
             print(table.drop(columns="reason").to_string(), flush=True)
-            tables.append(table.assign(cell=cell, labels=labels))
+            tables.append(table.assign(cell=cell_type, labels=labels))
     return tables
 
 
-def planted() -> pd.DataFrame:
-    """Recover what was planted in 20,000 simulated genes."""
+def check_planted_truth() -> pd.DataFrame:
+    """Test whether attributions recover the effects that were planted in 20,000 simulated genes."""
     adata = sct.datasets.simulate(20_000)
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata)
@@ -138,17 +140,19 @@ def planted() -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="train, and ask for biology and planted truth")
-    parser.add_argument("--memory", type=int, metavar="GENES", help="only the memory of so many genes")
+    parser.add_argument("--all", action="store_true", help="train, and test biology and planted truth")
+    parser.add_argument("--memory", type=int, metavar="GENES", help="measure only the memory, for this number of genes")
     options = parser.parse_args()
     if options.memory:
-        memory(options.memory)
+        measure_memory(options.memory)
         return
     if options.all:
         RESULTS.mkdir(exist_ok=True)
-        pd.concat([planted(), *truth()]).to_csv(RESULTS / "attributions.csv", index=False, float_format="%.4g")
+        pd.concat([check_planted_truth(), *check_known_biology()]).to_csv(
+            RESULTS / "attributions.csv", index=False, float_format="%.4g"
+        )
         return
-    speed()
+    measure_speed()
     for n_genes in (1_000, 4_000, 16_000):
         subprocess.run([sys.executable, __file__, "--memory", str(n_genes)], check=True)
 

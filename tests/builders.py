@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from scipy import stats
+
 import simplechrome_tk as sct
 
 if TYPE_CHECKING:
     import anndata as ad
+    import numpy as np
 
 BRIEF = {"latent_epochs": 1, "expression_epochs": 1, "progress": False}
 """The shortest training: enough to predict, not to predict well."""
@@ -63,3 +66,9 @@ def _embedded(n_genes: int, n_latent: int) -> ad.AnnData:
 def embedded(n_genes: int = 500, *, n_latent: int = 6) -> tuple[ad.AnnData, sct.SimpleChrome]:
     """Return a copy of :func:`prepared` genes with a map, and the model that made it."""
     return _embedded(n_genes, n_latent).copy(), trained(n_genes, n_latent=n_latent)[1]
+
+
+def summarize(values: np.ndarray) -> list[float]:
+    """Return mean, its 95 % interval, share above 0 and number of values, as tables by group hold them."""
+    half = stats.norm.ppf(0.975) * stats.sem(values)
+    return [values.mean(), values.mean() - half, values.mean() + half, (values > 0).mean(), len(values)]

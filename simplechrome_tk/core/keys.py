@@ -76,6 +76,7 @@ ATTRIBUTION = "attribution"
 NEIGHBOR_EFFECTS = "{}_neighbors"  # obsp: row gene, column neighbour
 TOTAL_EFFECT = "{}_total"  # obs: prediction of the gene minus prediction of the baseline
 COMPLETENESS_ERROR = "{}_error"  # obs: total effect minus sum of the effects, as a fraction
+INPUT_FINGERPRINT = "{}_inputs"  # obs: fingerprint of what the networks read of a gene and its neighbours
 INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 
 # uns: results of tools, a table or several

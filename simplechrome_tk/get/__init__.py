@@ -1,14 +1,15 @@
-"""Read results and data as arrays and tidy tables; nothing here writes."""
+"""Results and data as arrays, tidy tables and small AnnData; nothing here changes an AnnData."""
 
 from simplechrome_tk.core.layout import region
 from simplechrome_tk.get._effects import mark_effects, region_effects
 from simplechrome_tk.get._interactions import interactions
 from simplechrome_tk.get._latent import latent_correlations, latent_information, nearest_genes, states
+from simplechrome_tk.get._mark_profiles import mark_profiles
 from simplechrome_tk.get._movement import movement, state_changes
+from simplechrome_tk.get._neighbor_attributions import neighbor_attributions
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
 from simplechrome_tk.get._neighbors import neighbors
 from simplechrome_tk.get._placement_agreement import placement_agreement
-from simplechrome_tk.get._profiles import mark_profiles
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
 from simplechrome_tk.tl.perturbation._before_after import BeforeAfter, before_and_after
@@ -23,6 +24,7 @@ __all__ = [
     "mark_profiles",
     "movement",
     "nearest_genes",
+    "neighbor_attributions",
     "neighbor_effects",
     "neighborhood",
     "neighbors",

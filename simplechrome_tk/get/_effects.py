@@ -1,4 +1,4 @@
-"""What each mark does, in all and by region, as tidy tables."""
+"""Effects of each mark, over all its bins or by region, as tidy tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
-from simplechrome_tk.get._attribution import per_gene, per_group
-from simplechrome_tk.tl.attribution._stored import attributed_rows
+from simplechrome_tk.get._tables import average_groups, make_table
+from simplechrome_tk.tl.attribution._stored import has_neighbor_effects, select_attributed, sum_neighbor_effects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.core.require import Genes
-    from simplechrome_tk.get._attribution import Groupby
+    from simplechrome_tk.get._tables import Groupby
+
+    Zone = tuple[str, float, float]
+
+ALL_NEIGHBORS = "all neighbours"
+"""In the place of a mark: the sum over all neighbours."""
 
 
 def mark_effects(
@@ -34,7 +39,7 @@ def mark_effects(
     key
         Name of the attributions.
     genes
-        Names in ``obs_names``, symbols, or a mask; ``None`` for all. Those without attributions are left out and
+        Names in ``obs_names``, symbols, or a mask; ``None`` for all. Genes without attributions are left out and
         counted in the log.
     groupby
         Column of ``obs``, or several, to average by: ``"label"``, ``["cell_type", "label"]``, a clustering. Genes
@@ -43,21 +48,38 @@ def mark_effects(
     Returns
     -------
     pandas.DataFrame
-        In the unit ``uns[key]["unit"]``. Without ``groupby`` one row per gene and mark: ``gene`` (id), ``symbol``,
-        ``mark``, ``effect``. With it one row per group and mark: the columns asked for, ``mark``, ``mean``, ``low`` and
-        ``high`` (normal 95 % confidence interval of the mean over genes; NaN for a group of one), ``positive`` (share
-        of genes with an effect above 0) and ``n`` (genes).
+        In the unit ``uns[key]["unit"]``. Without ``groupby`` one row for each gene and mark: ``gene`` (id), ``symbol``,
+        ``mark``, ``effect``. With it one row for each group and mark: the columns of ``groupby``, ``mark``, ``mean``,
+        ``low`` and ``high`` (normal 95 % confidence interval of the mean over genes; NaN for a group of one),
+        ``positive`` (share of genes with an effect above 0) and ``n`` (genes).
 
     Raises
     ------
     ValueError
         When there are no attributions, none of these genes has any, or ``groupby`` is not there or is missing for all.
+
+    Examples
+    --------
+    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
+    >>> sct.get.mark_effects(adata, genes="SIM0007")["mark"].tolist()
+    ['H3K4me3', 'H3K4me1', 'H3K36me3', 'H3K27me3', 'H3K9me3']
     """
-    rows = attributed_rows(adata, key, genes)
-    table = blocks(adata)
-    marks = list(table["mark"].unique())
-    values = _sums(dense(adata, key)[rows], [_columns(table[table["mark"] == mark]) for mark in marks])
-    return _tidy(adata, rows, pd.DataFrame({"mark": marks}), values, groupby)
+    rows = select_attributed(adata, key, genes)
+    layout = Layout.of(adata)
+    columns = [np.flatnonzero(layout.mark == mark) for mark in layout.marks]
+    values = _sum_columns(dense(adata, key)[rows], columns)
+    return make_table(adata, rows, pd.DataFrame({"mark": layout.marks}), values, groupby)
+
+
+def mark_and_neighbor_effects(adata: ad.AnnData, *, key: str, genes: Genes, groupby: str) -> pd.DataFrame:
+    """Return :func:`mark_effects` by group and, where neighbours have effects, rows for their sum."""
+    table = mark_effects(adata, key=key, genes=genes, groupby=groupby)
+    if not has_neighbor_effects(adata, key):
+        return table
+    rows = select_attributed(adata, key, genes)
+    sums = sum_neighbor_effects(adata, key, rows)[:, None]
+    neighbors = average_groups(adata, rows, pd.DataFrame({"mark": [ALL_NEIGHBORS]}), sums, groupby)
+    return pd.concat([table, neighbors], ignore_index=True)
 
 
 def region_effects(
@@ -66,7 +88,7 @@ def region_effects(
     key: str = k.ATTRIBUTION,
     genes: Genes = None,
     groupby: Groupby | None = None,
-    zones: Mapping[str, tuple[str, float, float]] | None = None,
+    zones: Mapping[str, Zone] | None = None,
 ) -> pd.DataFrame:
     """Sum each mark's effect over the bins of each region, for every gene or averaged over groups of genes.
 
@@ -91,58 +113,46 @@ def region_effects(
     Examples
     --------
     >>> zones = {"within 1 kb": ("tss", -1_000, 1_000), "3 to 5 kb upstream": ("tss", -5_000, -3_000)}
-    >>> sct.get.region_effects(adata, groupby="label", zones=zones)  # doctest: +SKIP
+    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
+    >>> len(sct.get.region_effects(adata, genes="SIM0007", zones=zones))
+    10
     """
-    rows = attributed_rows(adata, key, genes)
-    table = blocks(adata)
-    whole = {name: (name, -np.inf, np.inf) for name in table["region"].unique()}
-    places: list[tuple[str, str]] = []
-    columns: list[np.ndarray] = []
-    for name, zone in (whole if zones is None else zones).items():
-        for mark, at in _zone(adata, table, name, zone).items():
-            places.append((name, mark))
-            columns.append(at)
-    if not places:
+    rows = select_attributed(adata, key, genes)
+    layout = Layout.of(adata)
+    # A whole region is a zone without ends.
+    if zones is None:
+        zones = {name: (name, -np.inf, np.inf) for name in layout.regions}
+    if not zones:
         msg = "zones is empty; expected a name and (region, start, end) for each, or None for whole regions."
         raise ValueError(msg)
-    values = _sums(dense(adata, key)[rows], columns)
-    return _tidy(adata, rows, pd.DataFrame(places, columns=["region", "mark"]), values, groupby)
+    items, columns = [], []
+    for name, zone in zones.items():
+        inside = _find_bins(layout, name, zone)
+        for mark in layout.marks:
+            items.append((name, mark))
+            columns.append(np.flatnonzero(inside & (layout.mark == mark)))
+    values = _sum_columns(dense(adata, key)[rows], columns)
+    return make_table(adata, rows, pd.DataFrame(items, columns=["region", "mark"]), values, groupby)
 
 
-def _tidy(
-    adata: ad.AnnData, rows: np.ndarray, things: pd.DataFrame, values: np.ndarray, groupby: Groupby | None
-) -> pd.DataFrame:
-    if groupby is None:
-        return per_gene(adata, rows, things, values)
-    return per_group(adata, rows, things, values, groupby)
+def _sum_columns(effects: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
+    """Sum each set of columns, ``(n_genes, len(columns))``."""
+    return np.stack([effects[:, numbers].sum(axis=1, dtype=float) for numbers in columns], axis=1)
 
 
-def _sums(effects: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
-    """Sum each set of columns, shape ``(n_genes, len(columns))``."""
-    return np.stack([effects[:, at].sum(axis=1, dtype=float) for at in columns], axis=1)
-
-
-def _columns(table: pd.DataFrame) -> np.ndarray:
-    """Return the numbers of the columns of some blocks."""
-    return np.concatenate([np.arange(start, stop) for start, stop in zip(table["start"], table["stop"], strict=True)])
-
-
-def _zone(adata: ad.AnnData, table: pd.DataFrame, name: str, zone: tuple[str, float, float]) -> dict[str, np.ndarray]:
-    """Return the numbers of each mark's columns in a zone."""
+def _find_bins(layout: Layout, name: str, zone: Zone) -> np.ndarray:
+    """Return which columns lie in a zone, ``(n_columns,)``."""
     region, start, end = zone
-    inside = table[table["region"] == region]
-    if not len(inside):
-        msg = f"zone {name!r} lies in region {region!r}; regions here: {', '.join(table['region'].unique())}."
+    if region not in layout.regions:
+        msg = f"zone {name!r} lies in region {region!r}; regions here: {', '.join(layout.regions)}."
         raise ValueError(msg)
-    middle = (adata.var[k.START_BP] + adata.var[k.END_BP]).to_numpy(float) / 2
-    chosen = {}
-    for mark, block in zip(inside["mark"], inside.index, strict=True):
-        at = _columns(table.loc[[block]])
-        chosen[str(mark)] = at[(middle[at] >= start) & (middle[at] < end)]
-        if not len(chosen[str(mark)]):
-            msg = (
-                f"zone {name!r}: no bin of region {region!r} has its middle from {start:g} to {end:g}; its middles run "
-                f"from {middle[at].min():g} to {middle[at].max():g}."
-            )
-            raise ValueError(msg)
-    return chosen
+    in_region = layout.region == region
+    inside = in_region & (layout.middle >= start) & (layout.middle < end)
+    if not inside.any():
+        middle = layout.middle[in_region]
+        msg = (
+            f"zone {name!r}: no bin of region {region!r} has its middle from {start:g} to {end:g}; the middles are "
+            f"from {middle.min():g} to {middle.max():g}."
+        )
+        raise ValueError(msg)
+    return inside

@@ -1,4 +1,4 @@
-"""What two marks do together beyond what each does, as a tidy table."""
+"""Interactions of two marks, as a tidy table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import gene_rows
-from simplechrome_tk.get._attribution import per_gene, per_group
-from simplechrome_tk.tl.attribution._stored import known_rows
+from simplechrome_tk.get._tables import make_table
+from simplechrome_tk.tl.attribution._stored import select_known
 
 if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.core.require import Genes
-    from simplechrome_tk.get._attribution import Groupby
+    from simplechrome_tk.get._tables import Groupby
 
 _BETWEEN = " x "
 
@@ -38,12 +38,19 @@ def interactions(
     -------
     pandas.DataFrame
         As :func:`mark_effects`, with columns ``first`` and ``second``, the two marks, in place of ``mark``. Above 0 the
-        two do more together than one by one: ``f(both) - f(first) - f(second) + f(neither)``.
+        two marks do more together than the sum of what each does alone:
+        ``f(both) - f(first) - f(second) + f(neither)``.
 
     Raises
     ------
     ValueError
         When there are no interactions, none of these genes has any, or ``groupby`` is not there or is missing for all.
+
+    Examples
+    --------
+    >>> sct.tl.interactions(adata, model, genes="SIM0007", progress=False)
+    >>> sct.get.interactions(adata, genes="SIM0007").columns.tolist()
+    ['gene', 'symbol', 'first', 'second', 'effect']
     """
     slot = k.INTERACTIONS.format(key)
     if slot not in adata.obsm:
@@ -52,18 +59,23 @@ def interactions(
             "first."
         )
         raise ValueError(msg)
-    table = adata.obsm[slot]
-    pairs = []
-    if isinstance(table, pd.DataFrame):
-        pairs = [[k.from_column(mark) for mark in name.split(_BETWEEN)] for name in map(str, table.columns)]
-    if not pairs or any(len(pair) != 2 for pair in pairs):
-        found = ", ".join(map(str, table.columns)) if isinstance(table, pd.DataFrame) else type(table).__name__
-        msg = f"obsm[{slot!r}] is {found}; expected a DataFrame with columns such as 'H3K4me3 x H3K27me3'."
-        raise ValueError(msg)
+    stored = adata.obsm[slot]
+    pairs = _read_pairs(stored, slot)
     rows = gene_rows(adata, genes)
-    values = table.to_numpy(float)
-    rows = known_rows(adata, rows, values[rows], "interactions", "interactions")
-    things = pd.DataFrame(pairs, columns=["first", "second"])
-    if groupby is None:
-        return per_gene(adata, rows, things, values[rows])
-    return per_group(adata, rows, things, values[rows], groupby)
+    values = stored.to_numpy(float)
+    fix = f"run sct.tl.interactions(adata, model, genes=..., key_added={key!r}) for them"
+    rows = select_known(adata, rows, values[rows], "interactions", fix=fix)
+    return make_table(adata, rows, pd.DataFrame(pairs, columns=["first", "second"]), values[rows], groupby)
+
+
+def _read_pairs(stored: object, slot: str) -> list[list[str]]:
+    """Return the two marks of each column of the table in ``obsm``."""
+    found = type(stored).__name__
+    if isinstance(stored, pd.DataFrame):
+        names = list(map(str, stored.columns))
+        pairs = [[k.from_column(mark) for mark in name.split(_BETWEEN)] for name in names]
+        if pairs and all(len(pair) == 2 for pair in pairs):
+            return pairs
+        found = ", ".join(names)
+    msg = f"obsm[{slot!r}] is {found}; expected a DataFrame with columns such as 'H3K4me3 x H3K27me3'."
+    raise ValueError(msg)

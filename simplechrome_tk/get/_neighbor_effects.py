@@ -1,41 +1,45 @@
-"""What each neighbouring gene does to a gene, as a tidy table."""
+"""Effects of neighbouring genes, as a tidy table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.require import symbols
-from simplechrome_tk.tl.attribution._stored import attributed_rows, neighbor_matrix, record
+from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.get._neighbors import list_links, select_values
+from simplechrome_tk.tl.attribution._stored import read_neighbor_effects, read_record, select_attributed
 
 if TYPE_CHECKING:
     import anndata as ad
+    import pandas as pd
+    from scipy import sparse
 
     from simplechrome_tk.core.require import Genes
 
 
 def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Genes = None) -> pd.DataFrame:
-    """List the neighbours of genes with the summed effect of all marks of each.
+    """List the neighbours of genes with the summed effect of all marks of each, the strongest first.
+
+    The neighbours are those of :func:`neighbors`, in the graph that the model was trained on.
+    :func:`neighbor_attributions` divides the effect of a neighbour among its bins.
 
     Parameters
     ----------
     adata
         Genes with the attributions that :func:`simplechrome_tk.tl.attribute` wrote for a model with neighbours, and the
-        graph it was trained on.
+        graph that the model was trained on.
     key
         Name of the attributions.
     genes
-        Names in ``obs_names``, symbols, or a mask; ``None`` for all. Those without attributions are left out and
+        Names in ``obs_names``, symbols, or a mask; ``None`` for all. Genes without attributions are left out and
         counted in the log.
 
     Returns
     -------
     pandas.DataFrame
-        One row per gene and neighbour, genes in the order asked for, the strongest neighbour of a gene first: ``gene``
+        One row for each gene and neighbour, genes in the given order, the strongest neighbour of a gene first: ``gene``
         (id), ``symbol``, ``neighbor`` (id), ``neighbor_symbol``, ``distance_bp`` (TSS to TSS along the gene's strand,
         upstream negative; NaN on another chromosome), ``weight`` (of the link in the graph) and ``effect`` (in the unit
         ``uns[key]["unit"]``). A gene that has no neighbours has no row.
@@ -45,57 +49,41 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
     ValueError
         When there are no attributions, the model has no neighbours, the graph is missing or has changed since, or none
         of these genes has attributions.
+
+    Examples
+    --------
+    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
+    >>> len(sct.get.neighbor_effects(adata, genes="SIM0007"))
+    4
     """
-    rows = attributed_rows(adata, key, genes)
-    effects = neighbor_matrix(adata, key)[rows]
-    weights, distances = _graph(adata, key)
-    weights = weights[rows]
-    weights.eliminate_zeros()
-    pairs = weights.tocoo()
-    linked = sparse.csr_matrix((np.ones(weights.nnz), weights.indices, weights.indptr), shape=weights.shape)
-    strange = effects - effects.multiply(linked)
-    strange.eliminate_zeros()
-    if strange.nnz:
-        graph = record(adata, key)["neighbors_key"]
-        msg = (
-            f"{strange.nnz} effects of neighbours in attributions {key!r} are of pairs that the graph {graph!r} does "
-            "not link: it has changed since. Run sct.tl.attribute(adata, model) again."
-        )
-        raise ValueError(msg)
-    gene, neighbor = rows[pairs.row], pairs.col
-    names, symbol = adata.obs_names.to_numpy(), symbols(adata)
-    table = pd.DataFrame(
-        {
-            "gene": names[gene],
-            "symbol": symbol[gene],
-            "neighbor": names[neighbor],
-            "neighbor_symbol": symbol[neighbor],
-            "distance_bp": _picked(distances, gene, neighbor),
-            "weight": pairs.data,
-            "effect": _picked(effects, pairs.row, neighbor),
-        }
-    )
-    if k.CHROM in adata.obs:
-        chrom = adata.obs[k.CHROM].astype(str).to_numpy()
-        table.loc[chrom[gene] != chrom[neighbor], "distance_bp"] = np.nan
-    return table.iloc[np.lexsort((-table["effect"].abs(), pairs.row))].reset_index(drop=True)
+    rows = select_attributed(adata, key, genes)
+    effects = read_neighbor_effects(adata, key)[rows]
+    graph = _read_graph(adata, key)
+    _check_links(effects, graph[0][rows], adata, key)
+    order, neighbor, table = list_links(adata, rows, graph)
+    table["effect"] = select_values(effects, order, neighbor)
+    return table.iloc[np.lexsort((-table["effect"].abs(), order))].reset_index(drop=True)
 
 
-def _picked(matrix: sparse.csr_matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.asarray(matrix[rows, columns], dtype=float).ravel() if len(rows) else np.empty(0)
-
-
-def _graph(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def _read_graph(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Return weights and distances of the graph that the attributed model reads."""
-    graph = record(adata, key)["neighbors_key"]
-    slots = (k.CONNECTIVITIES.format(graph), k.DISTANCES.format(graph))
-    missing = [slot for slot in slots if slot not in adata.obsp]
-    if missing:
+    name = str(read_record(adata, key)["neighbors_key"])
+    try:
+        return neighbor_matrices(adata, name)
+    except ValueError as error:
+        msg = f"{error} Attributions {key!r} are of a model that reads the graph {name!r}: make it as for that model."
+        raise ValueError(msg) from error
+
+
+def _check_links(effects: sparse.csr_matrix, weights: sparse.csr_matrix, adata: ad.AnnData, key: str) -> None:
+    """Raise ``ValueError`` when there are effects of genes that the graph does not link."""
+    # Effects are stored for the links that the graph had; an effect on a pair that is no link now shows the change.
+    unlinked = effects - effects.multiply(weights != 0)
+    unlinked.eliminate_zeros()
+    if unlinked.nnz:
+        graph = read_record(adata, key)["neighbors_key"]
         msg = (
-            f"obsp has no {' and '.join(missing)} (found: {', '.join(adata.obsp)}): attributions {key!r} are of a "
-            f"model that reads the graph {graph!r}; make it as for the model, for example with "
-            f"sct.pp.tss_neighbors(adata, key_added={graph!r})."
+            f"{unlinked.nnz} effects of neighbours in attributions {key!r} are of pairs that the graph {graph!r} does "
+            f"not link: it has changed since. Run sct.tl.attribute(adata, model, key_added={key!r}) again."
         )
         raise ValueError(msg)
-    weights, distances = (sparse.csr_matrix(adata.obsp[slot]) for slot in slots)
-    return weights, distances

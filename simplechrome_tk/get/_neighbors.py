@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import neighbor_matrices
@@ -14,18 +13,22 @@ from simplechrome_tk.core.require import gene_rows, symbols
 
 if TYPE_CHECKING:
     import anndata as ad
+    from scipy import sparse
 
     from simplechrome_tk.core.require import Genes
 
 
-def neighbors(adata: ad.AnnData, *, key: str = "tss", genes: Genes = None) -> pd.DataFrame:
+def neighbors(adata: ad.AnnData, *, neighbors_key: str = "tss", genes: Genes = None) -> pd.DataFrame:
     """List the neighbours of genes in a graph, the nearest first.
+
+    :func:`neighbor_effects` lists the same neighbours with their effects on a prediction; :func:`neighborhood` copies
+    genes and their neighbours into a small AnnData; :func:`nearest_genes` lists genes with similar marks instead.
 
     Parameters
     ----------
     adata
         Genes with a graph, as :func:`simplechrome_tk.pp.tss_neighbors` writes it.
-    key
+    neighbors_key
         Name of the graph.
     genes
         Names in ``obs_names``, symbols, or a mask; ``None`` for all.
@@ -33,7 +36,7 @@ def neighbors(adata: ad.AnnData, *, key: str = "tss", genes: Genes = None) -> pd
     Returns
     -------
     pandas.DataFrame
-        One row per gene and neighbour, genes in the order asked for: ``gene`` (id), ``symbol``, ``neighbor`` (id),
+        One row for each gene and neighbour, genes in the given order: ``gene`` (id), ``symbol``, ``neighbor`` (id),
         ``neighbor_symbol``, ``distance_bp`` (TSS to TSS along the gene's strand, upstream negative; NaN on another
         chromosome, last) and ``weight`` (of the link). A gene that has no neighbours has no row.
 
@@ -44,19 +47,42 @@ def neighbors(adata: ad.AnnData, *, key: str = "tss", genes: Genes = None) -> pd
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
-    >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.tss_neighbors(adata, n_neighbors=4)
     >>> len(sct.get.neighbors(adata, genes="SIM0007"))
     4
     """
-    weights, distances = (sparse.csr_matrix(matrix) for matrix in neighbor_matrices(adata, key))
-    rows = gene_rows(adata, genes)
+    graph = neighbor_matrices(adata, neighbors_key)
+    order, _, table = list_links(adata, gene_rows(adata, genes), graph)
+    return table.iloc[np.lexsort((table["distance_bp"].abs(), order))].reset_index(drop=True)
+
+
+def list_links(
+    adata: ad.AnnData, rows: np.ndarray, graph: tuple[sparse.csr_matrix, sparse.csr_matrix]
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """List the links of genes in a graph.
+
+    Parameters
+    ----------
+    adata
+        Genes.
+    rows
+        Row numbers of the genes, ``(n,)``.
+    graph
+        Weights and distances, as :func:`simplechrome_tk.core.graph.neighbor_matrices` returns them.
+
+    Returns
+    -------
+    tuple
+        For each link the position of its gene in ``rows`` and the row number of its neighbour, ``(n_links,)`` each; and
+        a table with one row for each link: ``gene``, ``symbol``, ``neighbor``, ``neighbor_symbol``, ``distance_bp``
+        and ``weight``.
+    """
+    weights, distances = graph
     pairs = weights[rows].tocoo()
     linked = pairs.data != 0
-    asked, neighbor, weight = pairs.row[linked], pairs.col[linked], pairs.data[linked]
-    gene = rows[asked]
-    distance = np.asarray(distances[gene, neighbor], dtype=float).ravel() if len(gene) else np.empty(0)
+    order, neighbor, weight = pairs.row[linked], pairs.col[linked], pairs.data[linked]
+    gene = rows[order]
+    distance = select_values(distances, gene, neighbor)
+    # The graph stores 0 for a distance that does not exist; in a table that would read as the same place.
     if k.CHROM in adata.obs:
         chrom = adata.obs[k.CHROM].astype(str).to_numpy()
         distance[chrom[gene] != chrom[neighbor]] = np.nan
@@ -71,4 +97,9 @@ def neighbors(adata: ad.AnnData, *, key: str = "tss", genes: Genes = None) -> pd
             "weight": weight,
         }
     )
-    return table.iloc[np.lexsort((np.abs(distance), asked))].reset_index(drop=True)
+    return order, neighbor, table
+
+
+def select_values(matrix: sparse.csr_matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return single values of a sparse matrix as a float array; scipy returns a matrix where there are none."""
+    return np.asarray(matrix[rows, columns], dtype=float).ravel() if len(rows) else np.empty(0)

@@ -1,4 +1,4 @@
-"""The genes on which a mark, a region or the neighbours act most."""
+"""Genes with the strongest effect of a mark, a region or the neighbours."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import symbols
-from simplechrome_tk.get._attribution import categories
-from simplechrome_tk.tl.attribution._stored import attributed_rows, neighbor_sums
+from simplechrome_tk.get._tables import read_groups
+from simplechrome_tk.tl.attribution._stored import select_attributed, sum_neighbor_effects
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -37,21 +37,21 @@ def top_genes(
     adata
         Genes with the attributions that :func:`simplechrome_tk.tl.attribute` wrote.
     by
-        What acts: a mark (all its bins), a region (all its marks) or ``"neighbors"`` (all marks of all neighbours).
+        A mark (all its bins), a region (all its marks) or ``"neighbors"`` (all marks of all neighbours).
     key
         Name of the attributions.
     n
-        Genes to list, of each group where there are groups; fewer where there are not as many.
+        Number of genes to list, in each group if there are groups.
     sign
-        ``"both"``: largest in size, whatever the sign; ``"up"`` or ``"down"``: effects above or below 0 alone.
+        ``"both"``: the largest effects of either sign; ``"up"`` or ``"down"``: only effects above or below 0.
     groupby
         Column of ``obs``: list the genes of each of its groups.
 
     Returns
     -------
     pandas.DataFrame
-        Strongest first, groups in the order of ``obs``: ``groupby`` where there is one, ``gene`` (id), ``symbol``, of
-        ``obs`` ``chrom``, ``expression`` and ``label`` as far as they are there, and ``effect`` with its sign, in the
+        The strongest first, groups in the order of ``obs``: ``groupby`` if there is one, ``gene`` (id), ``symbol``, the
+        columns ``chrom``, ``expression`` and ``label`` of ``obs`` that are there, and ``effect`` with its sign, in the
         unit ``uns[key]["unit"]``.
 
     Raises
@@ -59,6 +59,12 @@ def top_genes(
     ValueError
         When there are no attributions, ``by`` is neither a mark nor a region nor ``"neighbors"``, ``n`` is below 1,
         ``sign`` is unknown, or ``groupby`` is not there.
+
+    Examples
+    --------
+    >>> sct.tl.attribute(adata, model, genes=adata.obs_names[:9], progress=False)
+    >>> len(sct.get.top_genes(adata, "H3K4me3", n=3))
+    3
     """
     if n < 1:
         msg = f"n is {n}; expected 1 or more."
@@ -66,35 +72,37 @@ def top_genes(
     if sign not in get_args(Sign):
         msg = f"sign is {sign!r}; choose one of {', '.join(get_args(Sign))}."
         raise ValueError(msg)
-    rows = attributed_rows(adata, key, None)
-    effect = _effect(adata, by, key, rows)
+    rows = select_attributed(adata, key, None)
+    effect = _sum_effects(adata, by, key, rows)
     table = pd.DataFrame({"gene": adata.obs_names[rows], "symbol": symbols(adata)[rows]})
     for column in (k.CHROM, k.EXPRESSION, k.LABEL):
         if column in adata.obs:
             table[column] = adata.obs[column].to_numpy()[rows]
     table["effect"] = effect
+    # The column of groups comes first, even if it is one of those above.
     if groupby is not None:
-        group = categories(adata, groupby).iloc[rows].reset_index(drop=True)
+        group = read_groups(adata, groupby).iloc[rows].reset_index(drop=True)
         table = table.drop(columns=groupby, errors="ignore")
         table.insert(0, groupby, group)
     wanted = {"both": effect != 0, "up": effect > 0, "down": effect < 0}[sign]
     table = table[wanted].sort_values("effect", key=lambda effects: -effects.abs(), kind="stable")
+    # A stable sort by group keeps the strongest genes of each group first.
     if groupby is not None:
         table = table[table[groupby].notna()].sort_values(groupby, kind="stable")
         return table.groupby(groupby, observed=True, sort=False).head(n).reset_index(drop=True)
     return table.head(n).reset_index(drop=True)
 
 
-def _effect(adata: ad.AnnData, by: str, key: str, rows: np.ndarray) -> np.ndarray:
-    """Return the summed effect on each gene, shape ``(len(rows),)``."""
+def _sum_effects(adata: ad.AnnData, by: str, key: str, rows: np.ndarray) -> np.ndarray:
+    """Return the summed effect on each gene, ``(len(rows),)``."""
     if by == NEIGHBORS:
-        return neighbor_sums(adata, key, rows)
-    table = blocks(adata)
-    found = list(table["mark"].unique()), list(table["region"].unique())
-    if by not in found[0] and by not in found[1]:
+        return sum_neighbor_effects(adata, key, rows)
+    layout = Layout.of(adata)
+    if by not in layout.marks and by not in layout.regions:
         msg = (
-            f"by is {by!r}; expected a mark ({', '.join(found[0])}), a region ({', '.join(found[1])}) or {NEIGHBORS!r}."
+            f"by is {by!r}; expected a mark ({', '.join(layout.marks)}), a region ({', '.join(layout.regions)}) or "
+            f"{NEIGHBORS!r}."
         )
         raise ValueError(msg)
-    columns = (adata.var[k.MARK if by in found[0] else k.REGION].astype(str) == by).to_numpy()
+    columns = (layout.mark if by in layout.marks else layout.region) == by
     return dense(adata, key)[np.ix_(rows, np.flatnonzero(columns))].sum(axis=1, dtype=float)

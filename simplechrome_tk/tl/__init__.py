@@ -1,6 +1,6 @@
 """Tools: attribution, perturbation, the latent space, and checks."""
 
-from simplechrome_tk.tl.attribution import attribute, attribute_neighbors, explain, interactions
+from simplechrome_tk.tl.attribution import attribute, interactions
 from simplechrome_tk.tl.checks import check_attributions, check_biology
 from simplechrome_tk.tl.latent import (
     embed,
@@ -18,12 +18,10 @@ __all__ = [
     "Edit",
     "apply_edits",
     "attribute",
-    "attribute_neighbors",
     "check_attributions",
     "check_biology",
     "dose_response",
     "embed",
-    "explain",
     "interactions",
     "latent_dimensions",
     "latent_quality",

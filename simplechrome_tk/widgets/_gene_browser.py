@@ -42,7 +42,7 @@ class GeneBrowser(Panel):
     A table shows the prediction in each cell type with its interval, the measured expression, and whether the gene was
     held out (``obs["split"]`` is ``"test"``; this is right for a model that was trained on this split). The pictures
     below it are those of :func:`simplechrome_tk.pl.browser`. They show the attributions in ``adata`` where these are of
-    this model, or else those that :func:`simplechrome_tk.tl.explain` computes. All cell types have the same scales.
+    this model, or else attributions that are computed for the gene. All cell types have the same scales.
 
     Parameters
     ----------

@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, NamedTuple
 
-from simplechrome_tk import get, pl, tl
+from simplechrome_tk import get, pl
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import symbols
+from simplechrome_tk.tl.attribution._explain import explain_genes
 from simplechrome_tk.widgets._panel import picture
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]
     """
     ids = adata.obs_names[list(rows)].to_numpy(str)
     if model is not None:
-        data = tl.explain(adata, model, ids)
+        data = explain_genes(adata, model, ids)
         note = _note(data.uns[k.ATTRIBUTION], len(ids))
     else:
         graph = adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key") or None
@@ -63,7 +64,7 @@ def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]
 
 def draw_gene(page: GenePage) -> Figure:
     """Return a figure of a gene."""
-    return pl.browser(page.data, page.gene, alike=page.alike).signal[0, 0].figure
+    return pl.browser(page.data, page.gene, same_scale_as=page.alike).signal[0, 0].figure
 
 
 def show_gene(page: GenePage) -> str:

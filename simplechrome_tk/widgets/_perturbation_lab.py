@@ -211,7 +211,7 @@ class PerturbationLab(Panel):
         """Show the sliders of the neighbours of the new gene."""
         self._show_name(self._pick, self.gene)
         if self._key is not None:
-            self._sliders.show_neighbors(get.neighbors(self._adata, key=self._key, genes=self.gene))
+            self._sliders.show_neighbors(get.neighbors(self._adata, neighbors_key=self._key, genes=self.gene))
         if self._last not in self._sliders.sliders:  # it was a neighbour of the previous gene
             self._last = self._sliders.first()
         self._on_other(None)
@@ -248,7 +248,7 @@ class PerturbationLab(Panel):
         if self._key is None:
             return frozenset({GENE})
         if gene not in self._editable_by_gene:
-            table = get.neighbors(self._adata, key=self._key, genes=gene)
+            table = get.neighbors(self._adata, neighbors_key=self._key, genes=gene)
             together = [NEIGHBORS] if len(table) else []
             self._editable_by_gene[gene] = frozenset({GENE, *together, *table["neighbor"], *table["neighbor_symbol"]})
         return self._editable_by_gene[gene]

@@ -12,6 +12,7 @@ import pytest
 from scipy import sparse
 
 import simplechrome_tk as sct
+from simplechrome_tk.tl.attribution._explain import explain_genes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ CALLS: dict[str, Callable[[ad.AnnData, sct.SimpleChrome], object]] = {
         adata, model, genes=[GENE], baseline="low", n_steps=2, progress=False
     ),
     "interactions": lambda adata, model: sct.tl.interactions(adata, model, genes=[GENE], progress=False),
-    "explain": lambda adata, model: sct.tl.explain(adata, model, GENE),
+    "explain_genes": lambda adata, model: explain_genes(adata, model, GENE),
     "apply_edits": lambda adata, _: sct.tl.apply_edits(adata, EDIT, genes=GENE),
     "perturb": lambda adata, model: sct.tl.perturb(adata, model, EDIT, genes=GENE, progress=False),
     "name_states": lambda adata, _: sct.tl.name_states(adata, groupby="label"),

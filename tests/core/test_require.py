@@ -53,10 +53,9 @@ EDIT = sct.tl.Edit.remove()
         (lambda adata, model: sct.tl.attribute(model, adata), "sct.tl.attribute(adata, model)"),
         (lambda adata, model: sct.tl.interactions(model, adata), "sct.tl.interactions(adata, model)"),
         (
-            lambda adata, model: sct.tl.attribute_neighbors(model, adata, "g"),
-            "sct.tl.attribute_neighbors(adata, model,",
+            lambda adata, model: sct.get.neighbor_attributions(model, adata, "g"),
+            "sct.get.neighbor_attributions(adata, model,",
         ),
-        (lambda adata, model: sct.tl.explain(model, adata, "g"), "sct.tl.explain(adata, model, genes)"),
         (lambda adata, model: sct.tl.check_attributions(model, adata), "sct.tl.check_attributions(adata, model)"),
         (lambda adata, model: sct.tl.check_biology(model, adata), "sct.tl.check_biology(adata, model)"),
         (lambda adata, model: sct.tl.perturb(model, adata, EDIT), "sct.tl.perturb(adata, model, edits)"),

@@ -1,3 +1,5 @@
+"""Effects of marks and regions, as tables."""
+
 from __future__ import annotations
 
 import logging
@@ -5,25 +7,21 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse, stats
+from builders import summarize
 
-from simplechrome_tk import datasets, get, pp
+from simplechrome_tk import datasets, get
 
 MARKS = list(datasets.CORE_MARKS)
+# Every fifth gene of the fixture has no attributions.
 KNOWN = np.flatnonzero(np.arange(200) % 5 != 4)
 
 
 def block(adata, mark=None, region=None):
-    """Columns of a mark, a region, or both."""
+    """Return the columns of a mark, a region, or both."""
     inside = np.ones(adata.n_vars, dtype=bool)
     inside &= (adata.var["mark"] == mark).to_numpy() if mark else True
     inside &= (adata.var["region"] == region).to_numpy() if region else True
     return np.flatnonzero(inside)
-
-
-def summary(values):
-    half = stats.norm.ppf(0.975) * stats.sem(values)
-    return [values.mean(), values.mean() - half, values.mean() + half, (values > 0).mean(), len(values)]
 
 
 def test_effects_of_marks_and_neighbors_sum_to_the_total(attributed):
@@ -36,7 +34,7 @@ def test_effects_of_marks_and_neighbors_sum_to_the_total(attributed):
 def test_mark_effects_are_sums_over_all_bins(attributed, caplog):
     with caplog.at_level(logging.INFO):
         table = get.mark_effects(attributed)
-    assert "there for 160 of 200 genes; those without are left out" in caplog.text
+    assert "40 of 200 genes have no attributions 'attribution' and are left out" in caplog.text
     assert list(table) == ["gene", "symbol", "mark", "effect"]
     assert table["mark"].tolist() == MARKS * len(KNOWN)
     assert table["gene"].tolist() == np.repeat(attributed.obs_names[KNOWN], 5).tolist()
@@ -66,7 +64,7 @@ def test_mark_effects_by_group(attributed):
     for row in table.itertuples():
         members = KNOWN[(attributed.obs["label"] == row.label).to_numpy()[KNOWN]]
         values = attributed.layers["attribution"][np.ix_(members, block(attributed, row.mark))].astype(float).sum(1)
-        np.testing.assert_allclose([row.mean, row.low, row.high, row.positive, row.n], summary(values))
+        np.testing.assert_allclose([row.mean, row.low, row.high, row.positive, row.n], summarize(values))
 
 
 def test_groups_of_several_columns_and_genes_without_a_group(attributed, caplog):
@@ -119,7 +117,7 @@ def test_region_effects_sum_to_mark_effects(attributed):
     grouped = get.region_effects(attributed, groupby="label").set_index(["label", "region", "mark"])
     members = KNOWN[(attributed.obs["label"] == "high").to_numpy()[KNOWN]]
     values = attributed.layers["attribution"][np.ix_(members, block(attributed, "H3K9me3", "body"))].astype(float)
-    np.testing.assert_allclose(grouped.loc[("high", "body", "H3K9me3")].to_numpy(float), summary(values.sum(axis=1)))
+    np.testing.assert_allclose(grouped.loc[("high", "body", "H3K9me3")].to_numpy(float), summarize(values.sum(axis=1)))
 
 
 def test_zones_sum_bins_whose_middle_lies_inside(attributed):
@@ -133,105 +131,13 @@ def test_zones_sum_bins_whose_middle_lies_inside(attributed):
         np.testing.assert_allclose(chosen["effect"], effects[:, at].sum(axis=1))
 
 
-def test_neighbor_effects_list_every_pair(attributed):
-    table = get.neighbor_effects(attributed)
-    columns = ["gene", "symbol", "neighbor", "neighbor_symbol", "distance_bp", "weight", "effect"]
-    assert list(table) == columns
-    assert len(table) == 160 * 4
-    assert table["gene"].drop_duplicates().tolist() == attributed.obs_names[KNOWN].tolist()
-    assert (table.groupby("gene")["effect"].apply(lambda e: e.abs().is_monotonic_decreasing)).all()
-    obs = attributed.obs
-    sign = np.where(obs.loc[table["gene"], "strand"] == "-", -1, 1)
-    between = obs.loc[table["neighbor"], "tss"].to_numpy() - obs.loc[table["gene"], "tss"].to_numpy()
-    np.testing.assert_allclose(table["distance_bp"], sign * between)
-    effects = attributed.obsp["attribution_neighbors"].toarray()
-    at = obs.index.get_indexer(table["gene"]), obs.index.get_indexer(table["neighbor"])
-    np.testing.assert_allclose(table["effect"], effects[at])
-    assert table["neighbor_symbol"].tolist() == obs.loc[table["neighbor"], "symbol"].tolist()
-    assert (table["weight"] == 1).all()
-
-
-def test_neighbors_without_effect_or_on_another_chromosome_are_listed(attributed):
-    pp.id_neighbors(attributed, n_neighbors=4)
-    attributed.uns["attribution"]["neighbors_key"] = "id"
-    empty = sparse.csr_matrix((200, 200), dtype=np.float32)
-    attributed.obsp["attribution_neighbors"] = empty
-    table = get.neighbor_effects(attributed)
-    assert (table["effect"] == 0).all()
-    chrom = attributed.obs["chrom"].astype(str)
-    elsewhere = chrom[table["gene"]].to_numpy() != chrom[table["neighbor"]].to_numpy()
-    assert elsewhere.any()
-    np.testing.assert_array_equal(table["distance_bp"].isna(), elsewhere)
-
-
-def test_a_gene_without_neighbors_has_no_row(attributed):
-    names = attributed.obs_names
-    for slot in ("tss_connectivities", "tss_distances", "attribution_neighbors"):
-        matrix = attributed.obsp[slot].tolil()
-        matrix[0] = 0
-        attributed.obsp[slot] = matrix.tocsr()
-    assert get.neighbor_effects(attributed, genes=names[0]).empty
-    assert get.neighbor_effects(attributed, genes=names[:2])["gene"].unique().tolist() == [names[1]]
-
-
-@pytest.mark.parametrize("by", ["H3K27me3", "body", "neighbors"])
-@pytest.mark.parametrize("sign", ["both", "up", "down"])
-def test_top_genes_are_those_with_the_strongest_effect(attributed, by, sign):
-    if by == "neighbors":
-        effect = np.asarray(attributed.obsp["attribution_neighbors"].sum(axis=1)).ravel()[KNOWN]
-    else:
-        at = block(attributed, by) if by in MARKS else block(attributed, region=by)
-        effect = attributed.layers["attribution"][np.ix_(KNOWN, at)].astype(float).sum(axis=1)
-    factor = {"both": np.abs(effect), "up": effect, "down": -effect}[sign]
-    best = np.argsort(-factor)[:7]
-    table = get.top_genes(attributed, by, n=7, sign=sign)
-    assert list(table) == ["gene", "symbol", "chrom", "expression", "label", "effect"]
-    np.testing.assert_allclose(table["effect"], effect[best], rtol=1e-5)
-    assert table["gene"].tolist() == attributed.obs_names[KNOWN[best]].tolist()
-    assert table["expression"].tolist() == attributed.obs["expression"].iloc[KNOWN[best]].tolist()
-
-
-def test_top_genes_of_each_group(attributed):
-    table = get.top_genes(attributed, "H3K4me3", n=3, groupby="label")
-    assert list(table) == ["label", "gene", "symbol", "chrom", "expression", "effect"]
-    assert table["label"].astype(str).tolist() == ["low"] * 3 + ["high"] * 3
-    high = attributed[attributed.obs["label"] == "high"]
-    alone = get.top_genes(high, "H3K4me3", n=3)
-    assert table["gene"].tolist()[3:] == alone["gene"].tolist()
-    assert len(get.top_genes(attributed, "H3K4me3", n=10_000)) == 160
-    assert 0 < len(get.top_genes(attributed, "H3K4me3", n=10_000, sign="up")) < 160
-
-
-def test_interactions_are_those_stored(attributed):
-    table = get.interactions(attributed)
-    assert list(table) == ["gene", "symbol", "first", "second", "effect"]
-    stored = attributed.obsm["attribution_interactions"]
-    assert (table["first"] + " x " + table["second"]).tolist() == list(stored) * 160
-    np.testing.assert_array_equal(table["effect"], stored.to_numpy()[KNOWN].ravel())
-    grouped = get.interactions(attributed, groupby="label").set_index(["label", "first", "second"])
-    members = KNOWN[(attributed.obs["label"] == "low").to_numpy()[KNOWN]]
-    expected = summary(stored["H3K4me3 x H3K27me3"].to_numpy()[members])
-    np.testing.assert_allclose(grouped.loc[("low", "H3K4me3", "H3K27me3")].to_numpy(float), expected)
-
-
-def test_profiles_of_attributions_leave_out_genes_without(attributed, caplog):
-    with caplog.at_level(logging.INFO):
-        table = get.mark_profiles(attributed, layer="attribution")
-    assert "40 of 200 genes have no values in attribution and are left out" in caplog.text
-    assert table["mean"].notna().all()
-    pd.testing.assert_frame_equal(table, get.mark_profiles(attributed[KNOWN].copy(), layer="attribution"))
-    attributed.layers["attribution"][:] = np.nan
-    with pytest.raises(ValueError, match="no gene with a label has values in attribution"):
-        get.mark_profiles(attributed, layer="attribution")
-
-
 def test_another_key(attributed):
     attributed.layers["expr"] = -attributed.layers["attribution"]
     attributed.uns["expr"] = attributed.uns["attribution"] | {"neighbors_key": ""}
     np.testing.assert_allclose(
         get.mark_effects(attributed, key="expr")["effect"], -get.mark_effects(attributed)["effect"]
     )
-    with pytest.raises(ValueError, match="attributions 'expr' are of a model without neighbours: train with"):
+    with pytest.raises(ValueError, match="'expr' are of a model without neighbours"):
         get.neighbor_effects(attributed, key="expr")
 
 
@@ -239,79 +145,73 @@ TABLES = [
     get.mark_effects,
     get.region_effects,
     get.neighbor_effects,
-    lambda adata, **kw: get.top_genes(adata, "tss", **kw),
+    lambda adata, **options: get.top_genes(adata, "tss", **options),
 ]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_without_attributions_the_call_is_named(attributed, table):
-    with pytest.raises(ValueError, match=r"no attributions 'other' \(those found: attribution; name .*\): run sct.tl"):
+def test_missing_attributions_are_named_with_those_that_are_there(attributed, table):
+    with pytest.raises(ValueError, match=r"'other' \(those found: attribution;.*sct\.tl\.attribute\(adata, model\)"):
         table(attributed, key="other")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_missing_attributions_are_named_with_the_call_that_makes_them(attributed, table):
     del attributed.layers["attribution"]
-    with pytest.raises(ValueError, match=r"no attributions 'attribution' \(none found\): run sct.tl.attribute\(model"):
+    with pytest.raises(ValueError, match=r"none found.*sct\.tl\.attribute\(adata, model\)"):
         table(attributed)
 
 
-@pytest.mark.parametrize("table", [*TABLES[:3], get.interactions])
-def test_genes_without_attributions_are_named(attributed, table):
+@pytest.mark.parametrize(
+    ("table", "tool"),
+    [
+        (get.mark_effects, "attribute"),
+        (get.region_effects, "attribute"),
+        (get.neighbor_effects, "attribute"),
+        (get.interactions, "interactions"),
+    ],
+)
+def test_genes_without_attributions_are_named(attributed, table, tool):
     name, symbol = attributed.obs_names[4], attributed.obs["symbol"].iloc[4]
-    with pytest.raises(ValueError, match=f"none of the 1 genes asked for, such as {symbol}, has .* run sct.tl"):
+    fix = rf"sct\.tl\.{tool}\(adata, model, genes=\.\.\., key_added='attribution'\)"
+    with pytest.raises(ValueError, match=f"such as {symbol}, has .*{fix}"):
         table(attributed, genes=name)
-    with pytest.raises(ValueError, match="no gene 'PAX5' among 200"):
+
+
+@pytest.mark.parametrize("table", [*TABLES[:3], get.interactions])
+def test_unknown_genes_are_named(attributed, table):
+    with pytest.raises(ValueError, match="'PAX5' among 200"):
         table(attributed, genes="PAX5")
 
 
-def test_bad_groups_are_named(attributed):
-    with pytest.raises(ValueError, match=r"obs has no column 'leiden' .* name one of them with groupby"):
-        get.mark_effects(attributed, groupby="leiden")
-    with pytest.raises(ValueError, match="groupby names no column; expected columns of obs; leave it out"):
-        get.mark_effects(attributed, groupby=[])
+@pytest.mark.parametrize(
+    ("groupby", "message"),
+    [
+        ("leiden", r"'leiden'.*groupby"),
+        ([], "groupby names no column"),
+        (["label", "mark"], "groupby names mark;.*other names"),
+    ],
+)
+def test_bad_groups_are_named(attributed, groupby, message):
     attributed.obs["mark"] = "a"
-    with pytest.raises(ValueError, match="groupby names mark; expected columns of obs, under other names"):
-        get.mark_effects(attributed, groupby=["label", "mark"])
+    with pytest.raises(ValueError, match=message):
+        get.mark_effects(attributed, groupby=groupby)
+
+
+def test_genes_without_any_group_are_named(attributed):
     attributed.obs["label"] = np.nan
-    with pytest.raises(ValueError, match=r"none of the 160 genes has a label: run sct.pp.label_expression"):
-        get.interactions(attributed, groupby="label")
+    with pytest.raises(ValueError, match=r"160 genes has a label: run sct\.pp\.label_expression"):
+        get.mark_effects(attributed, groupby="label")
 
 
-def test_bad_zones_are_named(attributed):
-    with pytest.raises(ValueError, match="zone 'far' lies in region 'tes'; regions here: tss, body"):
-        get.region_effects(attributed, zones={"far": ("tes", 0, 1)})
-    with pytest.raises(
-        ValueError, match=r"zone 'far': no bin of region 'tss' has its middle from 6000 to 7000; .*4950"
-    ):
-        get.region_effects(attributed, zones={"far": ("tss", 6_000, 7_000)})
-    with pytest.raises(ValueError, match="zones is empty"):
-        get.region_effects(attributed, zones={})
-
-
-def test_bad_choice_of_top_genes_is_named(attributed):
-    with pytest.raises(
-        ValueError, match=r"by is 'H3K4'; expected a mark \(H3K4me3, .*\), a region \(tss, body\) or 'n"
-    ):
-        get.top_genes(attributed, "H3K4")
-    with pytest.raises(ValueError, match="n is 0; expected 1 or more"):
-        get.top_genes(attributed, "tss", n=0)
-    with pytest.raises(ValueError, match="sign is 'positive'; choose one of both, up, down"):
-        get.top_genes(attributed, "tss", sign="positive")
-
-
-def test_a_graph_that_changed_is_named(attributed):
-    changed = attributed.copy()
-    pp.tss_neighbors(changed, n_neighbors=2)
-    with pytest.raises(ValueError, match=r"320 effects of neighbours .* of pairs that the graph 'tss' does not link"):
-        get.neighbor_effects(changed)
-    del attributed.obsp["tss_distances"]
-    with pytest.raises(ValueError, match=r"obsp has no tss_distances .* model that reads the graph 'tss'"):
-        get.neighbor_effects(attributed)
-    del attributed.obsp["attribution_neighbors"]
-    with pytest.raises(ValueError, match=r"attributions 'attribution' lack obsp\['attribution_neighbors'\]"):
-        get.top_genes(attributed, "neighbors")
-
-
-def test_bad_interactions_are_named(attributed):
-    with pytest.raises(ValueError, match=r"obsm has no 'expr_interactions' .* run sct.tl.interactions\(model, adata\)"):
-        get.interactions(attributed, key="expr")
-    attributed.obsm["attribution_interactions"] = np.zeros((200, 3))
-    with pytest.raises(ValueError, match="is ndarray; expected a DataFrame with columns such as"):
-        get.interactions(attributed)
+@pytest.mark.parametrize(
+    ("zones", "message"),
+    [
+        ({"far": ("tes", 0, 1)}, "zone 'far'.*'tes'; regions here: tss, body"),
+        ({"far": ("tss", 6_000, 7_000)}, "zone 'far'.*from 6000 to 7000.*4950"),
+        ({}, "zones is empty"),
+    ],
+)
+def test_bad_zones_are_named(attributed, zones, message):
+    with pytest.raises(ValueError, match=message):
+        get.region_effects(attributed, zones=zones)

@@ -101,7 +101,7 @@ def test_predictions_and_attributions_take_a_dense_graph(linked: ad.AnnData, mod
     _make_dense(linked, "attribution_neighbors")
     sct.tl.attribute(linked, model, genes=linked.obs_names[:5], n_steps=2, progress=False)
     assert len(sct.get.neighbor_effects(linked, genes=linked.obs_names[:5])) == 15
-    rows = sct.tl.attribute_neighbors(linked, model, linked.obs_names[:2], n_steps=2, progress=False)
+    rows = sct.get.neighbor_attributions(linked, model, linked.obs_names[:2], n_steps=2, progress=False)
     assert rows.n_obs == 6
 
 

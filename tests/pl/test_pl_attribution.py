@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import logging
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -13,28 +12,26 @@ from matplotlib.patches import StepPatch
 
 from simplechrome_tk import datasets, get, pl, pp
 from simplechrome_tk.pl._style import DOWN, EFFECTS, GREY, UP, effect_norm, signed
-from simplechrome_tk.pl.genes._lane import LaneGene, limits, spread, tiers
+from simplechrome_tk.pl.genes._gene_track import TrackGene, assign_rows, find_limits, spread_names
 
 MARKS = list(datasets.CORE_MARKS)
 
 
 @pytest.fixture(autouse=True)
-def close_figures():
-    mpl.use("Agg")
+def draw_figures():
     yield
     for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()  # what only goes wrong while drawing goes wrong here
-    plt.close("all")
+        plt.figure(number).canvas.draw()  # some mistakes only show when a figure is drawn
 
 
 @pytest.fixture(scope="module")
 def browsed(_attributed):
-    """One browser that several tests look at."""
+    """One browser that several tests share."""
     return pl.browser(_attributed, _attributed.obs_names[1])
 
 
 def names_below(ax):
-    """Slanted names of a lane, from left to right."""
+    """Return the slanted names of a gene track, from left to right."""
     found = [text for text in ax.texts if text.get_rotation()]
     return sorted(found, key=lambda text: text.get_position()[0])
 
@@ -104,7 +101,7 @@ def test_browser_draws_signal_and_effect_of_each_bin(attributed, browsed):
     assert axes.effect[-1, 1].get_xlabel() == "gene body, TSS to end (%)"
 
 
-def test_browser_scales_signal_by_mark_and_effects_alike(attributed, browsed):
+def test_browser_scales_signal_by_mark_and_all_effects_together(attributed, browsed):
     axes = browsed
     effects = attributed.layers["attribution"][1]
     limits_of_effects = {ax.get_ylim() for ax in axes.effect.flat}
@@ -121,9 +118,11 @@ def test_browser_scales_signal_by_mark_and_effects_alike(attributed, browsed):
 
 def test_browsers_that_name_each_other_have_the_same_scales(attributed):
     names = list(attributed.obs_names[[1, 2, 4]])  # the last has no attributions
-    apart, alike = ([pl.browser(attributed, name, alike=others) for name in names[:2]] for others in ((), names))
+    apart, together = (
+        [pl.browser(attributed, name, same_scale_as=others) for name in names[:2]] for others in ((), names)
+    )
     for axes in ("signal", "effect"):
-        limits = [[[ax.get_ylim() for ax in getattr(drawn, axes).flat] for drawn in both] for both in (apart, alike)]
+        limits = [[[ax.get_ylim() for ax in getattr(drawn, axes).flat] for drawn in both] for both in (apart, together)]
         assert limits[0][0] != limits[0][1]
         assert limits[1][0] == limits[1][1]
 
@@ -186,7 +185,7 @@ def test_browser_without_attributions_draws_the_tracks_alone(attributed, caplog)
         assert drawn.signal[-1, 0].get_xlabel().startswith("distance from TSS")
 
 
-def test_browser_of_a_model_without_neighbors_has_no_lane(attributed):
+def test_browser_of_a_model_without_neighbors_has_no_gene_track(attributed):
     attributed.uns["attribution"]["neighbors_key"] = ""
     axes = pl.browser(attributed, attributed.obs_names[1])
     assert axes.genome is None
@@ -218,10 +217,10 @@ def test_browser_of_nine_marks_and_one_region():
 def test_a_gene_without_neighbors_is_drawn_alone(attributed):
     without_neighbors(attributed, 0)
     name, symbol = attributed.obs_names[0], attributed.obs["symbol"].iloc[0]
-    lane, arcs = pl.browser(attributed, name).genome, pl.neighbor_effects(attributed, name)
-    for ax in (lane, arcs):
+    track, arcs = pl.browser(attributed, name).genome, pl.neighbor_effects(attributed, name)
+    for ax in (track, arcs):
         assert [text.get_text() for text in names_below(ax)] == [symbol]
-    assert lane.get_xlabel() == f"no neighbours in the graph\n{attributed.obs['chrom'].iloc[0]} (Mb)"
+    assert track.get_xlabel() == f"no neighbours in the graph\n{attributed.obs['chrom'].iloc[0]} (Mb)"
     assert arcs.get_title(loc="left") == f"{symbol}\nno neighbours in the graph"
     assert arcs.figure.axes == [arcs]
 
@@ -333,26 +332,26 @@ def test_neighbors_on_other_chromosomes_are_counted(attributed):
     assert far > 0
     line = f"not shown: {far} neighbours on other chromosomes, {signed(far * 0.01)} in all"
     assert line in pl.neighbor_effects(attributed, gene).get_title(loc="left")
-    lane = pl.browser(attributed, gene).genome
-    assert line in lane.get_xlabel()
-    assert len(names_below(lane)) == 1 + len(table) - far
+    track = pl.browser(attributed, gene).genome
+    assert line in track.get_xlabel()
+    assert len(names_below(track)) == 1 + len(table) - far
 
 
 def test_spread_moves_names_no_further_than_needed():
-    np.testing.assert_allclose(spread(np.array([1.0, 5.0, 9.0]), 0, 10, 1), [1, 5, 9])
-    np.testing.assert_allclose(spread(np.array([5.0, 5.0, 5.0]), 0, 10, 1), [4, 5, 6])
-    np.testing.assert_allclose(spread(np.array([0.0, 0.1, 9.9, 10]), 0, 10, 1), [0, 1, 9, 10])
+    np.testing.assert_allclose(spread_names(np.array([1.0, 5.0, 9.0]), 0, 10, 1), [1, 5, 9])
+    np.testing.assert_allclose(spread_names(np.array([5.0, 5.0, 5.0]), 0, 10, 1), [4, 5, 6])
+    np.testing.assert_allclose(spread_names(np.array([0.0, 0.1, 9.9, 10]), 0, 10, 1), [0, 1, 9, 10])
 
 
-def lane_gene(left, right):
-    return LaneGene("x", left, left, right, 1, 0.1, 0.0)
+def track_gene(left, right):
+    return TrackGene("x", left, left, right, 1, 0.1, 0.0)
 
 
-def test_bodies_share_a_tier_where_they_do_not_touch():
-    genes = [lane_gene(5, 6), lane_gene(5.5, 7), lane_gene(0, 1), lane_gene(8, 9), lane_gene(5.8, 6.2)]
-    assert tiers(genes, 0.01) == [0, 1, 0, 0, 2]
-    assert tiers(genes[2:4], 100.0) == [0, 1]
-    low, high = limits(genes)
+def test_bodies_share_a_row_where_they_do_not_touch():
+    genes = [track_gene(5, 6), track_gene(5.5, 7), track_gene(0, 1), track_gene(8, 9), track_gene(5.8, 6.2)]
+    assert assign_rows(genes, 0.01) == [0, 1, 0, 0, 2]
+    assert assign_rows(genes[2:4], 100.0) == [0, 1]
+    low, high = find_limits(genes)
     assert low < 0 < 9 < high
 
 
@@ -464,38 +463,68 @@ def test_a_symbol_that_is_missing_is_replaced_by_the_id(attributed):
 
 
 PER_GENE = [pl.browser, pl.neighbor_effects]
+BY_GROUP = [pl.effect_map, pl.mark_effects, pl.interactions]
 
 
 @pytest.mark.parametrize("plot", PER_GENE)
-def test_bad_genes_are_named(attributed, plot):
-    with pytest.raises(ValueError, match="no gene 'PAX5' among 200"):
+def test_unknown_genes_are_named(attributed, plot):
+    with pytest.raises(ValueError, match="'PAX5' among 200"):
         plot(attributed, "PAX5")
-    with pytest.raises(ValueError, match=r"no attributions 'expr' \(those found: attribution; .* run sct.tl.attribute"):
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("plot", PER_GENE)
+def test_unknown_attributions_of_a_gene_are_named(attributed, plot):
+    with pytest.raises(ValueError, match=r"'expr' \(those found: attribution;.*sct\.tl\.attribute"):
         plot(attributed, attributed.obs_names[1], key="expr")
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("plot", PER_GENE)
+def test_a_graph_that_has_changed_is_named(attributed, plot):
     pp.tss_neighbors(attributed, n_neighbors=2)
-    with pytest.raises(ValueError, match="of pairs that the graph 'tss' does not link"):
+    with pytest.raises(ValueError, match="graph 'tss' does not link"):
         plot(attributed, attributed.obs_names[1])
     assert not plt.get_fignums()
 
 
-def test_bad_input_of_arcs_is_named(attributed):
-    with pytest.raises(ValueError, match="none of the 1 genes asked for"):
+def test_arcs_need_attributions_of_the_gene(attributed):
+    with pytest.raises(ValueError, match=r"sct\.tl\.attribute\(adata, model, genes="):
         pl.neighbor_effects(attributed, attributed.obs_names[4])
-    attributed.uns["attribution"]["neighbors_key"] = ""
-    with pytest.raises(ValueError, match="attributions 'attribution' are of a model without neighbours"):
-        pl.neighbor_effects(attributed, attributed.obs_names[1])
-    with pytest.raises(ValueError, match="no layer 'counts'"):
-        pl.browser(attributed, attributed.obs_names[1], layer="counts")
     assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("plot", [pl.effect_map, pl.mark_effects, pl.interactions])
-def test_bad_groups_and_keys_are_named(attributed, plot):
-    with pytest.raises(ValueError, match=r"obs has no column 'leiden' .* name one of them with groupby"):
+def test_arcs_need_neighbours(attributed):
+    attributed.uns["attribution"]["neighbors_key"] = ""
+    with pytest.raises(ValueError, match="neighbors_key='tss'"):
+        pl.neighbor_effects(attributed, attributed.obs_names[1])
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("plot", [pl.browser, pl.gene])
+def test_unknown_layers_are_named(attributed, plot):
+    with pytest.raises(ValueError, match="no layer 'counts'"):
+        plot(attributed, attributed.obs_names[1], layer="counts")
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("plot", BY_GROUP)
+def test_unknown_groups_are_named(attributed, plot):
+    with pytest.raises(ValueError, match=r"'leiden'.*groupby"):
         plot(attributed, groupby="leiden")
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("plot", BY_GROUP)
+def test_unknown_attributions_are_named(attributed, plot):
     with pytest.raises(ValueError, match="no attributions 'expr'"):
         plot(attributed, key="expr")
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("plot", BY_GROUP)
+def test_missing_attributions_are_named_with_the_call_that_makes_them(attributed, plot):
     del attributed.obsm["attribution_interactions"], attributed.layers["attribution"]
-    with pytest.raises(ValueError, match=r"run sct\.tl\.\w+\(model, adata\) first"):
+    with pytest.raises(ValueError, match=r"run sct\.tl\.\w+\(adata, model\) first"):
         plot(attributed)
     assert not plt.get_fignums()

@@ -142,4 +142,4 @@ def test_neighbors_are_listed_the_nearest_first(scattered):
 
 def test_an_unknown_graph_is_refused(scattered):
     with pytest.raises(ValueError, match="obsp has no contacts_connectivities"):
-        sct.get.neighbors(scattered, key="contacts")
+        sct.get.neighbors(scattered, neighbors_key="contacts")

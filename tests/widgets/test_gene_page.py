@@ -4,12 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from simplechrome_tk import tl
 from simplechrome_tk.widgets import _gene_page
 
 
 def test_without_a_model_the_effects_of_the_anndata_are_drawn(attributed, monkeypatch):
-    monkeypatch.setattr(tl, "explain", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(_gene_page, "explain_genes", lambda *_: pytest.fail("computed"))
     page = _gene_page.gene_page(attributed, None, 3)
     assert page.startswith(f'<img alt="Tracks of {attributed.obs["symbol"].iloc[3]}, ')
     assert "without a model" in page

@@ -1,4 +1,4 @@
-"""What each two marks do together."""
+"""Interactions of marks as matrices."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.get._attribution import Z95
+from simplechrome_tk.core.statistics import NORMAL_95
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import EFFECTS, effect_norm, literal, signed
-from simplechrome_tk.tl.attribution._stored import record
+from simplechrome_tk.tl.attribution._stored import read_record
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 _GROUP = "group"
 _DIAGONAL = "0.9"
-_DARK = 0.4  # from the middle of the scale, of at most 0.5
-_CELL = 0.62  # inches
+"""Colour of the diagonal, which has no value."""
+_DARK = 0.4
+"""Distance from the middle of the colour scale, which is 1 long, from which on text is white."""
+_CELL = 0.62
+"""Side of a cell of the matrix, in inches."""
 
 
 def interactions(
@@ -34,7 +37,7 @@ def interactions(
 ) -> np.ndarray:
     """Draw the mean interaction of each two marks as a matrix, one for each group of genes.
 
-    Vermilion: the two marks raise the prediction more together than one by one; blue: less.
+    Vermilion: two marks together raise the prediction more than the sum of what each does alone; blue: less.
 
     Parameters
     ----------
@@ -46,18 +49,19 @@ def interactions(
     Returns
     -------
     numpy.ndarray
-        Axes, shape ``(n_groups,)``, on one scale. A number, in the lower half, is bold where the 95 % interval
-        of the mean leaves out 0.
+        Axes, shape ``(n_groups,)``, on one scale. The numbers stand in the lower half; a number is bold if the 95 %
+        interval of the mean excludes 0.
 
     Raises
     ------
     ValueError
         As :func:`simplechrome_tk.get.interactions`, or when there are no attributions ``key``.
     """
-    own = adata.uns.get(k.INTERACTIONS.format(key))
-    unit = (record(adata, key) if own is None else own)["unit"]
+    # Interactions without a record of their own are in the unit of the attributions that they belong to.
+    record = adata.uns.get(k.INTERACTIONS.format(key))
+    unit = (read_record(adata, key) if record is None else record)["unit"]
     if groupby is None:
-        table = _average(get.interactions(adata, key=key, genes=genes))
+        table = _average_all(get.interactions(adata, key=key, genes=genes))
     else:
         table = get.interactions(adata, key=key, genes=genes, groupby=groupby).rename(columns={groupby: _GROUP})
     marks = list(dict.fromkeys([*table["first"], *table["second"]]))
@@ -74,7 +78,7 @@ def interactions(
     )
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table[_GROUP] == group]
-        mesh = _matrix(ax, part, marks, norm)
+        mesh = _draw_matrix(ax, part, marks, norm)
         name = "" if groupby is None else f"{groupby}: {group}, "
         ax.set_title(literal(f"{name}{part['n'].iloc[0]:,} genes"), fontsize="medium")
     axes[0, 0].set_yticks(range(len(marks)), list(map(literal, marks)))
@@ -82,21 +86,22 @@ def interactions(
     return axes[0]
 
 
-def _average(every: pd.DataFrame) -> pd.DataFrame:
-    """Mean over genes, with its normal 95 % interval, in the columns of a table by group."""
-    effects = every.groupby(["first", "second"], sort=False)["effect"]
-    half = Z95 * effects.sem()
-    table = pd.DataFrame({"mean": effects.mean(), "low": effects.mean() - half, "high": effects.mean() + half})
-    return table.assign(n=effects.size(), **{_GROUP: "all"}).reset_index()
+def _average_all(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over all genes, with its normal 95 % interval, in the columns of a table by group."""
+    effects = table.groupby(["first", "second"], sort=False)["effect"]
+    half = NORMAL_95 * effects.sem()
+    means = pd.DataFrame({"mean": effects.mean(), "low": effects.mean() - half, "high": effects.mean() + half})
+    return means.assign(n=effects.size(), **{_GROUP: "all"}).reset_index()
 
 
-def _matrix(ax: Axes, part: pd.DataFrame, marks: list[str], norm: Normalize) -> AxesImage:
-    """Draw one group's matrix, both halves, the number in the lower one."""
+def _draw_matrix(ax: Axes, part: pd.DataFrame, marks: list[str], norm: Normalize) -> AxesImage:
+    """Draw the matrix of one group: colours in both halves, numbers in the lower one."""
     values = np.full((len(marks), len(marks)), np.nan)
+    # The table lists each pair once, in either order.
     for row in part.itertuples():
         first, second = sorted((marks.index(row.first), marks.index(row.second)))
         values[first, second] = values[second, first] = row.mean
-        sure = row.low > 0 or row.high < 0
+        excludes_zero = row.low > 0 or row.high < 0
         ax.text(
             first,
             second,
@@ -104,7 +109,7 @@ def _matrix(ax: Axes, part: pd.DataFrame, marks: list[str], norm: Normalize) -> 
             ha="center",
             va="center",
             fontsize=8,
-            fontweight="bold" if sure else "normal",
+            fontweight="bold" if excludes_zero else "normal",
             color="white" if abs(norm(row.mean) - 0.5) > _DARK else "black",
         )
     ax.set_facecolor(_DIAGONAL)

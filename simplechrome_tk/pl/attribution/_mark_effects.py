@@ -1,27 +1,23 @@
-"""Which marks raise and which lower the prediction."""
+"""Mean effects of marks, and of all neighbours, by group of genes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 
-from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.get._attribution import per_group
+from simplechrome_tk.get._effects import ALL_NEIGHBORS, mark_and_neighbor_effects
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors, literal
-from simplechrome_tk.tl.attribution._stored import attributed_rows, has_neighbors, neighbor_sums, record
+from simplechrome_tk.tl.attribution._stored import read_record
 
 if TYPE_CHECKING:
     import anndata as ad
     from matplotlib.axes import Axes
 
     from simplechrome_tk.core.require import Genes
-
-_NEIGHBORS = "all neighbours"
 
 
 def mark_effects(
@@ -54,12 +50,7 @@ def mark_effects(
     ValueError
         As :func:`simplechrome_tk.get.mark_effects`.
     """
-    table = get.mark_effects(adata, key=key, genes=genes, groupby=groupby)
-    if has_neighbors(adata, key):
-        rows = attributed_rows(adata, key, genes)
-        things = pd.DataFrame({"mark": [_NEIGHBORS]})
-        sums = per_group(adata, rows, things, neighbor_sums(adata, key, rows)[:, None], groupby)
-        table = pd.concat([table, sums], ignore_index=True)
+    table = mark_and_neighbor_effects(adata, key=key, genes=genes, groupby=groupby)
     lines = list(table["mark"].unique())
     sizes = table.drop_duplicates(groupby).set_index(groupby)["n"]
     color = colors([str(group) for group in sizes.index])
@@ -69,12 +60,14 @@ def mark_effects(
     ax.axvline(0, color=GREY, linewidth=1, linestyle="--", zorder=0)
     for i, (group, size) in enumerate(sizes.items()):
         part = table[table[groupby] == group].set_index("mark").loc[lines]
+        # Groups lie side by side within two thirds of the line of a mark.
         shift = 0.66 * ((i + 0.5) / len(sizes) - 0.5)
-        place = np.arange(len(lines)) + shift
+        position = np.arange(len(lines)) + shift
+        # A group of one gene has no interval.
         half = (part["high"] - part["mean"]).fillna(0)
         ax.errorbar(
             part["mean"],
-            place,
+            position,
             xerr=half,
             fmt="o",
             markersize=5,
@@ -82,12 +75,12 @@ def mark_effects(
             color=color[str(group)],
             label=literal(f"{group} ({size:,} genes)"),
         )
-    if _NEIGHBORS in lines:
+    if ALL_NEIGHBORS in lines:
         ax.axhline(len(lines) - 1.5, color="0.85", linewidth=0.8)
     ax.set_yticks(range(len(lines)), list(map(literal, lines)))
     ax.set_ylim(len(lines) - 0.5, -0.5)
-    what = f"mean effect per gene ({record(adata, key)['unit']})"
-    ax.set_xlabel(literal(f"{what}, 95 % interval\n← lowers · raises →"))
+    label = f"mean effect per gene ({read_record(adata, key)['unit']})"
+    ax.set_xlabel(literal(f"{label}, 95 % interval\n← lowers · raises →"))
     ax.grid(axis="x", color="0.93")
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)

@@ -10,7 +10,7 @@ import seaborn as sns
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
-from simplechrome_tk.get._attribution import categories, fix_groups
+from simplechrome_tk.get._tables import read_groups, suggest_fix
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import colors, literal, unit
 
@@ -51,10 +51,10 @@ def expression(
     ValueError
         When a column is not there, or no gene has a group and expression.
     """
-    group, value = categories(adata, groupby), expression_truth(adata, expression_key)
+    group, value = read_groups(adata, groupby), expression_truth(adata, expression_key)
     known = group.notna().to_numpy() & np.isfinite(value)
     if not known.any():
-        msg = f"none of the {adata.n_obs} genes has expression and a group: {fix_groups(groupby)}."
+        msg = f"none of the {adata.n_obs} genes has expression and a group: {suggest_fix(groupby)}."
         raise ValueError(msg)
     if not known.all():
         logger.info("%d of %d genes have no expression or no %s and are left out.", (~known).sum(), len(known), groupby)

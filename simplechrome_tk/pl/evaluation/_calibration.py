@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.statistics import NORMAL_95
 from simplechrome_tk.evaluation._metrics import CALIBRATION_BINS, calibration_bins, expected_calibration_error
-from simplechrome_tk.get._attribution import Z95
 from simplechrome_tk.pl._style import GREY, colors
 from simplechrome_tk.pl.evaluation._curves import align_labels, finish_square, name_curve, score_sample, square_axes
 
@@ -92,6 +92,8 @@ def calibration(
 def _wilson(high: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the share of high genes and the ends of its 95 % interval by Wilson's score."""
     share = high / number
-    middle = (share + Z95**2 / (2 * number)) / (1 + Z95**2 / number)
-    half = Z95 / (1 + Z95**2 / number) * np.sqrt(share * (1 - share) / number + Z95**2 / (4 * number**2))
+    middle = (share + NORMAL_95**2 / (2 * number)) / (1 + NORMAL_95**2 / number)
+    half = (
+        NORMAL_95 / (1 + NORMAL_95**2 / number) * np.sqrt(share * (1 - share) / number + NORMAL_95**2 / (4 * number**2))
+    )
     return share, np.minimum(middle - half, share), np.maximum(middle + half, share)

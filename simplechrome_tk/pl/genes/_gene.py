@@ -1,4 +1,4 @@
-"""The marks of one gene."""
+"""The marks of one gene as heat maps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.layout import blocks
-from simplechrome_tk.core.layout import region as get_region
+from simplechrome_tk.core.layout import Layout, values
 from simplechrome_tk.core.require import gene_row, symbols
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import along, bounds, literal, measure, unit
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     import anndata as ad
 
 
-def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarray:
-    """Draw the marks of one gene as heat maps, one per region, on one colour scale.
+def gene(adata: ad.AnnData, gene: str, *, layer: str | None = k.SIGNAL) -> np.ndarray:
+    """Draw the marks of one gene as heat maps, one for each region, on one colour scale.
 
-    Values that are all positive run from pale to dark; where some are negative, white is 0, red above and blue below.
+    Values that are all positive run from pale to dark. If some are negative, white is 0, red above and blue below.
 
     Parameters
     ----------
@@ -31,7 +30,8 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
     gene
         Name in ``obs_names``, or a symbol that names one row.
     layer
-        As for :func:`simplechrome_tk.get.region`: ``None`` draws ``X``, ``"signal"`` the signal before normalisation.
+        As for :func:`simplechrome_tk.get.region`: ``"signal"`` draws the signal before normalisation, ``None`` draws
+        ``X``.
 
     Returns
     -------
@@ -41,14 +41,19 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
     Raises
     ------
     ValueError
-        When no gene has this name, or several do.
+        When no gene has this name, or several do, or the layer is not there.
+
+    Examples
+    --------
+    >>> sct.pl.gene(adata, "SIM0007").shape
+    (2,)
     """
     row = gene_row(adata, gene)
-    table = blocks(adata)
-    regions, marks = list(table["region"].unique()), list(table["mark"].unique())
-    panels = {name: get_region(adata, name, layer=layer)[row] for name in regions}
-    lowest = min(float(panel.min()) for panel in panels.values())
-    highest = max(float(panel.max()) for panel in panels.values())
+    layout, signal = Layout.of(adata), values(adata, layer)[[row]]
+    regions, marks = layout.regions, layout.marks
+    panels = {name: layout.view(signal, name)[0] for name in regions}
+    lowest, highest = float(signal.min()), float(signal.max())
+    # Signal needs a scale from pale to dark, normalised values one with two sides of equal length.
     cmap = "YlGnBu"
     if lowest < 0:
         cmap, highest = "RdBu_r", max(highest, -lowest)
@@ -76,12 +81,12 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = None) -> np.ndarra
     axes[0, 0].set_yticks(np.arange(len(marks)) + 0.5, list(map(literal, marks)))
     axes[0, 0].invert_yaxis()
     figure.colorbar(mesh, ax=axes[0], label=literal(measure(adata, layer)), pad=0.02)
-    figure.suptitle(literal(title(adata, row)), fontsize="medium")
+    figure.suptitle(literal(describe_gene(adata, row)), fontsize="medium")
     return axes[0]
 
 
-def title(adata: ad.AnnData, gene: int) -> str:
-    """Symbol, cell type, position, expression and label of the gene in a row, as far as they are known."""
+def describe_gene(adata: ad.AnnData, gene: int) -> str:
+    """Return symbol, cell type, position, expression and label of the gene in a row, as far as they are known."""
     row = adata.obs.iloc[gene]
     parts = [str(symbols(adata)[gene])]
     if k.CELL_TYPE in row:
@@ -89,9 +94,14 @@ def title(adata: ad.AnnData, gene: int) -> str:
     if {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) and pd.notna(row[k.START]):
         parts.append(f"{row[k.CHROM]}:{row[k.START]:,.0f}-{row[k.END]:,.0f} ({row[k.STRAND]})")
     if k.EXPRESSION in row:
-        measured = pd.notna(row[k.EXPRESSION])
-        value = f"{row[k.EXPRESSION]:,.3g}" if row[k.EXPRESSION] < 100 else f"{row[k.EXPRESSION]:,.0f}"
-        parts.append(f"expression {value} {unit(adata, k.EXPRESSION)}".rstrip() if measured else "expression unknown")
+        parts.append(_describe_expression(row[k.EXPRESSION], unit(adata, k.EXPRESSION)))
     if k.LABEL in row and pd.notna(row[k.LABEL]):
         parts.append(f"{row[k.LABEL]}")
     return "  ·  ".join(parts)
+
+
+def _describe_expression(value: float, unit: str) -> str:
+    if pd.isna(value):
+        return "expression unknown"
+    number = f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+    return f"expression {number} {unit}".rstrip()

@@ -1,4 +1,4 @@
-"""Which neighbouring genes move the prediction of a gene, and from where."""
+"""Arcs from neighbouring genes to the gene whose prediction they change."""
 
 from __future__ import annotations
 
@@ -12,27 +12,40 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import gene_row
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import EFFECTS, effect_norm, literal, signed
-from simplechrome_tk.pl.genes._lane import draw_lane, lane, limits, mapped, names_height, remarks, strongest, tiers
-from simplechrome_tk.tl.attribution._stored import record
+from simplechrome_tk.pl.genes._gene_track import (
+    assign_rows,
+    describe_omissions,
+    draw_gene_track,
+    find_limits,
+    measure_names,
+    place_genes,
+    select_strongest,
+    transform_gene,
+)
+from simplechrome_tk.tl.attribution._stored import read_record
 
 if TYPE_CHECKING:
     import anndata as ad
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
-_LINEAR = 5_000.0  # bp around the gene that are drawn to scale; further out, logarithmic
-_WIDTH = 8.5  # inches
-_TIER, _GAP, _ARCS = 0.16, 0.35, 1.8  # inches
-_TICKS_APART = 0.5  # inches
+_LINEAR = 5_000.0
+"""Distance from the gene, in bp, within which the axis is to scale; it is logarithmic further out."""
+_WIDTH = 8.5
+"""Width of the axis of a new figure, in inches."""
+_ROW, _LINES, _ARCS = 0.16, 0.35, 1.8
+"""Heights of a row of genes, of the lines to the names and of the arcs, in inches."""
+_TICKS_APART = 0.5
+"""Least distance of two ticks, in inches."""
 _TICKS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 
 def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, ax: Axes | None = None) -> Axes:
-    """Draw an arc from each neighbour's TSS to the gene's, thick and dark where its effect is strong.
+    """Draw an arc from the TSS of each neighbour to that of the gene, thick and dark where the effect is strong.
 
-    The gene reads from left to right, whatever its strand: upstream is left, and an arrow to the left is a gene on the
-    other strand. Distances are to scale within 5 kb or so and logarithmic beyond, so that a neighbour 1 kb away and one
-    1 Mb away can both be seen; :func:`browser` shows them to scale.
+    The gene is read from left to right, whatever its strand: upstream is left, and an arrow to the left is a gene on
+    the other strand. Distances are to scale within about 5 kb and logarithmic beyond, so that a neighbour 1 kb away and
+    one 1 Mb away can both be seen; :func:`browser` shows them to scale.
 
     Parameters
     ----------
@@ -48,9 +61,9 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     Returns
     -------
     matplotlib.axes.Axes
-        Arcs over the genes. Vermilion raises the prediction, blue lowers it. Names say distance and effect. Where
-        there is no room for all neighbours, the strongest are drawn; the title counts the others, and those on other
-        chromosomes.
+        Arcs over the genes. Vermilion raises the prediction, blue lowers it. Distance and effect stand beside each
+        name. If there is no room for all neighbours, the strongest are drawn; the title counts the others, and those on
+        other chromosomes.
 
     Raises
     ------
@@ -58,93 +71,104 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
         When no gene has this name or several do, or as :func:`simplechrome_tk.get.neighbor_effects`.
     """
     row = gene_row(adata, gene)
-    unit = record(adata, key)["unit"]
-    shown = lane(adata, row, key)
-    own = shown.genes[0]
-    minus = own.direction < 0
-    norm = effect_norm(np.array([one.effect for one in shown.genes]))
-    label = f"effect of neighbour ({unit})" if len(shown.genes) > 1 else ""
+    unit = read_record(adata, key)["unit"]
+    track = place_genes(adata, row, key)
+    own = track.genes[0]
+    is_minus = own.direction < 0
+    norm = effect_norm(np.array([one.effect for one in track.genes]))
+    label = f"effect of neighbour ({unit})" if len(track.genes) > 1 else ""
     width = _WIDTH
     if ax is not None:
-        _colorbar(ax, norm, label)
+        # The colour bar takes room from the given axes: what is left is measured after it.
+        _add_colorbar(ax, norm, label)
         width = ax.get_window_extent().width / ax.figure.dpi
     genes = [
-        mapped(one, lambda bp: _place((bp - own.tss) * (-1 if minus else 1)), flip=minus)
-        for one in strongest(shown.genes, width)
+        transform_gene(one, lambda bp: _transform((bp - own.tss) * (-1 if is_minus else 1)), flip=is_minus)
+        for one in select_strongest(track.genes, width)
     ]
-    names = [own.symbol, *(f"{one.symbol} ({_distance(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
-    low, high = limits(genes)
-    levels = max(tiers(genes, (high - low) / width)) + 1
-    drawn, written = _ARCS + _TIER * levels + _GAP, names_height(names)
+    names = [own.symbol, *(f"{one.symbol} ({_format(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
+    low, high = find_limits(genes)
+    n_rows = max(assign_rows(genes, (high - low) / width)) + 1
+    drawn, written = _ARCS + _ROW * n_rows + _LINES, measure_names(names)
+    # The vertical axis is in inches of a new figure. On given axes the same drawing is stretched to their height, but
+    # not the names.
     stretch = 1.0
     if ax is None:
         _, ax = subplots(figsize=(_WIDTH + 1.3, drawn + written + 1.1), layout="constrained")
-        _colorbar(ax, norm, label)
+        _add_colorbar(ax, norm, label)
     else:
         height = ax.get_window_extent().height / ax.figure.dpi
         stretch = drawn / max(height - written, 0.3 * height)
     ax.set_xlim(low, high)
+    # Arcs to distant neighbours are higher, so that they do not cross those to near ones.
     furthest = max((abs(one.tss) for one in genes[1:]), default=1.0) or 1.0
     for one in genes[1:]:
-        _arc(ax, one.tss, 0.95 * _ARCS * abs(one.tss) / furthest, norm, one.effect)
-    floor = draw_lane(ax, genes, names, width=width, top=-0.1, tier=_TIER, gap=_GAP)
-    ax.set_ylim(floor - stretch * written, _ARCS)
-    _dress(ax, (high - low) / width, own.symbol)
-    total = f": {len(shown.table)} neighbours, {signed(float(shown.table['effect'].sum()))} in all"
-    title = [own.symbol + (total if len(shown.table) else ""), *remarks(shown, width)]
-    ax.set_title(literal("\n".join(title)), fontsize="medium", loc="left")
+        _draw_arc(ax, one.tss, 0.95 * _ARCS * abs(one.tss) / furthest, norm, one.effect)
+    names_top = draw_gene_track(ax, genes, names, width=width, top=-0.1, row_height=_ROW, line_height=_LINES)
+    ax.set_ylim(names_top - stretch * written, _ARCS)
+    _style_axes(ax, (high - low) / width, own.symbol)
+    title = own.symbol
+    if len(track.table):
+        title += f": {len(track.table)} neighbours, {signed(float(track.table['effect'].sum()))} in all"
+    ax.set_title(literal("\n".join([title, *describe_omissions(track, width)])), fontsize="medium", loc="left")
     return ax
 
 
-def _place(bp: float) -> float:
-    """Where a distance is drawn."""
+def _transform(bp: float) -> float:
+    """Return where a distance is drawn."""
     return float(np.arcsinh(bp / _LINEAR))
 
 
-def _arc(ax: Axes, start: float, height: float, norm: Normalize, effect: float) -> None:
-    """Draw half an ellipse from a neighbour to the gene, at 0."""
+def _draw_arc(ax: Axes, start: float, height: float, norm: Normalize, effect: float) -> None:
+    """Draw half an ellipse from a neighbour to the gene, at 0; strong effects are thicker and lie over weak ones."""
     angle = np.linspace(0, np.pi, 60)
     x, y = start / 2 * (1 + np.cos(angle)), height * np.sin(angle)
-    thick = 1.0 + 4.0 * abs(2 * float(norm(effect)) - 1)
-    outline = [patheffects.withStroke(linewidth=thick + 1, foreground="0.6")]
+    strength = abs(2 * float(norm(effect)) - 1)
+    width = 1.0 + 4.0 * strength
     ax.plot(
         x,
         y,
         color=EFFECTS(norm(effect)),
-        linewidth=thick,
+        linewidth=width,
         solid_capstyle="butt",
-        path_effects=outline,
-        zorder=2 + abs(2 * float(norm(effect)) - 1),
+        path_effects=[patheffects.withStroke(linewidth=width + 1, foreground="0.6")],
+        zorder=2 + strength,
     )
 
 
-def _colorbar(ax: Axes, norm: Normalize, label: str) -> None:
-    """Explain the colours, where there is something to explain."""
+def _add_colorbar(ax: Axes, norm: Normalize, label: str) -> None:
+    """Explain the colours, unless there are no neighbours and the label is empty."""
     if label:
         ax.figure.colorbar(ScalarMappable(norm, EFFECTS), ax=ax, label=literal(label), shrink=0.7, pad=0.02, aspect=25)
 
 
-def _dress(ax: Axes, inch: float, symbol: str) -> None:
-    """Draw all but arcs and genes; ``inch`` is the length of one on the axis."""
+def _style_axes(ax: Axes, inch: float, symbol: str) -> None:
+    """Draw ticks and lines; ``inch`` is the length of one inch on the axis."""
     low, high = ax.get_xlim()
+    # From 1 kb to 100 Mb on both sides, as far as there is room between two ticks.
     ticks = [0.0]
     for bp in _TICKS:
-        if np.arcsinh(bp / _LINEAR) - np.arcsinh(ticks[-1] / _LINEAR) > _TICKS_APART * inch:
+        if _transform(bp) - _transform(ticks[-1]) > _TICKS_APART * inch:
             ticks = [-bp, *ticks, bp]
-    ticks = [bp for bp in ticks if low <= np.arcsinh(bp / _LINEAR) <= high]
-    ax.set_xticks(np.arcsinh(np.array(ticks) / _LINEAR), ["0" if bp == 0 else _distance(bp) for bp in ticks])
-    where = f"distance from the TSS of {symbol}"
-    ax.set_xlabel(literal(f"{where}\n← upstream · downstream →, logarithmic beyond 5 kb"))
+    ticks = [bp for bp in ticks if low <= _transform(bp) <= high]
+    ax.set_xticks([_transform(bp) for bp in ticks], [_format(bp) if bp else "0" for bp in ticks])
+    distance = f"distance from the TSS of {symbol}"
+    ax.set_xlabel(literal(f"{distance}\n← upstream · downstream →, logarithmic beyond 5 kb"))
     ax.vlines(ax.get_xticks(), 0, _ARCS, color="0.93", linewidth=0.8, zorder=0)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=1)
     ax.set_yticks([])
     ax.spines[["left", "right", "top"]].set_visible(False)
 
 
-def _distance(bp: float) -> str:
-    """Write a signed distance in bp, kb or Mb."""
+def _format(bp: float) -> str:
+    """Write a signed distance in bp, kb or Mb, with two digits at least."""
     size = abs(bp)
-    scale, name = (1.0, "bp") if size < 999.5 else (1e3, "kb") if size < 999_500 else (1e6, "Mb")
+    scale, unit = 1.0, "bp"
+    if size >= 999.5:
+        scale, unit = 1e3, "kb"
+    if size >= 999_500:
+        scale, unit = 1e6, "Mb"
     digits = 1 if scale > 1 and size / scale < 9.95 else 0
     text = f"{size / scale:.{digits}f}".removesuffix(".0")
-    return f"{'−' if bp < 0 else '+' if bp > 0 else ''}{text} {name}"
+    sign = {-1: "−", 0: "", 1: "+"}[int(np.sign(bp))]
+    return f"{sign}{text} {unit}"

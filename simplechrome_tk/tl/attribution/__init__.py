@@ -1,13 +1,9 @@
-"""Attributions: effects of marks and of neighbours on a prediction."""
+"""Attribution: effects of marks and of neighbours on a prediction."""
 
 from simplechrome_tk.tl.attribution._attribute import attribute
-from simplechrome_tk.tl.attribution._attribute_neighbors import attribute_neighbors
-from simplechrome_tk.tl.attribution._explain import explain
 from simplechrome_tk.tl.attribution._interactions import interactions
 
 __all__ = [
     "attribute",
-    "attribute_neighbors",
-    "explain",
     "interactions",
 ]

@@ -1,4 +1,4 @@
-"""Some genes and those that they hear, as a small AnnData of their own."""
+"""A few genes and their neighbours, in a small AnnData of their own."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ _SLICING = Lock()
 
 
 def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None = None) -> ad.AnnData:
-    """Copy genes, and behind them those that they have as neighbours, into a small AnnData.
+    """Copy genes, and after them their neighbours in a graph, into a small AnnData.
 
-    A model predicts and explains the genes asked for as it does among all genes, in a fraction of the time, and
-    ``adata`` stays as it is. What is a mean over genes, such as the baselines ``"low"`` and ``"matched"`` of
-    :func:`simplechrome_tk.tl.attribute`, is another one there.
+    The model predicts and explains ``genes`` in the copy as it does among all genes, in a fraction of the time, and
+    ``adata`` stays as it is. Means over genes, such as the baselines ``"low"`` and ``"matched"`` of
+    :func:`simplechrome_tk.tl.attribute`, differ in the copy, since they are taken over fewer genes.
+
+    :func:`simplechrome_tk.get.neighbors` lists the same neighbours as a table,
+    :func:`simplechrome_tk.get.neighbor_effects` with their effects. :func:`simplechrome_tk.get.nearest_genes` lists
+    genes with similar marks instead.
 
     Parameters
     ----------
@@ -40,8 +44,8 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     Returns
     -------
     anndata.AnnData
-        The genes asked for, in that order, then their neighbours, each once, with everything that ``adata`` holds of
-        them. In the graph the genes asked for alone have neighbours, since those of the others were not copied.
+        ``genes`` in the given order, then their neighbours, each once, with everything that ``adata`` holds of them. In
+        the graph of the copy, only ``genes`` have neighbours, since the neighbours of the others were not copied.
 
     Raises
     ------
@@ -50,9 +54,6 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
 
     Examples
     --------
-    >>> import simplechrome_tk as sct
-    >>> adata = sct.datasets.simulate(300)
-    >>> sct.pp.tss_neighbors(adata, n_neighbors=4)
     >>> sct.get.neighborhood(adata, "SIM0007", neighbors_key="tss").n_obs
     5
     """
@@ -61,13 +62,14 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     if neighbors_key is None:
         return _copy(adata, rows)
     links = sparse.csr_matrix(neighbor_matrices(adata, neighbors_key)[0])[rows]
-    heard = np.setdiff1d(links.indices[links.data != 0], rows)
-    small = _copy(adata, np.concatenate([rows, heard]))
-    asked = sparse.diags_array((np.arange(small.n_obs) < len(rows)).astype(float))
-    for slot in (k.CONNECTIVITIES, k.DISTANCES):
-        links = sparse.csr_matrix(asked @ small.obsp[slot.format(neighbors_key)])
+    neighbors = np.setdiff1d(links.indices[links.data != 0], rows)
+    small = _copy(adata, np.concatenate([rows, neighbors]))
+    # The rows of the neighbours are emptied: their own neighbours are not there, or not all of them.
+    keep = sparse.diags_array((np.arange(small.n_obs) < len(rows)).astype(float))
+    for slot in (k.CONNECTIVITIES.format(neighbors_key), k.DISTANCES.format(neighbors_key)):
+        links = sparse.csr_matrix(keep @ small.obsp[slot])
         links.eliminate_zeros()
-        small.obsp[slot.format(neighbors_key)] = links.astype(adata.obsp[slot.format(neighbors_key)].dtype)
+        small.obsp[slot] = links.astype(adata.obsp[slot].dtype)
     return small
 
 

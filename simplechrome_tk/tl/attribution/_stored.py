@@ -23,66 +23,66 @@ logger = logging.getLogger(__name__)
 _RECORDED = ("method", "target", "unit", "baseline", "n_steps", "neighbors_key")
 
 
-def record(adata: ad.AnnData, key: str) -> Mapping[str, object]:
-    """Return what ``tl.attribute`` wrote down of itself, or raise a ``ValueError`` where it has not run."""
+def read_record(adata: ad.AnnData, key: str) -> Mapping[str, object]:
+    """Return the record that ``tl.attribute`` wrote, or raise a ``ValueError`` if it has not run."""
     if key not in adata.uns or key not in adata.layers:
         others = [name for name in adata.layers if name in adata.uns and "target" in adata.uns[name]]
         found = f"those found: {', '.join(others)}; name one of them with key" if others else "none found"
         msg = f"no attributions {key!r} ({found}): run sct.tl.attribute(adata, model) first."
         raise ValueError(msg)
-    found = adata.uns[key]
-    missing = [name for name in _RECORDED if not isinstance(found, Mapping) or name not in found]
+    record = adata.uns[key]
+    missing = [name for name in _RECORDED if not isinstance(record, Mapping) or name not in record]
     if missing:
         msg = (
             f"uns[{key!r}] has no {', '.join(map(repr, missing))}, which sct.tl.attribute writes: run "
             f"sct.tl.attribute(adata, model, key_added={key!r}) again."
         )
         raise ValueError(msg)
-    return found
+    return record
 
 
-def attributed_rows(adata: ad.AnnData, key: str, genes: Genes) -> np.ndarray:
-    """Return row numbers of those of ``genes`` that have attributions, in the order asked for; log the others."""
-    record(adata, key)
+def select_attributed(adata: ad.AnnData, key: str, genes: Genes) -> np.ndarray:
+    """Return the row numbers of those ``genes`` that have attributions, in the given order; log the others."""
+    read_record(adata, key)
     rows = gene_rows(adata, genes)
-    return known_rows(adata, rows, dense(adata, key)[rows], f"attributions {key!r}", "attribute")
+    fix = f"run sct.tl.attribute(adata, model, genes=..., key_added={key!r}) for them"
+    return select_known(adata, rows, dense(adata, key)[rows], f"attributions {key!r}", fix=fix)
 
 
-def known_rows(adata: ad.AnnData, rows: np.ndarray, values: np.ndarray, what: str, source: str) -> np.ndarray:
+def select_known(adata: ad.AnnData, rows: np.ndarray, values: np.ndarray, name: str, *, fix: str) -> np.ndarray:
     """Return those of ``rows`` whose ``values`` ``(len(rows), n)`` hold no NaN; log the others, raise without any."""
     known = ~np.isnan(values).any(axis=1)
     if not known.any():
-        msg = (
-            f"none of the {len(rows)} genes asked for, such as {symbols(adata)[rows[0]]}, has {what}: run "
-            f"sct.tl.{source}(model, adata, genes=...) for them."
-        )
+        msg = f"none of the {len(rows)} genes, such as {symbols(adata)[rows[0]]}, has {name}: {fix}."
         raise ValueError(msg)
     if not known.all():
-        logger.info(
-            "%s: there for %d of %d genes; those without are left out.", what.capitalize(), known.sum(), len(rows)
-        )
+        logger.info("%d of %d genes have no %s and are left out.", (~known).sum(), len(rows), name)
     return rows[known]
 
 
-def neighbor_matrix(adata: ad.AnnData, key: str) -> sparse.csr_matrix:
+def read_neighbor_effects(adata: ad.AnnData, key: str) -> sparse.csr_matrix:
     """Return the effects of neighbours, row = gene, column = neighbour."""
     slot = k.NEIGHBOR_EFFECTS.format(key)
-    graph = record(adata, key)["neighbors_key"]
-    if not graph or slot not in adata.obsp:
-        found = "are of a model without neighbours" if not graph else f"lack obsp[{slot!r}]"
+    if not read_record(adata, key)["neighbors_key"]:
         msg = (
-            f"attributions {key!r} {found}: train with SimpleChrome(adata, neighbors_key='tss') and run "
-            "sct.tl.attribute(adata, model) with neighbors=True."
+            f"attributions {key!r} are of a model without neighbours: train one with "
+            f"sct.SimpleChrome(adata, neighbors_key='tss') and run sct.tl.attribute(adata, model, key_added={key!r})."
+        )
+        raise ValueError(msg)
+    if slot not in adata.obsp:
+        msg = (
+            f"attributions {key!r} lack obsp[{slot!r}]: run sct.tl.attribute(adata, model, key_added={key!r}) again, "
+            "with the model that they are of."
         )
         raise ValueError(msg)
     return sparse.csr_matrix(adata.obsp[slot])
 
 
-def has_neighbors(adata: ad.AnnData, key: str) -> bool:
-    """Whether there are effects of neighbours."""
-    return bool(record(adata, key)["neighbors_key"]) and k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
+def has_neighbor_effects(adata: ad.AnnData, key: str) -> bool:
+    """Whether effects of neighbours are stored."""
+    return bool(read_record(adata, key)["neighbors_key"]) and k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
 
 
-def neighbor_sums(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:
-    """Return the summed effect of all neighbours of each gene, shape ``(len(rows),)``."""
-    return np.asarray(neighbor_matrix(adata, key)[rows].sum(axis=1), dtype=float).ravel()
+def sum_neighbor_effects(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:
+    """Return the summed effect of all neighbours of each gene, ``(len(rows),)``."""
+    return np.asarray(read_neighbor_effects(adata, key)[rows].sum(axis=1), dtype=float).ravel()

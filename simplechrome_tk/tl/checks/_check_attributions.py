@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline
-    from simplechrome_tk.tl.attribution._target import Read
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def check_attributions(
     permuted: SimpleChrome | torch.nn.Module | None = None,
     reseeded: SimpleChrome | torch.nn.Module | None = None,
     training: Mapping[str, Any] | None = None,
-    target: str | Read | None = None,
+    target: str | TargetFunction | None = None,
     baseline: Baseline | np.ndarray | None = None,
     n_random: int = 5,
     batch_size: int = 64,

@@ -16,7 +16,8 @@ from simplechrome_tk.core.tables import check_table_key, write_table
 from simplechrome_tk.core.write import to_change
 from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.model._simplechrome import SimpleChrome
-from simplechrome_tk.tl.attribution._baselines import reference
+from simplechrome_tk.tl.attribution._baselines import make_baselines
+from simplechrome_tk.tl.attribution._inputs import read_inputs
 from simplechrome_tk.tl.checks._biology import Evidence, ask_dose_responses, ask_positions, ask_signs
 from simplechrome_tk.tl.checks._sample import require_attributions, select_attributed, subtract_baseline
 from simplechrome_tk.tl.checks._verdicts import PASSED
@@ -147,7 +148,7 @@ def _read_evidence(
     if isinstance(model, SimpleChrome):
         require_trained(model)
     rows = select_attributed(adata, key, gene_rows(adata, genes))
-    baselines = reference(adata, record["baseline"] if baseline is None else baseline)
+    baselines = make_baselines(read_inputs(adata, None), record["baseline"] if baseline is None else baseline)
     return Evidence(
         adata,
         Layout.of(adata),

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from simplechrome_tk.tl.attribution._target import frozen
+from simplechrome_tk.tl.attribution._target import freeze_networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simplechrome_tk.tl.attribution._target import Batch, Explained
+    from simplechrome_tk.tl.attribution._target import Batch, ExplainedTarget
     from simplechrome_tk.tl.checks._sample import Sample
 
 FRACTIONS = np.linspace(0, 1, 21)
@@ -76,8 +76,8 @@ def _compute_batch(sample: Sample, genes: slice, n_random: int, rng: np.random.G
     random_places = [_rank(np.zeros(differs.shape), differs, rng) for _ in range(n_random)]
     n_bins = differs.sum(axis=1, keepdims=True)
     cuts = [np.rint(fraction * n_bins) for fraction in FRACTIONS]
-    with frozen(sample.explained.networks):
-        batch = sample.explained.batch(sample.rows[genes], sample.baselines)
+    with freeze_networks(sample.explained.networks):
+        batch = sample.explained.gather(sample.rows[genes], sample.baselines)
         predictor = _Predictor(sample.explained, batch)
         deletion = predictor.predict(place >= cut for cut in cuts)
         insertion = predictor.predict(place < cut for cut in cuts)
@@ -95,7 +95,7 @@ def _rank(score: np.ndarray, differs: np.ndarray, rng: np.random.Generator) -> n
 class _Predictor:
     """Predictions for a batch of genes with replaced bins, among neighbours as they are, which are encoded once."""
 
-    def __init__(self, explained: Explained, batch: Batch) -> None:
+    def __init__(self, explained: ExplainedTarget, batch: Batch) -> None:
         self.explained = explained
         self.marks, self.baseline = batch.x[batch.genes], batch.baseline[batch.genes]
         self.neighbors = []
@@ -119,5 +119,5 @@ class _Predictor:
                 outputs = [net.express(net.encode(x).mean, neighbors) for net, neighbors in pairs]
             else:
                 outputs = [net(x) for net in self.explained.networks]
-            value = torch.stack([self.explained.read(output) for output in outputs]).mean(dim=0)
+            value = torch.stack([self.explained.readout(output) for output in outputs]).mean(dim=0)
         return value.cpu().numpy()

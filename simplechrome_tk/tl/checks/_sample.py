@@ -13,11 +13,12 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import gene_rows, layer_names
-from simplechrome_tk.tl.attribution._attribute import batches
-from simplechrome_tk.tl.attribution._baselines import reference
-from simplechrome_tk.tl.attribution._methods import Attribution, column_groups
-from simplechrome_tk.tl.attribution._stored import record as attribution_record
-from simplechrome_tk.tl.attribution._target import explained, frozen
+from simplechrome_tk.tl.attribution._attribute import split_into_batches
+from simplechrome_tk.tl.attribution._baselines import make_baselines
+from simplechrome_tk.tl.attribution._inputs import read_inputs
+from simplechrome_tk.tl.attribution._methods import AttributionMethod, group_columns
+from simplechrome_tk.tl.attribution._stored import read_record
+from simplechrome_tk.tl.attribution._target import choose_target, freeze_networks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.core.require import Genes
     from simplechrome_tk.model._simplechrome import SimpleChrome
-    from simplechrome_tk.tl.attribution._baselines import Baseline, Reference
+    from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._methods import By, Method
-    from simplechrome_tk.tl.attribution._target import Explained, Read
+    from simplechrome_tk.tl.attribution._readout import TargetFunction
+    from simplechrome_tk.tl.attribution._target import ExplainedTarget
 
 # Genes that lie together are drawn together, so many at a time, for a model with neighbours: they share neighbours,
 # which then need not be encoded again and again.
@@ -66,9 +68,9 @@ class Sample:
 
     adata: ad.AnnData
     layout: Layout
-    explained: Explained
-    baselines: Reference
-    target: str | Read
+    explained: ExplainedTarget
+    baselines: Baselines
+    target: str | TargetFunction
     rows: np.ndarray
     group: np.ndarray
     own: np.ndarray
@@ -92,7 +94,7 @@ class Sample:
         return np.stack([of_blocks[:, mark == name].sum(axis=1) for name in self.layout.marks], axis=1)
 
     def attribute(
-        self, explained: Explained, *, method: Method | None = None, by: By | None = None
+        self, explained: ExplainedTarget, *, method: Method | None = None, by: By | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Attribute the same genes with other networks or another method; return own effects and neighbours'."""
         if explained.neighbors_key != self.explained.neighbors_key:
@@ -103,14 +105,14 @@ class Sample:
             )
             raise ValueError(msg)
         method, by = method or self.record["method"], by or self.record["by"]
-        groups = column_groups(self.adata, method, by)
-        attribution = Attribution(method, int(self.record["n_steps"]), self.batch_size, groups, 0)
+        groups = group_columns(self.layout, method, by)
+        attribution = AttributionMethod(method, int(self.record["n_steps"]), self.batch_size, groups, 0)
         own, neighbors = np.zeros_like(self.own), np.zeros_like(self.neighbors)
         place = {row: i for i, row in enumerate(self.rows)}
-        with frozen(explained.networks):
-            for rows in batches(explained, self.baselines, self.rows, method, self.batch_size):
-                batch = explained.batch(rows, self.baselines)
-                effects = attribution.effects(explained, batch, self.baselines.draws(rows[0]))
+        with freeze_networks(explained.networks):
+            for rows in split_into_batches(explained, self.baselines, self.rows, method, self.batch_size):
+                batch = explained.gather(rows, self.baselines)
+                effects = attribution.compute_effects(explained, batch, self.baselines.select_pool(rows[0]))
                 places = [place[row] for row in rows]
                 own[places] = effects.own.detach().cpu().numpy()
                 neighbors[places] = effects.neighbors.detach().cpu().numpy()
@@ -122,7 +124,7 @@ class Sample:
 
     def attribute_model(self, model: SimpleChrome | torch.nn.Module) -> np.ndarray:
         """Return own effects by the same method with another model, ``(n_genes, n_columns)``."""
-        return self.attribute(explained(model, self.adata, self.target))[0]
+        return self.attribute(choose_target(read_inputs(self.adata, model), model, self.target))[0]
 
     def interval(self, values: np.ndarray) -> tuple[float, float]:
         """Return the 95 % interval of the mean over genes, by Student's t over groups; NaN where there is one group."""
@@ -142,7 +144,7 @@ def draw_sample(
     key: str,
     genes: Genes,
     n_genes: int,
-    target: str | Read | None,
+    target: str | TargetFunction | None,
     baseline: Baseline | np.ndarray | None,
     batch_size: int,
     rng: np.random.Generator,
@@ -150,8 +152,9 @@ def draw_sample(
     """Draw genes that have attributions, after checking that these are of this model and these data."""
     record = require_attributions(adata, key, baseline)
     target = record["target"] if target is None else target
-    explained_model = explained(model, adata, target)
-    baselines = reference(adata, record["baseline"] if baseline is None else baseline)
+    data = read_inputs(adata, model)
+    explained_model = choose_target(data, model, target)
+    baselines = make_baselines(data, record["baseline"] if baseline is None else baseline)
     candidates = select_attributed(adata, key, gene_rows(adata, genes))
     rows, group = _draw_genes(explained_model, candidates, n_genes=n_genes, rng=rng)
     sample = Sample(
@@ -173,9 +176,9 @@ def draw_sample(
     return sample
 
 
-def subtract_baseline(adata: ad.AnnData, baselines: Reference, rows: np.ndarray) -> np.ndarray:
+def subtract_baseline(adata: ad.AnnData, baselines: Baselines, rows: np.ndarray) -> np.ndarray:
     """Return the signal of genes minus that of their baseline, ``(len(rows), n_columns)``; rounding is set to 0."""
-    difference = dense(adata)[rows].astype(np.float32) - baselines.of_genes(rows)
+    difference = dense(adata)[rows].astype(np.float32) - baselines.select(rows)
     difference[np.abs(difference) < _ROUNDING] = 0
     return difference
 
@@ -188,7 +191,7 @@ def require_attributions(adata: ad.AnnData, key: str, baseline: object) -> dict[
             f"key_added={key!r}) first."
         )
         raise ValueError(msg)
-    record = dict(attribution_record(adata, key))
+    record = dict(read_record(adata, key))
     if baseline is None and record["baseline"] == "given":
         msg = f"the baseline of {key!r} was an array, which is not stored: give it again with baseline."
         raise ValueError(msg)
@@ -205,7 +208,7 @@ def select_attributed(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarr
 
 
 def _draw_genes(
-    explained: Explained, rows: np.ndarray, *, n_genes: int, rng: np.random.Generator
+    explained: ExplainedTarget, rows: np.ndarray, *, n_genes: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return row numbers of the genes drawn, and the number of the group of each."""
     size = 1
@@ -220,7 +223,7 @@ def _draw_genes(
     return np.concatenate(drawn)[:n_genes], number[:n_genes]
 
 
-def _read_neighbor_effects(adata: ad.AnnData, key: str, explained: Explained, rows: np.ndarray) -> np.ndarray:
+def _read_neighbor_effects(adata: ad.AnnData, key: str, explained: ExplainedTarget, rows: np.ndarray) -> np.ndarray:
     """Return the effects of neighbours in the order of the graph, ``(len(rows), n_neighbors)``; 0 beyond the last."""
     if explained.graph is None:
         return np.zeros((len(rows), 0), dtype=np.float32)
@@ -237,9 +240,9 @@ def _read_neighbor_effects(adata: ad.AnnData, key: str, explained: Explained, ro
 def _check_totals(sample: Sample, key: str) -> None:
     """Raise ``ValueError`` when prediction minus baseline is not the total that was attributed."""
     rows = sample.rows[:_N_COMPARED]
-    with frozen(sample.explained.networks):
-        batch = sample.explained.batch(rows, sample.baselines)
-        total = sample.explained.values(batch, batch.x) - sample.explained.values(batch, batch.baseline)
+    with freeze_networks(sample.explained.networks):
+        batch = sample.explained.gather(rows, sample.baselines)
+        total = sample.explained.predict(batch, batch.x) - sample.explained.predict(batch, batch.baseline)
     stored = sample.adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
     difference = np.abs(total.cpu().numpy() - stored)
     if (difference > _ABSOLUTE + _RELATIVE * np.abs(stored)).any():

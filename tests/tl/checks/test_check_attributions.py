@@ -144,9 +144,9 @@ def test_neighbours_stay_while_bins_are_deleted(among):
     sample = draw(model, adata, n_genes=16)
     curves = compute(sample)
     one = sample.rows[3:4]
-    adata.X[one] = sample.baselines.of_genes(one)
-    batch = sample.explained._replace(x=model.read(adata).x).batch(one, sample.baselines)
-    assert curves.deletion[3, -1] == pytest.approx(sample.explained.values(batch, batch.x).item(), abs=1e-4)
+    adata.X[one] = sample.baselines.select(one)
+    batch = sample.explained._replace(x=model.read(adata).x).gather(one, sample.baselines)
+    assert curves.deletion[3, -1] == pytest.approx(sample.explained.predict(batch, batch.x).item(), abs=1e-4)
 
 
 def test_slopes_of_a_linear_model_are_its_weights(explained, true):

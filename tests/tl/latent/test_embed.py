@@ -195,7 +195,7 @@ def test_two_maps_stand_beside_each_other(mapped: ad.AnnData, other: sct.SimpleC
 
 @pytest.mark.parametrize("key", ["normalize", "tss"])
 def test_a_map_never_replaces_something_else(adata: ad.AnnData, model: sct.SimpleChrome, key: str):
-    linked = sct.pp.tss_neighbors(adata, 3, copy=True)
+    linked = sct.pp.tss_neighbors(adata, n_neighbors=3, copy=True)
     with pytest.raises(ValueError, match=rf"key_added is '{key}'.*holds something else"):
         sct.tl.embed(linked, model, key_added=key)
 
