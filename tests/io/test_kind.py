@@ -261,7 +261,7 @@ def test_a_value_in_column_4_is_read_with_a_warning(tmp_path, caplog):
 
 def test_numbers_that_begin_further_down_are_not_taken_for_presence(tmp_path):
     rows = [f"chr1\t{i}0\t{i}9\t{'.' if i < 600 else 2.5}\n" for i in range(1, 700)]
-    with pytest.raises(ValueError, match="column 4 .*kind='bedGraph'"):
+    with pytest.raises(ValueError, match=r"column 4 .*kind='bedGraph'"):
         sct.io.read_peaks(written(tmp_path, "".join(rows)))
     assert sct.io.read_peaks(written(tmp_path, "".join(rows)), kind="bed3")["signal"].eq(1).all()
 
@@ -326,7 +326,7 @@ def test_kinds_that_name_no_mark_are_refused(tmp_path):
         lambda kinds: sct.pp.bin_peaks({"M": path}, GENES.assign(tss=20_000), kinds=kinds),
         lambda kinds: sct.pp.bin_reads({"M": path}, GENES.assign(tss=20_000), kinds=kinds),
     ):
-        with pytest.raises(ValueError, match="kinds names H3K4me3.*found M"):
+        with pytest.raises(ValueError, match=r"kinds names H3K4me3.*found M"):
             call({"H3K4me3": "bed"})
         with pytest.raises(ValueError, match="kind is 'peaks'; choose one of bigWig, BAM"):
             call({"M": "peaks"})

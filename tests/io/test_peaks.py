@@ -141,7 +141,7 @@ def test_how_much_is_read_at_once_does_not_matter(tmp_path, monkeypatch, size):
     monkeypatch.setattr("simplechrome_tk.io._text._BLOCK", size)
     assert sct.io.read_peaks(path)["signal"].tolist() == list(range(20))
     path.write_text(path.read_text() + PEAK.replace("3.5", "-1"))
-    with pytest.raises(ValueError, match="negative signal.* row 21"):
+    with pytest.raises(ValueError, match=r"negative signal.* row 21"):
         sct.io.read_peaks(path)
 
 
