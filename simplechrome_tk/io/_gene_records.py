@@ -61,7 +61,8 @@ _STRANDS = {"+": "+", "-": "-", ".": ".", "?": ".", "": ".", "1": "+", "+1": "+"
 _CIRCULAR = re.compile(
     r"^(?:chr)?(?:m|mt|mito|pt|c|cp|pltd|mtdna|chloroplast)$|mitochondri|plastid|plasmid|chloroplast", re.IGNORECASE
 )
-# Up to this share of genes that end before they start is taken for slips; more are columns in another order.
+# Up to this share of genes that end before they start is taken for errors; a larger share means that the columns are in
+# another order.
 _FEW = 0.1
 
 # Spellings of a missing value, in lower case.

@@ -729,7 +729,7 @@ def test_one_odd_gene_is_left_out_counted_and_named(read, caplog, odd, reason, n
     assert named in caplog.text
 
 
-def test_genes_of_another_assembly_are_no_slips(read):
+def test_many_genes_beyond_the_end_belong_to_another_assembly(read):
     rows = [("chr1", "gene", 1_001 + 100 * i, 1_050 + 100 * i, "+", f'gene_id "g{i}";') for i in range(300)]
     assert len(read(gff(*rows), genome={"chr1": 30_910})) == 299
     with pytest.raises(ValueError, match="2 of 300 rows"):
