@@ -29,7 +29,7 @@ GENE = "_gene"  # number of a transcript's gene
 BACKWARDS = "_backwards"  # whether a record ends before it starts
 ADDED_COLUMNS = (KEY, RANK, GENE, BACKWARDS)
 
-# Coordinates from here on are errors, in bp: the largest known chromosomes have some 10**10.
+# Coordinates from here on are errors, in bp: no known chromosome has 10**11.
 _LARGEST = 2**40
 
 # What a table calls a column, in lower case, the most specific name first.
