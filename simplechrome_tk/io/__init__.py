@@ -1,4 +1,4 @@
-"""Read files."""
+"""Readers of gene annotations, expression, peaks and chromatin loops."""
 
 from simplechrome_tk.io._annotation import read_annotation
 from simplechrome_tk.io._expression import read_expression

@@ -190,7 +190,7 @@ def read_genes(
     assigned = assign_genes(records.genes, records.transcripts)
     genes = assigned.genes
     if gene_types is not None:
-        genes = _select_types(genes, [gene_types] if isinstance(gene_types, str) else list(gene_types), source=source)
+        genes = _select_types(genes, gene_types, source=source)
     if not len(genes):
         msg = f"{source}: no gene is left; left out: {shorten(records.backwards)}."
         raise ValueError(msg)
@@ -200,7 +200,7 @@ def read_genes(
     table, beyond, _ = drop_beyond_ends(table, lengths, source=source)
 
     left_out = assigned.left_out | {"backwards": records.backwards, "beyond_end": beyond}
-    damaged = _spreadsheet_damage(table)
+    damaged = _find_spreadsheet_damage(table)
     counts = {
         **_count_rows(table),
         "unknown_strand": int((genes[k.STRAND] == k.UNKNOWN_STRAND).sum()),
@@ -213,13 +213,8 @@ def read_genes(
         "control_characters": n_control,
         "spreadsheet_damage": len(damaged),
     }
-    table.attrs["read_annotation"] = {
-        "source": source,
-        "tss": tss,
-        "counts": counts,
-        "left_out": left_out,
-        "assembly": records.assembly,
-    }
+    record = {"source": source, "tss": tss, "counts": counts, "left_out": left_out, "assembly": records.assembly}
+    table.attrs["read_annotation"] = record
     _report(source, counts, left_out, damaged=damaged)
     return table, lengths
 
@@ -297,8 +292,9 @@ def _replace_control_characters(records: Records) -> tuple[Records, int]:
     return records._replace(genes=genes, transcripts=transcripts), n_control + n_in_genes
 
 
-def _select_types(genes: pd.DataFrame, types: Sequence[str], *, source: str) -> pd.DataFrame:
+def _select_types(genes: pd.DataFrame, gene_types: str | Sequence[str], *, source: str) -> pd.DataFrame:
     """Keep the genes of some types; raise when one of these types is unknown."""
+    types = [gene_types] if isinstance(gene_types, str) else list(gene_types)
     if "gene_type" not in genes or genes["gene_type"].isna().all():
         msg = f"{source}: no gene types are known; leave gene_types out, or add a column gene_type to a table of genes."
         raise ValueError(msg)
@@ -406,14 +402,14 @@ def _arrange_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table[[*columns, *(column for column in table if column not in columns)]]
 
 
-def _spreadsheet_damage(table: pd.DataFrame) -> list[str]:
-    """List the ids, and symbols of genes whose id is sound, that a spreadsheet has changed."""
+def _find_spreadsheet_damage(table: pd.DataFrame) -> list[str]:
+    """List the ids that a spreadsheet has changed, and such symbols of genes with an unchanged id."""
     names = table["gene_id"].where(is_spreadsheet_damage(table["gene_id"]), table[k.SYMBOL])
     return names[is_spreadsheet_damage(names)].tolist()
 
 
 def _count_rows(table: pd.DataFrame) -> dict[str, int]:
-    """Count genes, rows, and the genes that each rule gave a TSS."""
+    """Count genes, rows, and the genes whose TSS each rule chose."""
     rules = table.loc[~table["gene_id"].duplicated(), "tss_rule"].value_counts()
     counts = {"genes": table["gene_id"].nunique(), "rows": len(table)}
     return counts | {f"tss_{rule}": int(n) for rule, n in rules.items()}

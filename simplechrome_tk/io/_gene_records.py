@@ -29,7 +29,7 @@ GENE = "_gene"  # number of a transcript's gene
 BACKWARDS = "_backwards"  # whether a record ends before it starts
 ADDED_COLUMNS = (KEY, RANK, GENE, BACKWARDS)
 
-# Coordinates from here on are errors, in bp: the largest known chromosomes have some 10**10.
+# Coordinates from here on are errors, in bp: no known chromosome has 10**11.
 _LARGEST = 2**40
 
 # What a table calls a column, in lower case, the most specific name first.
@@ -61,7 +61,8 @@ _STRANDS = {"+": "+", "-": "-", ".": ".", "?": ".", "": ".", "1": "+", "+1": "+"
 _CIRCULAR = re.compile(
     r"^(?:chr)?(?:m|mt|mito|pt|c|cp|pltd|mtdna|chloroplast)$|mitochondri|plastid|plasmid|chloroplast", re.IGNORECASE
 )
-# Up to this share of genes that end before they start is taken for slips; more are columns in another order.
+# Up to this share of genes that end before they start is taken for errors; a larger share means that the columns are in
+# another order.
 _FEW = 0.1
 
 # Spellings of a missing value, in lower case.

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Up to this share of genes beyond the end of their chromosome is taken for slips; more belong to another assembly.
+# Up to this share of genes beyond the end of their chromosome is taken for errors in the annotation; a larger share
+# means that the annotation belongs to another assembly.
 _FEW = 0.01
 
 _FIX = "Use annotation, tracks and genome of one assembly, or lift one of them over"
@@ -225,8 +226,8 @@ def drop_beyond_ends(
 ) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
     """Leave out genes that reach beyond the end of their chromosome.
 
-    One such gene is taken for a slip, and so are a few genes that start on the chromosome, and all that cross the
-    origin of a circular one. More of them belong to another assembly.
+    One such gene is taken for an error in the annotation; so are a few genes that start on the chromosome, and all
+    genes across the origin of a circular one. More such genes mean that the annotation belongs to another assembly.
 
     Parameters
     ----------
@@ -245,7 +246,7 @@ def drop_beyond_ends(
     Raises
     ------
     ValueError
-        When more genes lie beyond the end than slips explain, or all do; or when lengths differ.
+        When too many genes lie beyond the end of their chromosome, or when lengths differ.
     """
     sizes = merge_lengths(lengths)
     size = table[k.CHROM].map(sizes).astype(float)

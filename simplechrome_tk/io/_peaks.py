@@ -30,7 +30,7 @@ INTERVAL = {"chrom": 1, "start": 2, "end": 3}
 _SIGNAL = {"narrowPeak": 7, "broadPeak": 7, "gappedPeak": 13, "SEACR": 4, "bedGraph": 4, "bed": 5}
 _COLUMNS = ("chrom", "start", "end", "signal")
 
-# Positions from here on are errors, in bp: the largest known chromosomes have some 10**10.
+# Positions from here on are errors, in bp: no known chromosome has 10**11.
 _LARGEST = 2**40
 
 _NONE = "{}: no {} at all; check the download, and the step or filter that came before."

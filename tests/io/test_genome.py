@@ -52,9 +52,7 @@ def test_the_assembly_that_comments_name(comment, assembly):
 
 
 def test_lengths_that_differ_are_refused_with_both():
-    both = (
-        r"248,956,422 bp in genome \(as in GRCh38, hg38\) and 249,250,621 bp in K4 \(as in GRCh37, hg19\), and 24 more"
-    )
+    both = r"248,956,422 bp in genome \(as in GRCh38, hg38\) and 249,250,621 bp in K4 \(.*hg19\), and 24 more"
     with pytest.raises(ValueError, match=both):
         merge_lengths({"genome": assembly_sizes("hg38"), "K4": assembly_sizes("hg19")})
 

@@ -32,19 +32,19 @@ def test_chromosome_names_are_text_even_where_they_are_numbers(tmp_path):
     ("text", "message"),
     [
         ("", "no peaks at all"),
-        ("chrom\tstart\tend\tname\tscore\tstrand\tsignalValue\tp\tq\n" + PEAK, "is there a header line"),
+        ("chrom\tstart\tend\tname\tscore\tstrand\tsignalValue\tp\tq\n" + PEAK, "header line"),
         ("#only\ntrack type=broadPeak\n", "no peaks at all"),
-        (PEAK + "track type=broadPeak\n", r"1 of 2 peaks have no start or end .*, the first in row 2"),
-        (PEAK + PEAK.replace("3.5", "NA"), "1 of 2 peaks have a missing or infinite signal, the first in row 2"),
+        (PEAK + "track type=broadPeak\n", r"no start or end .* row 2"),
+        (PEAK + PEAK.replace("3.5", "NA"), "missing or infinite signal.* row 2"),
         (PEAK.replace("3.5", "inf"), "missing or infinite signal"),
-        (PEAK.replace("3.5", "-3.5"), r"1 of 1 peaks have a negative signal.*chr1 10 20 -3.5"),
-        (PEAK.replace("3.5", "high"), "column 'signal' holds text, such as 'high' in row 1"),
-        (PEAK.replace("20", "10"), "an end that is not after its start"),
-        (PEAK.replace("chr1", "") + PEAK, "1 of 2 peaks have no chromosome name"),
-        ("chr1\t10\t20\n", r"no signal in column 7, where broadPeak \(its name\) has it.*kind='bed3'"),
+        (PEAK.replace("3.5", "-3.5"), r"1 of 1 peaks .*negative signal.*chr1 10 20 -3.5"),
+        (PEAK.replace("3.5", "high"), "'signal' holds text, such as 'high' in row 1"),
+        (PEAK.replace("20", "10"), "not after its start"),
+        (PEAK.replace("chr1", "") + PEAK, "1 of 2 peaks .*no chromosome name"),
+        ("chr1\t10\t20\n", r"column 7, where broadPeak .*kind='bed3'"),
     ],
 )
-def test_what_is_no_peak_is_refused_by_name(tmp_path, text, message):
+def test_rows_that_are_no_peaks_are_refused_with_the_path(tmp_path, text, message):
     path = tmp_path / "bad.broadPeak"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as error:
@@ -64,17 +64,15 @@ def flip(packed: bytes) -> bytes:
 def test_a_damaged_gzip_file_is_refused(tmp_path, damage):
     path = tmp_path / "a.broadPeak.gz"
     path.write_bytes(damage(gzip.compress("".join(PEAK.replace("10", str(i)) for i in range(20)).encode())))
-    with pytest.raises(ValueError, match=r"truncated or damaged.*Delete it and download it again"):
+    with pytest.raises(ValueError, match="truncated or damaged"):
         sct.io.read_peaks(path)
 
 
 def test_an_unknown_format_is_refused(tmp_path):
     (tmp_path / "peaks.txt").write_text("chr1\t10\t20\t1\t5\n")
-    with pytest.raises(
-        ValueError, match=r"peaks\.txt: columns 4 and 5 hold numbers\. Say what it is: kind='bedGraph' for"
-    ):
+    with pytest.raises(ValueError, match=r"peaks\.txt: columns 4 and 5 hold numbers.* kind='bedGraph'"):
         sct.io.read_peaks(tmp_path / "peaks.txt")
-    with pytest.raises(ValueError, match="kind is 'BED'; choose one of bigWig, BAM, tagAlign,"):
+    with pytest.raises(ValueError, match="kind is 'BED'; choose one of bigWig, BAM"):
         sct.io.read_peaks(tmp_path / "peaks.txt", kind="BED")
 
 
@@ -120,14 +118,14 @@ def test_reads_bed_and_bedgraph(tmp_path, name, text, signal, zipped):
         ("a.bedGraph", "10\t20\tchr1\t1\n", "'end' holds text, such as 'chr1' in row 1"),
     ],
 )
-def test_what_is_no_bed_or_bedgraph_is_refused_by_name(tmp_path, name, text, message):
+def test_rows_that_are_no_bed_or_bedgraph_are_refused_with_the_path(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message) as error:
         sct.io.read_peaks(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
 
 
-def test_gzip_is_told_by_content_and_blank_lines_are_passed_over(tmp_path):
+def test_the_content_says_whether_a_file_is_gzipped_and_blank_lines_are_left_out(tmp_path):
     (tmp_path / "a.bed").write_bytes(gzip.compress(b"\n#comment\n\nchr1\t1e+05\t100010\n\nchr1\t20\t30\n"))
     (tmp_path / "b.bed.gz").write_bytes(b"chr1\t1e+05\t100010\nchr1\t20\t30\n")
     for name in ("a.bed", "b.bed.gz"):
@@ -143,7 +141,7 @@ def test_how_much_is_read_at_once_does_not_matter(tmp_path, monkeypatch, size):
     monkeypatch.setattr("simplechrome_tk.io._text._BLOCK", size)
     assert sct.io.read_peaks(path)["signal"].tolist() == list(range(20))
     path.write_text(path.read_text() + PEAK.replace("3.5", "-1"))
-    with pytest.raises(ValueError, match="1 of 21 peaks have a negative signal, the first in row 21"):
+    with pytest.raises(ValueError, match=r"negative signal.* row 21"):
         sct.io.read_peaks(path)
 
 

@@ -29,14 +29,14 @@ READERS = {
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("row", [3, 700])
 def test_a_nul_byte_is_refused_by_every_reader_of_text(tmp_path, name, zipped, row):
-    """pandas' parser takes it for the end of a field: 690, NUL, 0 would be read as 690."""
+    """The parser of pandas takes it for the end of a field: 690, NUL, 0 would be read as 690."""
     form, read = READERS[name]
     lines = [form.format(number) for number in range(1, 1_000)]
     lines[row - 1] = lines[row - 1].replace(str(row), f"{row}\x000", 1)
-    path = tmp_path / (name + ".gz" * zipped)
+    path = tmp_path / (f"{name}.gz" if zipped else name)
     data = "".join(lines).encode()
     path.write_bytes(gzip.compress(data) if zipped else data)
-    with pytest.raises(ValueError, match=rf"line {row} holds a NUL byte, which no text does") as error:
+    with pytest.raises(ValueError, match=rf"line {row} holds a NUL byte") as error:
         read(path)
     assert str(path) in str(error.value)
 
@@ -45,7 +45,7 @@ def test_a_nul_byte_is_refused_by_every_reader_of_text(tmp_path, name, zipped, r
 def test_lines_that_end_in_a_carriage_return_alone_say_how_to_convert_them(tmp_path, name):
     form, read = READERS[name]
     (tmp_path / name).write_bytes("".join(form.format(number) for number in range(1, 9)).replace("\n", "\r").encode())
-    with pytest.raises(ValueError, match=r"carriage return alone, as on old Macs.* Run: tr '\\r' '\\n' < "):
+    with pytest.raises(ValueError, match=r"Run: tr '\\r' '\\n' < "):
         read(tmp_path / name)
 
 
@@ -53,9 +53,9 @@ def test_lines_that_end_in_a_carriage_return_alone_say_how_to_convert_them(tmp_p
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xeb\xf2\x89\x87rest", "this is a bigBed file by its content"),
-        ("a\tb\n".encode("utf-16"), "this is UTF-16 text"),
-        (b"PK\3\4rest", "a zip archive or an Excel workbook"),
+        (b"\xeb\xf2\x89\x87rest", "bigBed"),
+        ("a\tb\n".encode("utf-16"), "UTF-16"),
+        (b"PK\3\4rest", "Excel"),
     ],
 )
 def test_binary_formats_are_named_by_every_reader_of_text(tmp_path, name, content, message):
@@ -70,11 +70,11 @@ def test_a_gzip_file_of_blank_lines_is_refused_at_once(tmp_path, blank, before):
     path = tmp_path / "a.bed.gz"
     path.write_bytes(gzip.compress(before + blank * 20_000_000, 1))
     start = time.process_time()
-    with pytest.raises(ValueError, match=r"a\.bed\.gz: more than 65,000 blank lines in a row"):
+    with pytest.raises(ValueError, match=r"a\.bed\.gz: more than 65,000 blank lines"):
         sct.io.read_peaks(path)
     assert time.process_time() - start < 3
 
 
-def test_some_blank_lines_are_passed_over(tmp_path):
+def test_some_blank_lines_are_left_out(tmp_path):
     (tmp_path / "a.bed").write_text("\n" * 60_000 + "chr1\t1\t9\n" + "\n" * 60_000 + "chr1\t11\t19\n")
     assert len(sct.io.read_peaks(tmp_path / "a.bed")) == 2
