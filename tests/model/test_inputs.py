@@ -154,5 +154,5 @@ def test_expression_of_other_types_is_read_or_named(linked: ad.AnnData):
         assert (linked.obs["label"] == expected).all()
     linked.obs["expression"] = linked.obs["expression"].astype(object)
     linked.obs.loc[linked.obs_names[3], "expression"] = "3,5"
-    with pytest.raises(ValueError, match=r"holds 1 values that are no numbers, such as '3,5' for gene .*to_numeric"):
+    with pytest.raises(ValueError, match=r"holds 1 values that are not numbers, such as '3,5' for gene .*to_numeric"):
         sct.pp.label_expression(linked)
