@@ -161,6 +161,7 @@ def test_an_edge_within_a_base_and_a_gap_by_hand(tmp_path):
 
 
 def test_beyond_either_end_of_the_chromosome_is_zero_and_counted(tmp_path, caplog):
+    caplog.set_level("INFO")
     path = write_bigwig(tmp_path / "a.bw", one_interval(0, 1_000, 2.0, "chr3"))
     genes = pd.concat([one_gene(chrom="chr3", tss=150), one_gene(chrom="chr3", tss=950)]).set_index(
         pd.Index(["a", "b"])
@@ -187,7 +188,7 @@ def test_missing_numbers_count_as_zero_and_are_logged(tmp_path, caplog):
     path = write_bigwig(tmp_path / "a.bw", table)
     adata = sct.pp.bin_bigwig({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW])
     assert adata[:, "M:tss:50"].X.item() == 2.0
-    assert f"M: 1 intervals in {path} have no number" in caplog.text
+    assert f"M: 1 intervals in {path} have no value" in caplog.text
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
