@@ -159,20 +159,7 @@ def embed(
     # of the new map beside a half of an earlier one.
     computed = _compute_map(latents, key_added, chosen_device, record)
     _write(adata, computed, keys)
-    logger.info(
-        "embed: %d genes, %d latents; neighbours by torch on %s, UMAP by %s (%s), %d Leiden clusters. Added "
-        "obsm[%r], obsm[%r], obs[%r] and the graph %r.",
-        adata.n_obs,
-        latents.shape[1],
-        chosen_device,
-        chosen_backend,
-        record["version"],
-        adata.obs[keys.clusters].nunique(),
-        keys.latent,
-        keys.umap,
-        keys.clusters,
-        keys.neighbors,
-    )
+    _log(adata, keys, record)
     return adata if copy else None
 
 
@@ -267,6 +254,23 @@ def _write(adata: ad.AnnData, computed: ad.AnnData, keys: k.MapKeys) -> None:
     ]
     records = {name: computed.uns[name] for name in (keys.neighbors, keys.umap_record, keys.clusters)}
     write_whole(adata, slots, records={**records, **stale_records})
+
+
+def _log(adata: ad.AnnData, keys: k.MapKeys, record: Mapping[str, Any]) -> None:
+    logger.info(
+        "embed: %d genes, %d latents; neighbours by torch on %s, UMAP by %s (%s), %d Leiden clusters. Added "
+        "obsm[%r], obsm[%r], obs[%r] and the graph %r.",
+        adata.n_obs,
+        adata.obsm[keys.latent].shape[1],
+        record["device"],
+        record["backend"],
+        record["version"],
+        adata.obs[keys.clusters].nunique(),
+        keys.latent,
+        keys.umap,
+        keys.clusters,
+        keys.neighbors,
+    )
 
 
 def _check_key(adata: ad.AnnData, key: str | None) -> None:

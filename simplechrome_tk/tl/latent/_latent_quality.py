@@ -101,14 +101,7 @@ def latent_quality(
     if keys.umap not in adata.obsm:
         msg = f"obsm has no {keys.umap!r} (found: {', '.join(adata.obsm)}): run {keys.embed_call()} first."
         raise ValueError(msg)
-    genes = np.flatnonzero(held_out(adata, splits, split_key))
-    rows = np.sort(np.random.default_rng(rng).permutation(genes)[:n_sample])
-    if 2 * n_neighbors >= len(rows):
-        msg = (
-            f"{len(rows)} genes to measure and n_neighbors={n_neighbors}; expected more than twice as many genes as "
-            "neighbours. Take more genes (n_sample, or splits=None for all genes), or fewer neighbours."
-        )
-        raise ValueError(msg)
+    rows = _draw_genes(held_out(adata, splits, split_key), n_sample, n_neighbors, rng)
     group = obs_column(adata, groupby, fix="name one of them with groupby").iloc[rows]
     known = group.notna().to_numpy()
     if group[known].nunique() < 2:
@@ -129,6 +122,18 @@ def latent_quality(
         found.append((name, groupby, "silhouette", silhouette, int(known.sum())))
     write_table(adata, key_added, pd.DataFrame(found, columns=list(COLUMNS)))
     return adata if copy else None
+
+
+def _draw_genes(candidates: np.ndarray, n_sample: int, n_neighbors: int, rng: int) -> np.ndarray:
+    """Return the rows of at most ``n_sample`` genes of the mask ``candidates``, drawn at random."""
+    rows = np.sort(np.random.default_rng(rng).permutation(np.flatnonzero(candidates))[:n_sample])
+    if 2 * n_neighbors >= len(rows):
+        msg = (
+            f"{len(rows)} genes to measure and n_neighbors={n_neighbors}; expected more than twice as many genes as "
+            "neighbours. Take more genes (n_sample, or splits=None for all genes), or fewer neighbours."
+        )
+        raise ValueError(msg)
+    return rows
 
 
 def _neighbor_metrics(
