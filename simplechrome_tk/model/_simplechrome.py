@@ -64,7 +64,7 @@ class SimpleChrome:
     dropout
         Fraction of units dropped in training.
     n_models
-        Number of networks, trained from different seeds. Their mean predicts better than one network (see the README);
+        Number of networks, trained from different seeds. Their mean predicts better than one network (see ``docs/figures.md``);
         training takes ``n_models`` times as long.
     gene_length
         Whether the length of the gene (``obs["end"] - obs["start"]``) is an input beside the marks. ``None`` makes it
@@ -253,7 +253,7 @@ class SimpleChrome:
 
         This model stays as it was. Fine-tuning needs about a thousand labels; with fewer, :meth:`adapt` is safer. A
         model of several cell types that is fine-tuned on one of them predicts that one better than a model of all or of
-        one (see the README).
+        one (see ``docs/figures.md``).
 
         Parameters
         ----------
