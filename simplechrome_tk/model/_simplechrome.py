@@ -64,8 +64,8 @@ class SimpleChrome:
     dropout
         Fraction of units dropped in training.
     n_models
-        Number of networks, trained from different seeds. Their mean predicts better than one network (see ``docs/figures.md``);
-        training takes ``n_models`` times as long.
+        Number of networks, trained from different seeds. Their mean predicts better than one network (see
+        ``docs/figures.md``); training takes ``n_models`` times as long.
     gene_length
         Whether the length of the gene (``obs["end"] - obs["start"]``) is an input beside the marks. ``None`` makes it
         one where a window covers the gene's body, since bins that scale with the gene hide its length.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,21 +20,6 @@ _NUMBERS = {"set": "signal to set", "scale": "factor", "shift": "distance to shi
 """Actions with a number as their value, and what the number is."""
 _NAMES = {"swap": "mark", "transplant": "gene"}
 """Actions with a name as their value, and what it names."""
-
-
-class Stretch(TypedDict, total=False):
-    """Where along the gene, and on which gene, an edit acts: keyword arguments explained at :class:`Edit`."""
-
-    region: str | None
-    start: float | None
-    end: float | None
-    on: str
-
-
-class Place(Stretch, total=False):
-    """Where an edit acts, and on which mark."""
-
-    mark: str | None
 
 
 @dataclass(frozen=True)
@@ -111,28 +96,54 @@ class Edit:
             raise ValueError(msg)
 
     @classmethod
-    def set(cls, value: float, **place: Unpack[Place]) -> Edit:
+    def set(
+        cls,
+        value: float,
+        *,
+        mark: str | None = None,
+        region: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        on: str = GENE,
+    ) -> Edit:
         """Set the signal of every bin to ``value``, at least 0.
 
-        ``place`` are ``mark``, ``region``, ``start``, ``end`` and ``on``, as for :class:`Edit`.
+        ``mark``, ``region``, ``start``, ``end`` and ``on`` are those of :class:`Edit`.
         """
-        return cls("set", value, **place)
+        return cls("set", value, mark, region, start, end, on)
 
     @classmethod
-    def scale(cls, factor: float, **place: Unpack[Place]) -> Edit:
+    def scale(
+        cls,
+        factor: float,
+        *,
+        mark: str | None = None,
+        region: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        on: str = GENE,
+    ) -> Edit:
         """Multiply the signal by ``factor``, at least 0.
 
-        ``place`` are ``mark``, ``region``, ``start``, ``end`` and ``on``, as for :class:`Edit`.
+        ``mark``, ``region``, ``start``, ``end`` and ``on`` are those of :class:`Edit`.
         """
-        return cls("scale", factor, **place)
+        return cls("scale", factor, mark, region, start, end, on)
 
     @classmethod
-    def remove(cls, **place: Unpack[Place]) -> Edit:
+    def remove(
+        cls,
+        *,
+        mark: str | None = None,
+        region: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        on: str = GENE,
+    ) -> Edit:
         """Set the signal to 0.
 
-        ``place`` are ``mark``, ``region``, ``start``, ``end`` and ``on``, as for :class:`Edit`.
+        ``mark``, ``region``, ``start``, ``end`` and ``on`` are those of :class:`Edit`.
         """
-        return cls("set", 0.0, **place)
+        return cls("set", 0.0, mark, region, start, end, on)
 
     @classmethod
     def shift(cls, by: float, *, mark: str | None = None, region: str | None = None, on: str = GENE) -> Edit:
@@ -146,24 +157,42 @@ class Edit:
         return cls("shift", by, mark, region, on=on)
 
     @classmethod
-    def swap(cls, mark: str, other: str, **place: Unpack[Stretch]) -> Edit:
+    def swap(
+        cls,
+        mark: str,
+        other: str,
+        *,
+        region: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        on: str = GENE,
+    ) -> Edit:
         """Exchange the signal of two marks, bin by bin, in the units in which it was measured.
 
-        ``place`` are ``region``, ``start``, ``end`` and ``on``, as for :class:`Edit`. Some marks have a higher signal
-        than others, so that a swapped mark may exceed everything that the model has seen of it; scale it where that
+        ``region``, ``start``, ``end`` and ``on`` are those of :class:`Edit`. Some marks have a higher signal than
+        others, so that a swapped mark may exceed everything that the model has seen of it; scale it where that
         matters.
         """
-        return cls("swap", other, mark, **place)
+        return cls("swap", other, mark, region, start, end, on)
 
     @classmethod
-    def transplant(cls, gene: str, **place: Unpack[Place]) -> Edit:
+    def transplant(
+        cls,
+        gene: str,
+        *,
+        mark: str | None = None,
+        region: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        on: str = GENE,
+    ) -> Edit:
         """Take the signal of another gene (id or symbol), as it is in the data, bin by bin.
 
-        ``place`` are ``mark``, ``region``, ``start``, ``end`` and ``on``, as for :class:`Edit`. A symbol means the gene
-        in the same cell type. A stacked id (``gene:cell_type``) takes the signal from another cell type, also that of
+        ``mark``, ``region``, ``start``, ``end`` and ``on`` are those of :class:`Edit`. A symbol means the gene in the
+        same cell type. A stacked id (``gene:cell_type``) takes the signal from another cell type, also that of
         the same gene.
         """
-        return cls("transplant", gene, **place)
+        return cls("transplant", gene, mark, region, start, end, on)
 
 
 def list_edits(edits: Edit | Sequence[Edit]) -> list[Edit]:

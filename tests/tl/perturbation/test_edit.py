@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from hand_edits import K4, K27, K36, columns
@@ -79,3 +81,9 @@ def test_values_that_are_no_edit(edit, message):
 def test_an_unknown_argument_is_named():
     with pytest.raises(TypeError, match="marks"):
         Edit.remove(marks=K4)
+
+
+@pytest.mark.parametrize("make", [Edit.set, Edit.scale, Edit.remove, Edit.transplant])
+def test_completion_offers_where_an_edit_acts(make):
+    """Completion in a notebook reads the signature, which therefore names each argument."""
+    assert {"mark", "region", "start", "end", "on"} <= inspect.signature(make).parameters.keys()
