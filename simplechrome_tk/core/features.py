@@ -9,7 +9,7 @@ import numpy as np
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
-from simplechrome_tk.core.layout import blocks, window_anchors
+from simplechrome_tk.core.layout import Layout, window_anchors
 from simplechrome_tk.core.matrix import as_dense, dense
 from simplechrome_tk.core.require import check_data, check_unique, label_truth, obs_numbers
 
@@ -121,7 +121,7 @@ def reads_body(adata: ad.AnnData) -> bool:
 
     A region whose window is not known is warned of, and taken as a window around the TSS.
     """
-    regions = blocks(adata)["region"].unique()
+    regions = np.array(Layout.of(adata).regions)
     anchors = window_anchors(adata).reindex(regions)
     if anchors.isna().any():
         logger.warning(

@@ -40,7 +40,7 @@ def window_anchors(adata: ad.AnnData) -> pd.Series:
     return windows["anchor"].astype(str)
 
 
-def blocks(adata: ad.AnnData) -> pd.DataFrame:
+def _read_blocks(adata: ad.AnnData) -> pd.DataFrame:
     """Return one row for each mark of each region, in column order: ``region``, ``mark``, ``start``, ``stop``.
 
     Such a block holds the bins of the mark in the region, in the columns from ``start`` to ``stop`` of ``X``.
@@ -122,7 +122,7 @@ class Layout(NamedTuple):
         ValueError
             When ``var`` lacks mark, region or position of the columns, or columns are not mark-major.
         """
-        table = blocks(adata)
+        table = _read_blocks(adata)
         missing = [column for column in (k.START_BP, k.END_BP) if column not in adata.var]
         if missing:
             msg = (

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import simplechrome_tk as sct
-from simplechrome_tk.core.layout import blocks
+from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.datasets import _example
 
 CHROMOSOMES = {*(f"chr{i}" for i in range(1, 23)), "chrX"}
@@ -83,7 +83,7 @@ def test_layout_is_that_of_roadmap(simulated):
     assert simulated.X.dtype == np.float32
     assert simulated.X.min() == 0
     assert list(simulated.uns["windows"].index) == ["tss", "body", "tes"]
-    table = blocks(simulated)
+    table = Layout.of(simulated).blocks
     assert list(table["mark"]) == 3 * list(sct.datasets.CORE_MARKS)
     assert list(table["stop"] - table["start"]) == 5 * [100] + 5 * [20] + 5 * [20]
 
