@@ -2,7 +2,7 @@
 
 One SimpleChrome for each graph, with and without the gene's body, on test chromosomes 1, 8 and 21, and paired
 differences from the model without neighbours: over all genes, over those that have a Hi-C neighbour, and the number of
-genes that neighbours call otherwise, rightly (``calls mended``) and wrongly (``calls spoilt``). By default E116 with
+genes that neighbours call otherwise, rightly (``calls corrected``) and wrongly (``calls broken``). By default E116 with
 the nearest genes. ``--all`` runs what ``benchmarks/results/neighbors.csv`` does not hold yet (hours), and adds it.
 """
 
@@ -36,8 +36,8 @@ def calls(adata: ad.AnnData, without: pd.DataFrame, neighbors: pd.DataFrame) -> 
     high = adata.obs.loc[adata.obs["split"] == "test", "label"] == "high"
     before, after = (made.loc[high.index, "probability"] > 0.5 for made in (without, neighbors))
     counts = {
-        "calls mended": ((before != after) & (after == high)).sum(),
-        "calls spoilt": ((before != after) & (before == high)).sum(),
+        "calls corrected": ((before != after) & (after == high)).sum(),
+        "calls broken": ((before != after) & (before == high)).sum(),
     }
     return pd.DataFrame({"metric": list(counts), "value": list(counts.values())}).assign(split="test", n=len(high))
 
