@@ -29,7 +29,7 @@ class PackageSettings:
 
         The default is 1. A name is accepted as well: ``"error"``, ``"warning"``, ``"info"``, ``"hint"`` or ``"debug"``
         (the last two are both 3). Setting it sets the level of the logger ``"simplechrome_tk"``. Messages are printed
-        to standard error, unless a handler of Python's root logger shows them already; so each appears once.
+        to standard error, in a notebook to standard output, unless a handler of Python's root logger shows them already; so each appears once.
         """
         level = logging.getLogger(_PACKAGE).getEffectiveLevel()
         return max((number for number, shown in enumerate(_LEVELS) if shown >= level), default=0)
@@ -54,7 +54,8 @@ class _Printer(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not any(_shows(handler, record) for handler in logging.getLogger().handlers):
-            print(self.format(record), file=sys.stderr)
+            # As in scanpy: a notebook shows standard error on red, as if something had failed.
+            print(self.format(record), file=sys.stdout if "ipykernel" in sys.modules else sys.stderr)
 
 
 def _shows(handler: logging.Handler, record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Results and data as arrays, tidy tables and small AnnData; nothing here changes an AnnData."""
+"""Results, data and answers of a model as arrays, tidy tables and small AnnData; nothing here changes an AnnData."""
 
 from simplechrome_tk.core.layout import region
 from simplechrome_tk.get._effects import mark_effects, region_effects
