@@ -121,7 +121,7 @@ def reads_body(adata: ad.AnnData) -> bool:
 
     A region whose window is not known is warned of, and taken as a window around the TSS.
     """
-    regions = np.array(Layout.of(adata).regions)
+    regions = np.array(Layout.of(adata).regions, dtype=object)
     anchors = window_anchors(adata).reindex(regions)
     if anchors.isna().any():
         logger.warning(

@@ -29,7 +29,8 @@ class PackageSettings:
 
         The default is 1. A name is accepted as well: ``"error"``, ``"warning"``, ``"info"``, ``"hint"`` or ``"debug"``
         (the last two are both 3). Setting it sets the level of the logger ``"simplechrome_tk"``. Messages are printed
-        to standard error, in a notebook to standard output, unless a handler of Python's root logger shows them already; so each appears once.
+        to standard error, in a notebook to standard output, unless a handler of Python's root logger shows them
+        already; so each appears once.
         """
         level = logging.getLogger(_PACKAGE).getEffectiveLevel()
         return max((number for number, shown in enumerate(_LEVELS) if shown >= level), default=0)

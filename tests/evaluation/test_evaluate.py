@@ -234,7 +234,7 @@ def test_resamples_of_one_class_are_left_out(caplog):
         (lambda a, p: (a[a.obs["split"] != "test"].copy(), p), "no gene is in split 'test'"),
         (lambda a, p: (drop(a, "split"), p), "pp.split_by_chromosome"),
         (lambda a, p: (drop(a, "label"), p), "pp.label_expression"),
-        (lambda a, p: (drop(a, "expression"), p), "leave expression out"),
+        (lambda a, p: (drop(a, "expression"), p), "a task without expression"),
         (lambda a, p: (assign(a, label=np.nan), p), "no label is known"),
         (lambda a, p: (assign(a, label="up"), p), "holds up"),
         (lambda a, p: (assign(a, expression=-1.0), p), "300 negative values"),

@@ -31,7 +31,7 @@ def test_neighbor_effects_list_every_pair(attributed):
 
 
 def test_neighbors_without_effect_or_on_another_chromosome_are_listed(attributed):
-    pp.id_neighbors(attributed, 4)
+    pp.id_neighbors(attributed, n_neighbors=4)
     attributed.uns["attribution"]["neighbors_key"] = "id"
     empty = sparse.csr_matrix((200, 200), dtype=np.float32)
     attributed.obsp["attribution_neighbors"] = empty

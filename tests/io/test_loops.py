@@ -57,7 +57,7 @@ def test_real_lists(public_file, cell_type, n):
 
 
 def test_a_cell_type_without_a_list_is_refused():
-    with pytest.raises(ValueError, match="E003; choose from E116"):
+    with pytest.raises(ValueError, match="'E003'; choose from E116"):
         sct.datasets.hic_loops("E003")
 
 

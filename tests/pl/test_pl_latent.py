@@ -116,7 +116,7 @@ def test_collapsed_dimensions_are_grey(model, adata):
     assert tones.count(tones[ordered["dimension"].tolist().index(1)]) == 1
     assert ax.get_title() == "3 of 4 dimensions active"
     adata.uns["latent_dimensions"] = table.drop(columns="kl")
-    with pytest.raises(ValueError, match=r"no column kl; .*sct\.tl\.latent_dimensions"):
+    with pytest.raises(ValueError, match=r"no column kl .*sct\.tl\.latent_dimensions"):
         pl.latent_dimensions(adata)
 
 

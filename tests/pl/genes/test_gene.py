@@ -34,9 +34,9 @@ def test_gene_draws_its_marks_on_one_scale(adata, name):
 def test_gene_of_normalised_values_is_white_at_zero(adata):
     signal = adata.X.copy()
     pp.normalize(adata)
-    axes = pl.gene(adata, "ACTB")
+    axes = pl.gene(adata, "ACTB", layer=None)
     for row in ((adata.X.max(axis=1) + adata.X.min(axis=1)).argmax(), adata.X.max(axis=1).argmin()):
-        low, high = meshes(pl.gene(adata, f"g{row}"))[0].get_clim()
+        low, high = meshes(pl.gene(adata, f"g{row}", layer=None))[0].get_clim()
         assert -low == high == pytest.approx(np.abs(adata.X[row]).max())
     assert axes[0].figure.axes[-1].get_ylabel() == "normalised signal"
     before = pl.gene(adata, "ACTB", layer="signal")
