@@ -12,10 +12,9 @@ from simplechrome_tk.get._neighbors import neighbors
 from simplechrome_tk.get._placement_agreement import placement_agreement
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
-from simplechrome_tk.tl.perturbation._before_after import BeforeAfter, before_and_after
+from simplechrome_tk.tl.perturbation._before_after import before_and_after
 
 __all__ = [
-    "BeforeAfter",
     "before_and_after",
     "interactions",
     "latent_correlations",
