@@ -1,4 +1,4 @@
-"""simplechrome_tk: how histone marks, on a gene and on its neighbours, set its expression."""
+"""simplechrome_tk: how the histone marks of a gene, and of its neighbours, go together with its expression."""
 
 from importlib import import_module
 from importlib.metadata import version
