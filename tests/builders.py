@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from scipy import stats
 
 import simplechrome_tk as sct
@@ -72,3 +73,12 @@ def summarize(values: np.ndarray) -> list[float]:
     """Return mean, its 95 % interval, share above 0 and number of values, as tables by group hold them."""
     half = stats.norm.ppf(0.975) * stats.sem(values)
     return [values.mean(), values.mean() - half, values.mean() + half, (values > 0).mean(), len(values)]
+
+
+def assert_same_table(found: pd.DataFrame, expected: pd.DataFrame, **settings: Any) -> None:
+    """Compare tables value by value; text may have any of the types that versions of pandas and anndata give it."""
+    found, expected = (
+        table.assign(**{name: column.astype(object) for name, column in table.items() if column.dtype.kind == "O"})
+        for table in (found, expected)
+    )
+    pd.testing.assert_frame_equal(found, expected, **settings)

@@ -374,7 +374,8 @@ def test_a_representation_is_read_instead_of_x(represented: ad.AnnData):
     represented.obsm["X_tss"] = columns.X.copy()
     prediction = predict(plain, represented, use_rep="X_tss")
     expected = predict(plain, columns, gene_length=False)
-    pd.testing.assert_frame_equal(prediction, expected, check_exact=True)
+    # Another layout of the same numbers in memory may change the last bits of a sum.
+    pd.testing.assert_frame_equal(prediction, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_representation_is_standardised_for_a_network(represented: ad.AnnData):

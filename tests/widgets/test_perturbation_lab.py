@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from builders import assert_same_table
 
 import simplechrome_tk as sct
 from simplechrome_tk.tl import Edit
@@ -98,7 +99,7 @@ def test_what_it_says_is_what_perturb_says(adata, model, lab):
     edits = [Edit.scale(0.5, mark=K4, region="tss"), Edit.scale(2.5, mark=K36, region="body")]
     assert lab.edits == edits
     expected = predict_edited(adata, model, edits, genes=A)
-    pd.testing.assert_frame_equal(lab.result, expected)
+    assert_same_table(lab.result, expected)
     row = expected.iloc[0]
     old, new = (amount(max(10 ** row[f"log_expression_{when}"] - 0.1, 0)) for when in ("before", "after"))
     assert f"{old} → {new}" in text(lab)
@@ -193,7 +194,7 @@ def test_two_genes_take_the_same_edits(adata, model, lab):
     lab.other = B
     lab.wait(30)
     expected = predict_edited(adata, model, lab.edits, genes=[A, B])
-    pd.testing.assert_frame_equal(lab.result, expected)
+    assert_same_table(lab.result, expected)
     assert lab._predicted.value.count('class="sct-change"') == 2
     assert lab._tracks.value.count("<img") == 2
     own = nearest(adata, A)["neighbor_symbol"].iloc[0]
@@ -221,7 +222,7 @@ def test_the_code_does_the_same(adata, model, lab, with_neighbors):
     scope = {"model": model, "adata": adata.copy()}
     exec(lab.code, scope)
     tables = [scope["adata"].uns[key] for key in (["perturb", "perturb_2"] if with_neighbors else ["perturb"])]
-    pd.testing.assert_frame_equal(pd.concat(tables, ignore_index=True), lab.result, atol=1e-6)
+    assert_same_table(pd.concat(tables, ignore_index=True), lab.result, atol=1e-6)
     lab.reset()
     lab.wait(30)
     exec(lab.code, scope)
@@ -390,7 +391,7 @@ def test_two_labs_on_one_adata_leave_it_and_each_other_alone(adata, model, open_
         (two, B, Edit.scale(1.8, mark=K36, region="body")),
     ):
         assert lab.edits == [edit]
-        pd.testing.assert_frame_equal(lab.result, predict_edited(adata, model, edit, genes=gene), atol=1e-6)
+        assert_same_table(lab.result, predict_edited(adata, model, edit, genes=gene), atol=1e-6)
     np.testing.assert_array_equal(adata.layers["signal"], signal)
     np.testing.assert_array_equal(adata.X, x)
     assert [sorted(map(str, getattr(adata, slot))) for slot in ("obs", "var", "uns", "obsm", "obsp", "layers")] == slots

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from builders import prepared, trained
+from builders import assert_same_table, prepared, trained
 from linear_model import Linear, true_model
 from scipy import stats
 
@@ -301,7 +301,7 @@ def test_the_result_survives_a_file_and_is_drawn(explained, true, round_trip):
     stored = explained.uns["trust"]
     again = round_trip(explained)
     for name in ("verdicts", "genes", "curves"):
-        pd.testing.assert_frame_equal(again.uns["trust"][name], stored[name])
+        assert_same_table(again.uns["trust"][name], stored[name])
     assert again.uns["trust"]["unit"] == stored["unit"]
     axes = sct.pl.check_attributions(again, key="trust")
     assert len(axes) == 4
