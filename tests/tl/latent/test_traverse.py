@@ -38,9 +38,9 @@ def model() -> sct.SimpleChrome:
     ],
 )
 def test_latents_that_are_missing_broken_or_of_another_model(adata, model, spoil, message):
-    spoilt = spoil(adata.obsm.pop("X_simplechrome"))
-    if spoilt is not None:
-        adata.obsm["X_simplechrome"] = np.ascontiguousarray(spoilt)
+    damaged = spoil(adata.obsm.pop("X_simplechrome"))
+    if damaged is not None:
+        adata.obsm["X_simplechrome"] = np.ascontiguousarray(damaged)
     with pytest.raises(ValueError, match=message):
         sct.tl.traverse(adata, model)
 
