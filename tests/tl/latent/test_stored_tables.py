@@ -42,7 +42,7 @@ def test_everything_survives_a_file(analysed: ad.AnnData, round_trip: Callable[[
         assert getattr(sct.pl, name)(again) is not None
     assert again.uns["simplechrome"]["embed"]["model"] == analysed.uns["simplechrome"]["embed"]["model"]
     model = embedded()[1]
-    sct.tl.place(analysed[:5].copy(), again, model, device="cpu")
+    sct.tl.place(again[:5].copy(), again, model, device="cpu")
 
 
 @pytest.mark.parametrize("name", TOOLS)
