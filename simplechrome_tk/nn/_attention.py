@@ -29,7 +29,7 @@ class NeighborAttention(nn.Module):
 
     def __init__(self, *, n_latent: int, n_edge: int, n_context: int = 32, n_heads: int = 4) -> None:
         super().__init__()
-        self.n_heads = n_heads
+        self.n_heads, self.n_context = n_heads, n_context
         self.query = nn.Linear(n_latent, n_context)
         self.pair = nn.Sequential(
             nn.Linear(n_latent + n_edge, 2 * n_context), nn.GELU(), nn.Linear(2 * n_context, 2 * n_context)

@@ -1,10 +1,10 @@
-"""Training in phases: the latent from marks alone, then expression end to end, then what neighbours add."""
+"""Training in phases: the latent from marks alone, then expression end to end, then what the context adds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simplechrome_tk.nn._objectives import ExpressionObjective, LatentObjective, NetworkObjective, warm_up
+from simplechrome_tk.nn._objectives import ContextObjective, ExpressionObjective, LatentObjective, NetworkObjective, warm_up
 from simplechrome_tk.nn._trainer import BestWeights, Trainer
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def fit_expression(
     *,
     train: torch.Tensor,
     valid: torch.Tensor,
-    graph: Graph | None,
     recipe: Recipe,
     on_epoch: OnEpoch | None = None,
 ) -> list[Row]:
-    """Phase 2: train the prediction of expression, end to end unless the recipe freezes the latent.
+    """Phase 2: train the prediction from the gene's own marks, end to end unless the recipe freezes the latent.
 
     Training stops when the validation score (mean of AUROC and Pearson, or the one that is known) has not risen for
     ``recipe.expression.patience`` epochs. The network then holds the weights of its best epoch.
@@ -73,15 +72,13 @@ def fit_expression(
     Parameters
     ----------
     net
-        The network, trained in place.
+        The network, trained in place. Its context is neither read nor trained.
     x
-        ``(n_genes, n_columns)`` normalised signal.
+        ``(n_genes, n_inputs)``.
     targets
         What to predict, ``(n_genes,)`` each.
     train, valid
         Row numbers of the genes to train on and to choose the epoch by.
-    graph
-        Neighbours, for a network with attention.
     recipe
         How to train.
     on_epoch
@@ -92,52 +89,32 @@ def fit_expression(
     list
         The row of each epoch: ``train_loss``, ``valid_loss``, ``valid_auroc`` and ``valid_pearson``.
     """
-    objective = ExpressionObjective(
-        net,
-        x,
-        targets,
-        train=train,
-        valid=valid,
-        graph=graph,
-        recipe=recipe,
-        freeze_latent=recipe.freeze_latent,
-        attention_speed=recipe.attention_speed,
-    )
+    objective = ExpressionObjective(net, x, targets, train=train, valid=valid, recipe=recipe)
     return Trainer(objective, recipe.expression).run(on_epoch)
 
 
-def fit_neighbors(
+def fit_context(
     net: SimpleChromeNet,
     x: torch.Tensor,
     targets: Targets,
     *,
     train: torch.Tensor,
     valid: torch.Tensor,
-    graph: Graph,
+    graph: Graph | None,
     recipe: Recipe,
     on_epoch: OnEpoch | None = None,
 ) -> list[Row]:
-    """Phase 3: train attention and head alone, on the latents that phase 2 has left.
+    """Phase 3: train what related genes and reference samples add, on the latents that phase 2 has left.
 
-    What neighbours add is small beside what a gene's own marks say, and is learnt late: in phase 2 the own marks are
-    fitted before attention has found the neighbours that matter. Weights that do no better on the validation genes than
-    those of phase 2 are discarded. Parameters and result are those of :func:`fit_expression`.
+    Encoder and head of the own marks stay as they are, so that latents describe marks, whatever else a model reads.
+    A context that does not raise the score of the validation genes above that of phase 2 is discarded. Parameters and
+    result are those of :func:`fit_expression`; ``graph`` holds the related genes.
     """
-    objective = ExpressionObjective(
-        net,
-        x,
-        targets,
-        train=train,
-        valid=valid,
-        graph=graph,
-        recipe=recipe,
-        freeze_latent=True,
-        attention_speed=1.0,
-    )
+    objective = ContextObjective(net, x, targets, train=train, valid=valid, graph=graph, recipe=recipe)
     # The weights of phase 2 compete with the best of this phase, but its patience counts from its own first epoch.
     best = BestWeights()
     best.see(objective.score(objective.validate(net)), net)
-    trainer = Trainer(objective, recipe.neighbors)
+    trainer = Trainer(objective, recipe.context)
     history = trainer.run(on_epoch)
     best.see(trainer.best.score, net)
     best.restore(net)

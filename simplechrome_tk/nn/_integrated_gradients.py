@@ -83,10 +83,10 @@ def integrated_gradients(
 
         # Two leaves of the graph of gradients: the marks of the explained genes, and the latents of their neighbours.
         # A gene that is both is two separate inputs here, one in each place.
-        own_marks = at[genes].requires_grad_()
+        own_inputs = at[genes].requires_grad_()
         neighbor_latent = latent[neighbors.x].requires_grad_()
-        value = read(net.express(net.encode(own_marks).mean, neighbors._replace(x=neighbor_latent)))
-        own_gradient, neighbor_gradient = torch.autograd.grad(value.sum(), (own_marks, neighbor_latent))
+        value = read(net.express(net.encode(own_inputs).mean, own_inputs, neighbors._replace(x=neighbor_latent)))
+        own_gradient, neighbor_gradient = torch.autograd.grad(value.sum(), (own_inputs, neighbor_latent))
 
         # The path of own marks is a straight line and is multiplied at the end. Latents move along a curve, so that
         # their gradient is multiplied by their velocity in each step.

@@ -1,4 +1,4 @@
-"""The SimpleChrome network: latent model, attention to neighbours and expression head."""
+"""The SimpleChrome network: latent model, head of the gene's own marks, and context."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simplechrome_tk.nn._dropout import without_dropout
 from simplechrome_tk.nn._likelihood import GaussianLikelihood
 
 if TYPE_CHECKING:
-    from simplechrome_tk.nn._attention import NeighborAttention
+    from simplechrome_tk.nn._context import Context
     from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import Latent, LatentEncoder
 
@@ -22,7 +22,7 @@ class Neighbors(NamedTuple):
     Attributes
     ----------
     x
-        Their marks, or their latents, ``(batch, n_neighbors, n_columns or n_latent)``.
+        Their inputs, or their latents, ``(batch, n_neighbors, n_inputs or n_latent)``.
     edges
         Features of each pair of a gene and its neighbour, ``(batch, n_neighbors, n_edge)``.
     mask
@@ -73,7 +73,10 @@ class Correction(nn.Module):
 
 
 class SimpleChromeNet(nn.Module):
-    """A network from a gene's marks and those of its neighbours, through latents, to its expression.
+    """A network from a gene's marks, through a latent, to its expression, with a context of what else is known.
+
+    An input holds, in this order, the columns of the marks; log expression in reference samples; covariates, such as
+    the gene's length; and conditions, which the decoder alone reads. All but the marks may be absent.
 
     Parameters
     ----------
@@ -82,15 +85,18 @@ class SimpleChromeNet(nn.Module):
     decoder
         ``(batch, n_latent + n_conditions)`` to ``(batch, n_columns)``: marks, not covariates.
     head
-        ``(batch, n_latent + n_context)`` to ``(batch, 2)``: logit and log expression.
-    attention
-        Attention to neighbours; ``None`` predicts from the gene alone.
+        ``(batch, n_latent)`` to ``(batch, 2)``: logit and log expression, predicted from the gene's own marks.
+    context
+        What related genes and reference samples add to the output of ``head``; ``None`` predicts from the gene's own
+        marks alone.
     likelihood
         Distribution of the signal around the decoded signal; ``None`` is :class:`GaussianLikelihood`.
     correction
         Correction of the output, learnt from few labels after the training.
+    n_columns
+        Number of columns of the marks. Only a network with reference samples needs to know it.
     n_conditions
-        Number of columns at the end of the input that the decoder reads beside the latent. The encoder does not.
+        Number of columns at the end of the input that the decoder reads beside the latent.
     """
 
     def __init__(
@@ -98,22 +104,34 @@ class SimpleChromeNet(nn.Module):
         encoder: LatentEncoder,
         decoder: nn.Module,
         head: nn.Module,
-        attention: NeighborAttention | None = None,
+        context: Context | None = None,
         likelihood: GaussianLikelihood | NegativeBinomialLikelihood | None = None,
         correction: Correction | None = None,
+        n_columns: int = 0,
         n_conditions: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = GaussianLikelihood() if likelihood is None else likelihood
-        self.attention = attention
         self.head = head
+        self.context = context
         self.correction = correction
+        self.n_columns = n_columns
         self.n_conditions = n_conditions
 
+    @property
+    def attends(self) -> bool:
+        """Whether the network reads related genes."""
+        return self.context is not None and self.context.attention is not None
+
+    @property
+    def n_reference(self) -> int:
+        """Number of reference samples that the network reads."""
+        return 0 if self.context is None else self.context.n_reference
+
     def encode(self, x: torch.Tensor) -> Latent:
-        """Map marks, covariates and conditions to a :class:`Latent`; the conditions have no effect."""
+        """Map an input to a :class:`Latent`; reference samples and conditions have no effect."""
         return self.encoder(self._encoded(x))
 
     def encode_twice(self, x: torch.Tensor) -> tuple[Latent, Latent]:
@@ -132,29 +150,35 @@ class SimpleChromeNet(nn.Module):
         """Return a view of the conditions in the input, ``(batch, n_conditions)``."""
         return x[:, x.shape[1] - self.n_conditions :]
 
-    def express(self, latent: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
-        """Predict from latents ``(batch, n_latent)`` and the latents of neighbours."""
-        if self.attention is not None:
-            if neighbors is None:
-                msg = (
-                    "this network attends to neighbours; expected `neighbors`, such as graph.of(genes, x), found None."
-                )
-                raise ValueError(msg)
-            output = self.head(torch.cat([latent, self.attention(latent, *neighbors)], dim=1))
-        else:
-            output = self.head(latent)
+    def reference(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a view of the expression in reference samples in the input, ``(batch, n_reference)``."""
+        return x[:, self.n_columns : self.n_columns + self.n_reference]
+
+    def express_own(self, latent: torch.Tensor) -> Output:
+        """Predict from latents ``(batch, n_latent)`` alone, which are those of the gene's own marks."""
+        return Output(*self.head(latent).unbind(dim=1))
+
+    def express(self, latent: torch.Tensor, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
+        """Predict from latents ``(batch, n_latent)``, the reference samples in ``x``, and the latents of neighbours."""
+        output = self.head(latent)
+        if self.context is not None:
+            output = output + self.context(latent, neighbors, self.reference(x))
         if self.correction is not None:
             output = self.correction(output, latent)
         return Output(*output.unbind(dim=1))
 
     def forward(self, x: torch.Tensor, neighbors: Neighbors | None = None) -> Output:
-        """Predict from marks and covariates ``(batch, n_columns + n_covariates)``, and from those of neighbours."""
+        """Predict from inputs ``(batch, n_inputs)``, and from those of neighbours."""
         if neighbors is not None:
             # Marks of neighbours become latents: all genes and neighbours of the batch are encoded as one long batch.
             neighbors = neighbors._replace(
                 x=self.encode(neighbors.x.flatten(0, 1)).mean.unflatten(0, neighbors.mask.shape)
             )
-        return self.express(self.encode(x).mean, neighbors)
+        return self.express(self.encode(x).mean, x, neighbors)
 
     def _encoded(self, x: torch.Tensor) -> torch.Tensor:
-        return x[:, : x.shape[1] - self.n_conditions]
+        """Return what the encoder reads of the input: marks and covariates."""
+        end = x.shape[1] - self.n_conditions
+        if not self.n_reference:
+            return x[:, :end]
+        return torch.cat([x[:, : self.n_columns], x[:, self.n_columns + self.n_reference : end]], dim=1)

@@ -1,4 +1,4 @@
-"""Objectives of the phases of training: the latent, expression, and any other network."""
+"""Objectives of the phases of training: the latent, expression, the context, and any other network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import nn
 
 from simplechrome_tk.nn._dropout import without_dropout
 from simplechrome_tk.nn._loss import LatentLoss, Targets, expression_loss, latent_loss
-from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
-from simplechrome_tk.nn._predict import encode, evaluating, predict, predict_network
+from simplechrome_tk.nn._network import Output, SimpleChromeNet
+from simplechrome_tk.nn._predict import encode, evaluating, predict_latents, predict_network, predict_own
 from simplechrome_tk.nn._trainer import Objective
 
 if TYPE_CHECKING:
@@ -88,26 +88,80 @@ class LatentObjective(Objective[SimpleChromeNet]):
 
 
 class ExpressionObjective(Objective[SimpleChromeNet]):
-    """Phases 2 and 3: the prediction of expression, end to end or by attention and head alone.
+    """Phase 2: expression is predicted from the gene's own marks, end to end or by the head alone.
 
     Parameters
     ----------
     net
         The network.
     x
-        ``(n_genes, n_columns)`` normalised signal.
+        ``(n_genes, n_inputs)``.
     targets
         What to predict, ``(n_genes,)`` each.
     train, valid
         Row numbers of the genes to train on and to choose the epoch by.
-    graph
-        Neighbours, for a network with attention.
     recipe
-        Weights of the losses.
-    freeze_latent
-        Train attention and head alone, on the latents that the encoder gives now.
-    attention_speed
-        The learning rate of attention, as a multiple of that of the other weights.
+        Weights of the losses, and whether the latent is frozen.
+    """
+
+    def __init__(
+        self,
+        net: SimpleChromeNet,
+        x: torch.Tensor,
+        targets: Targets,
+        *,
+        train: torch.Tensor,
+        valid: torch.Tensor,
+        recipe: Recipe,
+    ) -> None:
+        super().__init__(net, train)
+        self.x, self.targets, self.valid, self.recipe = x, targets, valid, recipe
+        # Latents of all genes, where the encoder is not trained: they are computed once.
+        self.frozen = encode(net, x).mean if recipe.freeze_latent else None
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return all weights but those of the context, which is trained later, or those of the head alone."""
+        parts = [self.net.head]
+        if self.frozen is None:
+            parts = [part for name, part in self.net.named_children() if name != "context"]
+        return [{"params": [weight for part in parts for weight in part.parameters()], "lr": learning_rate}]
+
+    def loss(self, genes: torch.Tensor, *, epoch: int) -> torch.Tensor:
+        """Return the loss of the prediction and, end to end, that of the latent model beside it."""
+        if self.frozen is not None:
+            return self._loss_of(self.net.express_own(self.frozen[genes]), genes)
+        # The latent's own loss stays in, so that latents go on to describe the marks.
+        latent, whole = self.net.encode_twice(self.x[genes])
+        own = latent_loss(self.net, self.x[genes], whole, kl_weight=self.recipe.kl_weight, noise=self.recipe.noise)
+        return self._loss_of(self.net.express_own(latent.mean), genes) + self.recipe.latent_weight * own.total
+
+    def validate(self, net: SimpleChromeNet) -> Row:
+        """Return loss and scores of the validation genes."""
+        output = predict_own(net, self.x[self.valid])
+        return _scores(output, self.targets.select(self.valid), regression_weight=self.recipe.regression_weight)
+
+    def score(self, row: Mapping[str, float]) -> float:
+        """Return the mean of AUROC and Pearson."""
+        return validation_score(row)
+
+    def _loss_of(self, output: Output, genes: torch.Tensor) -> torch.Tensor:
+        return expression_loss(output, self.targets.select(genes), regression_weight=self.recipe.regression_weight)
+
+
+class ContextObjective(Objective[SimpleChromeNet]):
+    """Phase 3: related genes and reference samples add to the prediction of the gene's own marks.
+
+    Related genes lie anywhere in the genome, so that a batch cannot hold those of all its genes. Latents are fixed in
+    this phase: they are computed once, and a batch gathers those that it needs.
+
+    Parameters
+    ----------
+    net
+        A network with a context.
+    x, targets, train, valid, recipe
+        As for :class:`ExpressionObjective`.
+    graph
+        Related genes, for a network that attends to them.
     """
 
     def __init__(
@@ -120,60 +174,30 @@ class ExpressionObjective(Objective[SimpleChromeNet]):
         valid: torch.Tensor,
         graph: Graph | None,
         recipe: Recipe,
-        freeze_latent: bool,
-        attention_speed: float,
     ) -> None:
         super().__init__(net, train)
         self.x, self.targets, self.valid, self.graph, self.recipe = x, targets, valid, graph, recipe
-        self.attention_speed = attention_speed
-        # Latents of all genes, where the encoder is not trained: they are computed once.
-        self.frozen = encode(net, x).mean if freeze_latent else None
+        self.latents = encode(net, x).mean
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Return attention in a group of its own, behind all other weights that are trained."""
-        # Frozen latents need no gradients of the encoder; end to end all weights are trained, the decoder's included.
-        attention = [] if self.net.attention is None else list(self.net.attention.parameters())
-        trained = self.net.parameters() if self.frozen is None else self.net.head.parameters()
-        in_attention = {id(weight) for weight in attention}
-        return [
-            {"params": [weight for weight in trained if id(weight) not in in_attention], "lr": learning_rate},
-            {"params": attention, "lr": self.attention_speed * learning_rate},
-        ]
-
-    def shuffle(self) -> torch.Tensor:
-        """Draw an order of the training genes, in which neighbours stay together where there is a graph."""
-        return super().shuffle() if self.graph is None else self.graph.shuffle(self.train)
+        """Return the weights of the context."""
+        context = self.net.context
+        return [{"params": [] if context is None else list(context.parameters()), "lr": learning_rate}]
 
     def loss(self, genes: torch.Tensor, *, epoch: int) -> torch.Tensor:
-        """Return the loss of the prediction and, end to end, that of the latent model beside it."""
-        neighbors = None if self.graph is None else self._neighbors_of(self.graph, genes)
-        if self.frozen is not None:
-            return self._loss_of(self.net.express(self.frozen[genes], neighbors), genes)
-        # The latent's own loss stays in, so that latents go on to describe the marks.
-        latent, whole = self.net.encode_twice(self.x[genes])
-        own = latent_loss(self.net, self.x[genes], whole, kl_weight=self.recipe.kl_weight, noise=self.recipe.noise)
-        predicted = self._loss_of(self.net.express(latent.mean, neighbors), genes)
-        return predicted + self.recipe.latent_weight * own.total
+        """Return the loss of the prediction."""
+        neighbors = None if self.graph is None else self.graph.of(genes, self.latents)
+        output = self.net.express(self.latents[genes], self.x[genes], neighbors)
+        return expression_loss(output, self.targets.select(genes), regression_weight=self.recipe.regression_weight)
 
     def validate(self, net: SimpleChromeNet) -> Row:
         """Return loss and scores of the validation genes."""
-        output = predict(net, self.x, graph=self.graph, genes=self.valid)
+        output = predict_latents(net, self.latents, self.x, graph=self.graph, genes=self.valid)
         return _scores(output, self.targets.select(self.valid), regression_weight=self.recipe.regression_weight)
 
     def score(self, row: Mapping[str, float]) -> float:
         """Return the mean of AUROC and Pearson."""
         return validation_score(row)
-
-    def _loss_of(self, output: Output, genes: torch.Tensor) -> torch.Tensor:
-        return expression_loss(output, self.targets.select(genes), regression_weight=self.recipe.regression_weight)
-
-    def _neighbors_of(self, graph: Graph, genes: torch.Tensor) -> Neighbors:
-        # Gradients do not flow into the latents of neighbours: each gene's encoder is trained by that gene alone, and a
-        # batch encodes each needed gene once.
-        needed, _, around = graph.closure(genes)
-        with evaluating(self.net):
-            latents = self.net.encode(self.x[needed]).mean if self.frozen is None else self.frozen[needed]
-        return Neighbors(latents[around], graph.edges[genes], graph.mask[genes])
 
 
 class NetworkObjective(Objective[nn.Module]):

@@ -54,9 +54,9 @@ def predict(
     net
         The network.
     x
-        ``(n_genes, n_columns)`` normalised signal.
+        ``(n_genes, n_inputs)``.
     graph
-        Neighbours, for a network with attention.
+        Neighbours, for a network that attends to them.
     genes
         Row numbers of the genes to predict; all by default.
 
@@ -71,13 +71,27 @@ def predict(
     needed = genes if graph is None else graph.closure(genes)[0]
     mean = encode(net, x[needed]).mean
     latents = mean.new_zeros(len(x), mean.shape[1])
+    latents[needed] = mean
+    return predict_latents(net, latents, x, graph=graph, genes=genes)
+
+
+def predict_latents(
+    net: SimpleChromeNet, latents: torch.Tensor, x: torch.Tensor, *, graph: Graph | None, genes: torch.Tensor
+) -> Output:
+    """Predict ``genes`` in chunks from latents ``(n_genes, n_latent)`` that were computed already."""
     with evaluating(net):
-        latents[needed] = mean
         parts = [
-            net.express(latents[chunk], None if graph is None else graph.of(chunk, latents))
+            net.express(latents[chunk], x[chunk], None if graph is None else graph.of(chunk, latents))
             for chunk in genes.split(_CHUNK)
         ]
     return Output(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def predict_own(net: SimpleChromeNet, x: torch.Tensor) -> Output:
+    """Predict all genes ``(n_genes, n_inputs)`` from their own marks alone, without what the context adds."""
+    latents = encode(net, x).mean
+    with evaluating(net):
+        return net.express_own(latents)
 
 
 def predict_network(net: nn.Module, x: torch.Tensor) -> Output:

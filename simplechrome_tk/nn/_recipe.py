@@ -45,8 +45,8 @@ class Recipe:
 
     Attributes
     ----------
-    latent, expression, neighbors
-        Settings of the three phases. The last trains attention and head on fixed latents.
+    latent, expression, context
+        Settings of the three phases. The last trains what related genes and reference samples add, on fixed latents.
     kl_weight
         Weight of the divergence beside the loss of the reconstruction. ``None`` is ``noise`` times the weight at which
         both are the evidence lower bound of the network's likelihood (``2 / n_columns`` for a Gaussian of unit
@@ -60,8 +60,6 @@ class Recipe:
         Weight of the squared error of expression (in standard units) beside the cross-entropy of the label.
     freeze_latent
         Whether phase 2 trains the head alone. Otherwise it trains the whole network.
-    attention_speed
-        Learning rate of attention in phase 2, as a multiple of that of the other weights.
 
     Notes
     -----
@@ -76,15 +74,14 @@ class Recipe:
     expression: Phase = field(
         default_factory=lambda: Phase(15, 256, 2e-3, weight_decay=0.01, one_cycle=True, average=0.99)
     )
-    neighbors: Phase = field(
-        default_factory=lambda: Phase(30, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=30)
+    context: Phase = field(
+        default_factory=lambda: Phase(8, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=8)
     )
     kl_weight: float | None = None
     noise: float = 0.01
     latent_weight: float = 3.0
     regression_weight: float = 1.5
     freeze_latent: bool = False
-    attention_speed: float = 5.0
 
 
 PAPER_RECIPE = Recipe(
