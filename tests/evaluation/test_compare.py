@@ -281,7 +281,6 @@ def test_deviations_are_compared_in_pairs():
     row = of(table, model="good", cell_type="A", metric="deviation").iloc[0]
     assert row["value"] == pytest.approx(alone.loc["deviation", "value"])
     assert 0 < row["low"] < row["difference"] < row["high"]
-    assert row["high"] - row["low"] < 2 * (alone.loc["deviation", "high"] - alone.loc["deviation", "low"])
     rest = table[table["metric"] != "deviation"].reset_index(drop=True)
     without = evaluation.compare(adata, models, reference="poor", reference_key=None, n_bootstrap=100)
     pd.testing.assert_frame_equal(rest, without)
