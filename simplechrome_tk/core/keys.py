@@ -89,6 +89,14 @@ SATURATE = "saturate"
 CHECK_ATTRIBUTIONS = "check_attributions"
 CHECK_BIOLOGY = "check_biology"
 
+# obs: groups of genes that models are scored on; uns: how they were made
+GENE_STRATA = "gene_strata"
+TAU = "tau"
+SPECIFICITY = "specificity"
+EXPRESSED = "expressed"
+BIVALENT = "bivalent"
+NEXT_TSS = "next_tss"
+
 # obs: genes whose marks `tl.apply_edits` has edited
 EDITED = "edited"
 
