@@ -12,6 +12,7 @@ from simplechrome_tk.evaluation._models import (
     PCAHead,
 )
 from simplechrome_tk.evaluation._network_model import ComparisonNetwork
+from simplechrome_tk.evaluation._reference_models import NearestReference, ReferenceMean
 from simplechrome_tk.evaluation._same_gene import same_gene_mean
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "DeepChrome",
     "GradientBoosting",
     "LogisticRegression",
+    "NearestReference",
     "PCAHead",
+    "ReferenceMean",
     "compare",
     "evaluate",
     "same_gene_mean",

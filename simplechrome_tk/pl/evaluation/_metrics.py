@@ -42,7 +42,7 @@ def metrics(tables: Mapping[str, pd.DataFrame] | pd.DataFrame, *, split: str = "
     Raises
     ------
     ValueError
-        When a table lacks a column or has no row of the split.
+        When a table lacks a column, has no row of the split, or several for a metric, as with groups of genes.
     """
     named = tables if isinstance(tables, Mapping) else {"": tables}
     if not named:
@@ -84,6 +84,13 @@ def _rows(table: pd.DataFrame, name: str, split: str) -> pd.DataFrame:
     """Return the rows of one split, indexed by metric."""
     what = f"table {name!r}" if name else "table"
     rows = rows_of_split(table, split, columns=_COLUMNS, what=what, source="sct.evaluation.evaluate")
+    if rows["metric"].duplicated().any():
+        group = next((repr(column) for column in rows if column not in (*_COLUMNS, "n")), "'split'")
+        msg = (
+            f"{what} has several rows for a metric; expected one. Draw each group of genes under its name: "
+            f"sct.pl.metrics({{str(name): part for name, part in table.groupby({group}, observed=True)}})."
+        )
+        raise ValueError(msg)
     return rows.set_index("metric")
 
 

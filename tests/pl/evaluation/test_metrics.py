@@ -36,6 +36,16 @@ def test_metrics_of_one_table(adata, predictions):
     assert len(axes[0].texts) == 1
 
 
+def test_groups_of_genes_are_drawn_under_their_names(adata, predictions):
+    grouped = adata.copy()
+    grouped.obs["kind"] = np.where(np.arange(adata.n_obs) % 2, "odd", "even")
+    table = evaluation.evaluate(grouped, predictions["good"], groupby="kind", n_bootstrap=0)
+    with pytest.raises(ValueError, match=r"groupby\('kind'"):
+        pl.metrics(table)
+    axes = pl.metrics({str(name): part for name, part in table.groupby("kind", observed=True)})
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["even", "odd"]
+
+
 @pytest.mark.parametrize(
     ("change", "split", "token"),
     [
