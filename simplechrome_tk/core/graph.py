@@ -11,6 +11,8 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_data, chromosomes, obs_column, obs_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
 
 
@@ -42,6 +44,13 @@ def positions(adata: ad.AnnData) -> Positions:
     return Positions(chrom, tss, np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0))
 
 
+def graph_names(neighbors_key: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the graphs that a ``neighbors_key`` names: none, one or several."""
+    if neighbors_key is None:
+        return ()
+    return (neighbors_key,) if isinstance(neighbors_key, str) else tuple(neighbors_key)
+
+
 def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Return connectivities and distances of the graph ``key`` in ``obsp``, CSR, after checking every link."""
     check_data(adata)
@@ -49,8 +58,8 @@ def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, s
     missing = [slot for slot in slots if slot not in adata.obsp]
     if missing:
         msg = (
-            f"obsp has no {' and '.join(missing)} (found: {', '.join(adata.obsp) or 'none'}): run "
-            f"sct.pp.tss_neighbors(adata, key_added={key!r}) or sct.pp.contact_neighbors first."
+            f"obsp has no {' and '.join(missing)} (found: {', '.join(adata.obsp) or 'none'}): make the graph first, "
+            f"such as with sct.pp.coexpression_neighbors or sct.pp.tss_neighbors(adata, key_added={key!r})."
         )
         raise ValueError(msg)
     # Files and other tools may store the links of a gene in any order; sorted, every copy is the same graph.
@@ -71,6 +80,6 @@ def _check_links(adata: ad.AnnData, slot: str, matrix: sparse.csr_matrix, what: 
         msg = (
             f"obsp[{slot!r}] holds {int(wrong.sum())} {what}, the first of gene {adata.obs_names[gene]!r}; expected "
             "for each neighbour of a gene a positive weight and a distance in bp. Make the graph again with "
-            "sct.pp.tss_neighbors or sct.pp.contact_neighbors, or correct it at its source."
+            "a function of sct.pp such as tss_neighbors, or correct it at its source."
         )
         raise ValueError(msg)

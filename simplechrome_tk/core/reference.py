@@ -39,6 +39,13 @@ class Reference(NamedTuple):
         return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
 
 
+class ReferenceConstants(NamedTuple):
+    """Constants by which log expression in reference samples is standardised: ``(value - center) / scale``."""
+
+    center: float = 0.0
+    scale: float = 1.0
+
+
 def read_reference(adata: ad.AnnData, reference_key: str) -> Reference:
     """Read ``obsm[reference_key]`` and the names of its samples, which are in ``uns[reference_key]["samples"]``.
 

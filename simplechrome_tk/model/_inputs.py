@@ -15,7 +15,9 @@ from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.model_checks import check_columns, check_normalization
 from simplechrome_tk.core.normalization import normalization
+from simplechrome_tk.core.reference import ReferenceConstants, read_reference
 from simplechrome_tk.core.require import cell_types, check_data, check_unique, obs_column, obs_numbers
+from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.nn._graph import Graph
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class ModelData(NamedTuple):
     layout
         Their columns.
     x
-        Inputs of the networks, ``(n_genes, n_columns + n_covariates)``, on the model's device.
+        Inputs of the networks, ``(n_genes, n_inputs)``, on the model's device: columns of the marks, expression in
+        reference samples, the gene's length and its condition.
     graph
         Graph of neighbours, or ``None`` where the model reads each gene alone.
     """
@@ -56,8 +59,8 @@ class ModelData(NamedTuple):
 def read_data(adata: ad.AnnData, state: ModelState, device: torch.device) -> ModelData:
     """Read everything that the networks of a model need, after checking that the data fit the model."""
     check_fit(adata, state)
-    key = state.settings.neighbors_key
-    graph = None if key is None else neighbor_graph(adata, key).to(device)
+    keys = state.settings.graphs
+    graph = neighbor_graph(adata, keys).to(device) if keys else None
     return ModelData(adata, Layout.of(adata), read_inputs(adata, state, device), graph)
 
 
@@ -73,14 +76,19 @@ def check_new(adata: ad.AnnData, settings: Settings) -> None:
     check_unique(adata)
     if settings.likelihood == "negative_binomial":
         check_counts(adata)
-    if settings.neighbors_key is not None:
-        neighbor_graph(adata, settings.neighbors_key)
+    if settings.graphs:
+        neighbor_graph(adata, settings.graphs)
 
 
 def read_inputs(adata: ad.AnnData, state: ModelState, device: torch.device) -> torch.Tensor:
-    """Return marks, then the gene's length and its condition where the model reads them, one row for each gene."""
+    """Return what the networks read of each gene, ``(n_genes, n_inputs)``.
+
+    Marks come first; reference samples, the gene's length and its condition follow where the model reads them.
+    """
     settings = state.settings
     columns = [read_features(adata)]
+    if settings.reference_key is not None:
+        columns.append(reference_of(adata, settings, state.reference_constants))
     if settings.gene_length:
         columns.append(gene_length(adata, state.length_constants)[:, None])
     if settings.condition_key is not None:
@@ -138,11 +146,68 @@ def conditions_of(adata: ad.AnnData, key: str, names: Sequence[str]) -> np.ndarr
     return one_hot(values.tolist(), names)
 
 
-def neighbor_graph(adata: ad.AnnData, key: str) -> Graph:
-    """Read the graph ``key`` from ``obsp``."""
-    connectivities, distances = neighbor_matrices(adata, key)
-    _check_distances(adata, distances, key)
-    return Graph(connectivities, distances)
+def reference_constants(adata: ad.AnnData, key: str, split_key: str) -> ReferenceConstants:
+    """Return the constants by which a new model standardises log expression in reference samples.
+
+    They are mean and standard deviation over the known values of the training genes, or of all genes where there is no
+    split yet. All samples share them, so that differences between samples stay.
+    """
+    values = read_reference(adata, key).values
+    if split_key in adata.obs and (train := (adata.obs[split_key] == "train").to_numpy()).any():
+        values = values[train]
+    known = values[~np.isnan(values)]
+    if not len(known):
+        msg = (
+            f"obsm[{key!r}] knows the expression of no training gene: run sct.pp.add_reference_expression with a table "
+            "of these genes, or leave reference_key out."
+        )
+        raise ValueError(msg)
+    return ReferenceConstants(float(known.mean()), float(known.std()) or 1.0)
+
+
+def reference_of(adata: ad.AnnData, settings: Settings, constants: ReferenceConstants) -> np.ndarray:
+    """Return standardised log expression in the reference samples of a model, float32 ``(n_genes, n_references)``.
+
+    Unknown values count as the mean over all genes, and genes without any are counted in the log.
+
+    Raises
+    ------
+    ValueError
+        When the samples are not those that the model was trained with.
+    """
+    key = str(settings.reference_key)
+    values, samples = read_reference(adata, key)
+    missing = [name for name in settings.references if name not in samples]
+    extra = [name for name in samples if name not in settings.references]
+    if missing or extra:
+        parts = [f"{len(names)} {what} ({shorten(names)})" for names, what in ((missing, "missing"), (extra, "more"))]
+        differences = ", ".join(part for part, names in zip(parts, (missing, extra), strict=True) if names)
+        msg = (
+            f"the reference samples in obsm[{key!r}] are not those that the model was trained with: {differences}. Run "
+            "sct.pp.add_reference_expression with the same samples; exclude=[...] leaves samples out."
+        )
+        raise ValueError(msg)
+    values = values[:, [samples.index(name) for name in settings.references]]
+    unknown = int(np.isnan(values).all(axis=1).sum())
+    if unknown:
+        logger.warning(
+            "%d of %d genes have no reference expression in obsm[%r]: they are read as average genes.",
+            unknown,
+            len(values),
+            key,
+        )
+    standardised = (values - constants.center) / constants.scale
+    return np.nan_to_num(standardised, nan=0.0).astype(np.float32)
+
+
+def neighbor_graph(adata: ad.AnnData, keys: Sequence[str]) -> Graph:
+    """Read graphs from ``obsp``, joined to one."""
+    graphs = []
+    for key in keys:
+        connectivities, distances = neighbor_matrices(adata, key)
+        _check_distances(adata, distances, key)
+        graphs.append((connectivities, distances))
+    return Graph(graphs)
 
 
 def _check_distances(adata: ad.AnnData, distances: sparse.spmatrix, key: str) -> None:

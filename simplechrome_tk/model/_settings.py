@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from simplechrome_tk.core.features import Task
+from simplechrome_tk.core.graph import graph_names
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, truth, whole
 from simplechrome_tk.nn._build import build_network, build_paper_network
 from simplechrome_tk.nn._compute import seeded
@@ -32,14 +33,15 @@ Likelihood = Literal["gaussian", "negative_binomial"]
 class Settings:
     """Arguments of :class:`simplechrome_tk.SimpleChrome`, checked, as they are saved with it.
 
-    Two fields are not arguments: ``conditions``, the values of ``obs[condition_key]`` in the training data, and
-    ``adapted``, which says whether the networks have a correction (:meth:`simplechrome_tk.SimpleChrome.adapt`).
+    Three fields are not arguments: ``conditions``, the values of ``obs[condition_key]`` in the training data;
+    ``references``, the names of the reference samples; and ``adapted``, which says whether the networks have a
+    correction (:meth:`simplechrome_tk.SimpleChrome.adapt`).
     """
 
     n_latent: int
     n_hidden: int
     dropout: float
-    neighbors_key: str | None
+    neighbors_key: str | tuple[str, ...] | None
     task: Task
     preset: Preset
     label_key: str
@@ -52,13 +54,15 @@ class Settings:
     adapted: bool = False
     condition_key: str | None = None
     conditions: tuple[str, ...] = ()
+    reference_key: str | None = None
+    references: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, choices in (("task", Task), ("preset", Preset), ("likelihood", Likelihood)):
             if (value := getattr(self, name)) not in get_args(choices):
                 msg = f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}."
                 raise ValueError(msg)
-        names = [name for name in ("neighbors_key", "condition_key") if getattr(self, name) is not None]
+        names = [name for name in ("condition_key", "reference_key") if getattr(self, name) is not None]
         checked: dict[str, Any] = {
             "n_latent": whole("n_latent", self.n_latent),
             # The head has half as many units.
@@ -67,7 +71,9 @@ class Settings:
             "dropout": number("dropout", self.dropout),
             **{name: truth(name, getattr(self, name)) for name in ("gene_length", "adapted")},
             **{name: text(name, getattr(self, name)) for name in ("label_key", "expression_key", "split_key", *names)},
+            "neighbors_key": _graph_names(self.neighbors_key),
             "conditions": tuple(texts("conditions", self.conditions)),
+            "references": tuple(texts("references", self.references)),
         }
         # Further networks use the seeds that follow, and numpy and scikit-learn take seeds below 2**32 only.
         checked["rng"] = whole("rng", self.rng, least=0, most=2**32 - checked["n_models"])
@@ -81,6 +87,12 @@ class Settings:
             msg = (
                 f"condition_key is {self.condition_key!r} and conditions {self.conditions!r}; expected different "
                 "values with a condition_key, and none without one."
+            )
+            raise ValueError(msg)
+        if bool(self.references) != bool(self.reference_key) or len(set(self.references)) < len(self.references):
+            msg = (
+                f"reference_key is {self.reference_key!r} and references {self.references!r}; expected the names of "
+                "different samples with a reference_key, and none without one."
             )
             raise ValueError(msg)
         if self.preset == "paper" and (self.gene_length or self.likelihood != "gaussian" or self.condition_key):
@@ -109,14 +121,22 @@ class Settings:
     def arguments(self) -> dict[str, Any]:
         """Arguments of :class:`simplechrome_tk.SimpleChrome`; other settings follow from data and training."""
         found = dataclasses.asdict(self)
-        return {name: value for name, value in found.items() if name not in ("adapted", "conditions")}
+        return {name: value for name, value in found.items() if name not in ("adapted", "conditions", "references")}
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """Names of the graphs of related genes that the model reads."""
+        return graph_names(self.neighbors_key)
+
+    @property
+    def has_context(self) -> bool:
+        """Whether the model reads related genes or reference samples beside the gene's own marks."""
+        return bool(self.graphs or self.references)
 
     @property
     def phases(self) -> tuple[str, ...]:
         """Names of the phases of training."""
-        if self.neighbors_key is not None and self.preset != "paper":
-            return ("latent", "expression", "neighbors")
-        return ("latent", "expression")
+        return ("latent", "expression", "context") if self.has_context else ("latent", "expression")
 
     @property
     def seeds(self) -> range:
@@ -142,17 +162,17 @@ class Settings:
 
     def build(self, regions: Sequence[RegionShape], constants: Mapping[str, np.ndarray]) -> SimpleChromeNet:
         """Build one network as :meth:`network` does, with weights drawn from the present random state."""
-        neighbors = self.neighbors_key is not None
+        context = {"n_graphs": len(self.graphs), "n_reference": len(self.references)}
         center, scale = (torch.as_tensor(constants[name], dtype=torch.float32) for name in ("center", "scale"))
         if self.preset == "paper":
-            net = build_paper_network(regions, n_latent=self.n_latent, neighbors=neighbors)
+            net = build_paper_network(regions, n_latent=self.n_latent, **context)
         else:
             net = build_network(
                 regions,
                 n_latent=self.n_latent,
                 n_hidden=self.n_hidden,
                 dropout=self.dropout,
-                neighbors=neighbors,
+                **context,
                 n_covariates=int(self.gene_length),
                 center=center,
                 scale=scale,
@@ -175,7 +195,7 @@ class Settings:
         )
 
     def recipe(
-        self, *, latent: dict[str, Any], expression: dict[str, Any], neighbors: dict[str, Any] | None = None
+        self, *, latent: dict[str, Any], expression: dict[str, Any], context: dict[str, Any] | None = None
     ) -> Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""
         preset = PAPER_RECIPE if self.preset == "paper" else Recipe()
@@ -183,16 +203,29 @@ class Settings:
             preset,
             latent=_slow_down(preset.latent, _replace(preset.latent, latent)),
             expression=_replace(preset.expression, expression),
-            neighbors=_replace(preset.neighbors, neighbors or {}),
+            context=_replace(preset.context, context or {}),
         )
 
     def fine_tuning_recipe(self, *, learning_rate: float | None, **expression: Any) -> Recipe:
-        """Return the recipe of :meth:`recipe` for phase 2 alone, at a quarter of its learning rate by default."""
+        """Return the recipe of :meth:`recipe`, with phase 2 at a quarter of its learning rate by default."""
         recipe = self.recipe(latent={}, expression={"learning_rate": learning_rate, **expression})
         if learning_rate is not None:
             return recipe
         slower = dataclasses.replace(recipe.expression, learning_rate=recipe.expression.learning_rate / 4)
         return dataclasses.replace(recipe, expression=slower)
+
+
+def _graph_names(value: object) -> str | tuple[str, ...] | None:
+    """Return ``neighbors_key`` as it is stored: one name as a string, several as a tuple."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return text("neighbors_key", value)
+    names = tuple(texts("neighbors_key", list(value) if isinstance(value, tuple) else value))
+    if not names or len(set(names)) < len(names):
+        msg = f"neighbors_key is {value!r}; expected the name of a graph in obsp, or different names of several."
+        raise ValueError(msg)
+    return names[0] if len(names) == 1 else names
 
 
 def _slow_down(usual: Phase, phase: Phase) -> Phase:

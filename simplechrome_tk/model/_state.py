@@ -16,8 +16,10 @@ import torch
 from simplechrome_tk.core.features import LENGTH_CONSTANTS, LengthConstants
 from simplechrome_tk.core.layout import Layout, region_shapes
 from simplechrome_tk.core.normalization import check_record, normalization
+from simplechrome_tk.core.reference import ReferenceConstants
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, whole
 from simplechrome_tk.model._calibration import Readout
+from simplechrome_tk.model._inputs import reference_constants
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._vae import RegionShape
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 # A config of a few bytes could otherwise ask for networks without end.
 _MOST_REGIONS = 1_000
-_PHASES = ("latent", "expression", "neighbors")
+_PHASES = ("latent", "expression", "context")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class ModelState:
         Constants of the normalisation, as :func:`simplechrome_tk.pp.normalize` records them.
     length_constants
         Constants by which the gene's length is standardised, where it is an input.
+    reference_constants
+        Constants by which log expression in reference samples is standardised, where it is an input.
     readout
         From the output of the networks to probabilities and expression.
     history
@@ -64,6 +68,7 @@ class ModelState:
     columns: list[str]
     normalization: dict[str, np.ndarray]
     length_constants: LengthConstants = LENGTH_CONSTANTS
+    reference_constants: ReferenceConstants = ReferenceConstants()
     readout: Readout = field(default_factory=Readout)
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -80,6 +85,9 @@ class ModelState:
         regions = [RegionShape(*shape) for shape in region_shapes(Layout.of(adata).blocks)]
         columns = read_columns(list(adata.var_names), regions)
         state = cls(settings, regions, columns, read_normalization("uns['normalize']", constants, regions))
+        if settings.reference_key is not None:
+            of_reference = reference_constants(adata, settings.reference_key, settings.split_key)
+            state = dataclasses.replace(state, reference_constants=of_reference)
         settings.check_normalization(str(state.normalization["method"]))
         return state
 
@@ -93,11 +101,12 @@ class ModelState:
         settings = self.settings
         regions = " + ".join(f"{shape.n_marks} marks x {shape.n_bins} bins" for shape in self.regions)
         length = " + gene length" if settings.gene_length else ""
-        graph = f"neighbours {settings.neighbors_key!r}" if settings.neighbors_key else "no neighbours"
+        graph = f"neighbours {', '.join(map(repr, settings.graphs))}" if settings.graphs else "no neighbours"
+        reference = f", {len(settings.references)} reference samples" if settings.references else ""
         condition = f", decoder conditioned on {settings.condition_key!r}" if settings.condition_key else ""
         return (
             f"SimpleChrome ({settings.preset}, {settings.task}): {regions}{length} -> {settings.n_latent} latents -> "
-            f"expression, {graph}{condition}"
+            f"expression, {graph}{reference}{condition}"
         )
 
     def history_table(self) -> pd.DataFrame:
@@ -117,6 +126,7 @@ class ModelState:
             "columns": self.columns,
             "normalization": {key: value.tolist() for key, value in self.normalization.items()},
             "length_constants": self.length_constants._asdict(),
+            "reference_constants": self.reference_constants._asdict(),
             "readout": dataclasses.asdict(self.readout),
             "history": [
                 {name: value for name, value in row.items() if isinstance(value, str) or math.isfinite(value)}
@@ -143,7 +153,8 @@ class ModelState:
             regions,
             columns,
             constants,
-            _length_constants(config["length_constants"]),
+            LengthConstants(*_constants("length_constants", config["length_constants"])),
+            ReferenceConstants(*_constants("reference_constants", config["reference_constants"])),
             Readout.from_config(config["readout"]),
             _history(config["history"], settings),
         )
@@ -232,11 +243,10 @@ def _regions(found: object) -> list[RegionShape]:
     return regions
 
 
-def _length_constants(found: object) -> LengthConstants:
-    name = "length_constants"
-    values = fields(name, found, required=LengthConstants._fields)
-    center = number(f"the center in {name}", values["center"])
-    return LengthConstants(center, above_zero(f"the scale in {name}", values["scale"]))
+def _constants(name: str, found: object) -> tuple[float, float]:
+    """Return center and scale of constants in a config."""
+    values = fields(name, found, required=("center", "scale"))
+    return number(f"the center in {name}", values["center"]), above_zero(f"the scale in {name}", values["scale"])
 
 
 def _history(found: object, settings: Settings) -> list[dict[str, Any]]:

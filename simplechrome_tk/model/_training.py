@@ -14,7 +14,7 @@ from simplechrome_tk.model._calibration import Readout
 from simplechrome_tk.nn._adapt import adapt as adapt_network
 from simplechrome_tk.nn._compute import one_thread, seeded
 from simplechrome_tk.nn._ensemble import Ensemble, mean_output
-from simplechrome_tk.nn._fit import fit_expression, fit_latent, fit_neighbors
+from simplechrome_tk.nn._fit import fit_context, fit_expression, fit_latent
 from simplechrome_tk.nn._loss import Targets
 from simplechrome_tk.nn._network import Output
 
@@ -40,7 +40,7 @@ class LabelledData(NamedTuple):
     Attributes
     ----------
     x
-        Inputs, ``(n_genes, n_columns + n_covariates)``, on the model's device.
+        Inputs, ``(n_genes, n_inputs)``, on the model's device.
     graph
         Graph of neighbours, on the same device, or ``None``.
     observed
@@ -118,7 +118,7 @@ def train(
     progress: bool,
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
-    """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"``, ``"neighbors"``.
+    """Train each network in place, with a seed of its own, through ``"latent"``, ``"expression"``, ``"context"``.
 
     ``on_epoch`` is called with each row of the history, with ``phase_epoch`` (from 1), ``plan`` (epochs of each phase,
     at most) and ``n_models`` added. When it returns something true the phase ends as if it had stopped early, and after
@@ -134,12 +134,11 @@ def train(
         "targets": genes.targets(center, scale),
         "train": torch.as_tensor(rows["train"], device=genes.x.device),
         "valid": valid,
-        "graph": genes.graph,
     }
     fits: dict[str, Callable[..., Any]] = {
         "latent": partial(fit_latent, x=genes.x, held_out=valid, recipe=recipe),
         "expression": partial(fit_expression, recipe=recipe, **labelled),
-        "neighbors": partial(fit_neighbors, recipe=recipe, **labelled),
+        "context": partial(fit_context, recipe=recipe, graph=genes.graph, **labelled),
     }
     plan = {phase: int(getattr(recipe, phase).epochs) for phase in phases}
     n_epochs = sum(plan.values()) * len(networks)
