@@ -22,9 +22,9 @@ KEPT = Path(__file__).parents[1] / "build" / "benchmark"
 
 _CONTEXT = sct.pp.Window("context", anchor="tss", upstream=50_000, downstream=50_000, n_bins=50)
 WINDOWS = {
-    "TSS": [sct.pp.TSS_WINDOW],
-    "TSS + body": [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW],
-    "TSS + body + end + 50 kb": [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW, sct.pp.TES_WINDOW, _CONTEXT],
+    "TSS": [sct.pp.Window.TSS],
+    "TSS + body": [sct.pp.Window.TSS, sct.pp.Window.BODY],
+    "TSS + body + end + 50 kb": [sct.pp.Window.TSS, sct.pp.Window.BODY, sct.pp.Window.TES, _CONTEXT],
 }
 
 

@@ -59,7 +59,7 @@ def train_on(*cells: str) -> None:
 
 
 def main() -> None:
-    windows = [sct.pp.TSS_WINDOW]
+    windows = [sct.pp.Window.TSS]
     adata = sct.datasets.simulate(N_GENES, windows=windows)
     sct.pp.split_by_chromosome(adata)
     paper = sct.pp.normalize(adata, method="paper", copy=True)

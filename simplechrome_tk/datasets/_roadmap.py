@@ -134,7 +134,7 @@ def _with_body(table: pd.DataFrame) -> pd.DataFrame:
     if not table[k.ANNOTATED].any():
         msg = (
             f"strand and body are unknown for each of the {len(table)} genes, such as {table.index[0]!r}; use windows "
-            "on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
+            "on the TSS alone: windows=[sct.pp.Window.TSS]."
         )
         raise ValueError(msg)
     return table[table[k.ANNOTATED]]

@@ -22,7 +22,7 @@ def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device |
     ----------
     name
         ``"roadmap-peaks"``: five core marks as ENCODE peaks of GM12878, HeLa-S3 and K562 over
-        :data:`simplechrome_tk.pp.DEFAULT_WINDOWS`, normalised with ``method="quantile"``. Its training data, its
+        ``sct.pp.Window.TSS`` and ``sct.pp.Window.BODY``, normalised with ``method="quantile"``. Its training data, its
         accuracy and its limits are described in ``CARD.md`` beside its weights, which :func:`pretrained_card` returns.
     device
         Where to compute; ``None`` uses CUDA, MPS or CPU, the first that is available.

@@ -112,7 +112,7 @@ def build_paper_network(regions: Sequence[RegionShape], *, n_latent: int, neighb
     if len(regions) != 1:
         msg = (
             f"the published network reads one region, found {len(regions)}: bin with one window, for example "
-            "windows=[sct.pp.TSS_WINDOW], or select its columns."
+            "windows=[sct.pp.Window.TSS], or select its columns."
         )
         raise ValueError(msg)
     attention, n_context = _attention(n_latent, neighbors=neighbors)

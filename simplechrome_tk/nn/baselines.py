@@ -223,6 +223,6 @@ def _require_bins(regions: Sequence[RegionShape], fewest: int, name: str) -> Non
     if min(found) < fewest:
         msg = (
             f"{name} reads regions of at least {fewest} bins, found {min(found)}: use windows with more bins, for "
-            "example windows=[sct.pp.TSS_WINDOW], or an MLP for columns that are not bins (use_rep)."
+            "example windows=[sct.pp.Window.TSS], or an MLP for columns that are not bins (use_rep)."
         )
         raise ValueError(msg)

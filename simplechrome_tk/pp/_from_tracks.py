@@ -318,7 +318,7 @@ def _are_complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
     if not complete.any():
         msg = (
             f"strand or body is unknown for each of {len(obs)} genes, such as {obs.index[0]!r}; use windows around the "
-            "TSS alone, windows=[sct.pp.TSS_WINDOW], or an annotation with start, end and strand."
+            "TSS alone, windows=[sct.pp.Window.TSS], or an annotation with start, end and strand."
         )
         raise ValueError(msg)
     return complete

@@ -75,7 +75,7 @@ def test_simulated_files_give_back_what_was_simulated(tmp_path, capsys, caplog):
     assert all(path.parent == tmp_path / "files" for path in (*files.tracks.values(), *files[1:3]))
     with caplog.at_level(logging.WARNING):
         adata = sct.pp.from_tracks(
-            files.tracks, files.annotation, files.expression, cell_type="E116", windows=[sct.pp.TSS_WINDOW]
+            files.tracks, files.annotation, files.expression, cell_type="E116", windows=[sct.pp.Window.TSS]
         )
     truth = sct.datasets.simulate(200, rng=116)[adata.obs_names]
     assert adata.shape == (200, 500)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAX5 = "ENSG00000196092"
-TSS_ONLY = [sct.pp.TSS_WINDOW]
+TSS_ONLY = [sct.pp.Window.TSS]
 
 
 def broad_peaks(path: Path) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def gene_bounds(public_file) -> pd.DataFrame:
 def test_equals_the_numpy_oracle_on_200_random_genes(e116, public_file, mean_signal):
     peaks = {mark: broad_peaks(public_file(_peak_files("GM12878")[mark])) for mark in sct.datasets.CORE_MARKS}
     chosen = np.random.default_rng(0).choice(e116.n_obs, 200, replace=False)
-    expected = mean_signal(peaks, e116.obs.iloc[chosen], [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW])
+    expected = mean_signal(peaks, e116.obs.iloc[chosen], [sct.pp.Window.TSS, sct.pp.Window.BODY])
     np.testing.assert_allclose(e116.X[chosen], expected, rtol=1e-4, atol=1e-4)
     assert (e116.X[chosen] == 0)[expected == 0].all()
     assert {"+", "-"} == set(e116.obs["strand"].iloc[chosen])
@@ -146,7 +146,7 @@ def test_a_gene_list_that_matches_nothing_is_refused(real_roadmap):
 def test_genes_without_a_body_are_refused_where_a_window_needs_one(real_roadmap):
     adata = real_roadmap("E116", marks=["H3K9me3"], windows=TSS_ONLY)
     bare = adata.obs_names[~adata.obs["annotated"]][:2]
-    with pytest.raises(ValueError, match=r"2 genes, .*windows=\[sct\.pp\.TSS_WINDOW\]"):
+    with pytest.raises(ValueError, match=r"2 genes, .*windows=\[sct\.pp\.Window\.TSS\]"):
         real_roadmap("E116", marks=["H3K9me3"], genes=bare)
     assert real_roadmap("E116", marks=["H3K9me3"], genes=bare, windows=TSS_ONLY).n_obs == 2
 

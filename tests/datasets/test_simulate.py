@@ -17,7 +17,7 @@ CHROMOSOMES = {*(f"chr{i}" for i in range(1, 23)), "chrX"}
 
 @pytest.fixture(scope="module")
 def simulated() -> ad.AnnData:
-    return sct.datasets.simulate(3_000, windows=(*sct.pp.DEFAULT_WINDOWS, sct.pp.TES_WINDOW))
+    return sct.datasets.simulate(3_000, windows=(sct.pp.Window.TSS, sct.pp.Window.BODY, sct.pp.Window.TES))
 
 
 def profile(adata: ad.AnnData, mark: str, region: str = "tss", genes: np.ndarray | slice = slice(None)) -> pd.Series:
@@ -267,12 +267,12 @@ def test_neighbor_fraction_counts_the_genes_acted_on(fraction, pairs, tmp_path):
 @pytest.mark.parametrize(
     ("marks", "windows"),
     [
-        (sct.datasets.ALL_MARKS, sct.pp.DEFAULT_WINDOWS),
-        (sct.datasets.CORE_MARKS, (sct.pp.TSS_WINDOW,)),
-        (sct.datasets.CORE_MARKS, (sct.pp.BODY_WINDOW,)),
-        (sct.datasets.CORE_MARKS, (sct.pp.TES_WINDOW,)),
+        (sct.datasets.ALL_MARKS, (sct.pp.Window.TSS, sct.pp.Window.BODY)),
+        (sct.datasets.CORE_MARKS, (sct.pp.Window.TSS,)),
+        (sct.datasets.CORE_MARKS, (sct.pp.Window.BODY,)),
+        (sct.datasets.CORE_MARKS, (sct.pp.Window.TES,)),
         (("H3K27me3", "H3K4me3"), (sct.pp.Window("wide", "tss", 20_000, 20_000, 1),)),
-        (("H3K9me3",), (sct.pp.Window("behind", "tss", -3_000, 9_000, 7), sct.pp.BODY_WINDOW)),
+        (("H3K9me3",), (sct.pp.Window("behind", "tss", -3_000, 9_000, 7), sct.pp.Window.BODY)),
     ],
 )
 def test_truth_holds_for_any_marks_and_windows(marks, windows):
@@ -346,7 +346,7 @@ def test_example_simulates_under_a_banner(out_of_reach, monkeypatch, capsys, val
     if value is not None:
         monkeypatch.setenv("SIMPLECHROME_TK_REQUIRE_DATA", value)
     adata = sct.datasets.example(
-        "E117", n_genes_simulated=150, marks=("H3K4me3", "H3K27ac"), windows=(sct.pp.TSS_WINDOW,), genes=["PAX5"]
+        "E117", n_genes_simulated=150, marks=("H3K4me3", "H3K27ac"), windows=(sct.pp.Window.TSS,), genes=["PAX5"]
     )
     assert adata.shape == (150, 200)
     assert adata.uns["dataset"] == "simulated"

@@ -98,7 +98,7 @@ def test_the_best_threshold_is_the_best_of_all(data):
 
 
 def test_the_median_of_all_genes_is_taken_from_the_steps_before():
-    adata = sct.datasets.simulate(400, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(400, windows=[sct.pp.Window.TSS])
     some = adata[adata.obs["expression"] > 1].copy()
     audit = sct.deepchrome.audit_labels(some)
     assert audit.rule == "median"
@@ -142,14 +142,14 @@ def test_what_cannot_be_audited_is_refused(table, message):
 
 
 def test_cell_types_are_audited_one_at_a_time():
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     adata.obs["cell_type"] = ["A"] * 100 + ["B"] * 100
     with pytest.raises(ValueError, match=r"2 cell types, .*adata\[adata\.obs\['cell_type'\] == 'A'\]"):
         sct.deepchrome.audit_labels(adata)
 
 
 def test_the_data_are_left_as_found():
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     before = adata.copy()
     sct.deepchrome.audit_labels(adata)
     pd.testing.assert_frame_equal(adata.obs, before.obs)

@@ -66,7 +66,7 @@ def test_fewer_marks_are_refused(model: sct.SimpleChrome):
 
 
 def test_fewer_windows_are_refused_by_name(model: sct.SimpleChrome):
-    promoter = sct.datasets.simulate(1_000, windows=[sct.pp.TSS_WINDOW])
+    promoter = sct.datasets.simulate(1_000, windows=[sct.pp.Window.TSS])
     sct.pp.split_by_chromosome(promoter)
     sct.pp.normalize(promoter)
     with pytest.raises(ValueError, match=r"100 missing \(H3K4me3:body"):

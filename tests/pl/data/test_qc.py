@@ -168,7 +168,7 @@ def test_cell_types_are_told_apart():
 
 
 def test_one_mark_without_a_window_on_the_tss():
-    adata = datasets.simulate(300, marks=["H3K36me3"], windows=[pp.BODY_WINDOW])
+    adata = datasets.simulate(300, marks=["H3K36me3"], windows=[pp.Window.BODY])
     pp.qc(adata)
     axes = pl.qc(adata)
     assert axes.shape == (6,)
