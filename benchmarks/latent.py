@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 
 import pandas as pd
-from _runs import RESULTS, load
+from _runs import CELL_TYPES, RESULTS, load
 
 import simplechrome_tk as sct
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every cell type; six minutes")
     everything = parser.parse_args().all
     rows = []
-    for cell in sct.datasets.CELL_TYPES if everything else ["E116"]:
+    for cell in CELL_TYPES if everything else ["E116"]:
         rows.append(measure(cell))
         print(pd.Series(rows[-1]).to_string(), flush=True)
     table = pd.DataFrame(rows)

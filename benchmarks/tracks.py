@@ -25,10 +25,10 @@ import pysam
 from _cost import Cost, median, of_function
 
 import simplechrome_tk as sct
-from simplechrome_tk.io._public import fetch
+from simplechrome_tk.io._public import cache_folder, fetch
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
-MARKS = sct.datasets.CORE_MARKS
+MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 N_READS = 4_000_000
 READ_LENGTH = 36
 
@@ -181,7 +181,7 @@ def compare(title: str, tracks: dict[str, str], genes: pd.DataFrame, program: Pa
 
 def bigwigs(genes: pd.DataFrame, sizes: dict[str, int], sample: int, runs: int) -> None:
     program = deeptools()
-    folder = sct.datasets.cache_folder() / "bigwig"
+    folder = cache_folder() / "bigwig"
     if folder.exists():
         tracks = {mark: str(folder / f"E116-{mark}.pilot.hg19.bw") for mark in MARKS}
         regions = pd.read_csv(folder / "pilot_regions_hg19.csv")

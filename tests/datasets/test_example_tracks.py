@@ -11,6 +11,7 @@ import pytest
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import _example_tracks, _pilot_tracks
 from simplechrome_tk.datasets._pilot_tracks import pilot_regions as _pilot_regions
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.io._public import CACHE_VARIABLE, DatasetUnavailableError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.datasets._example_tracks import ExampleTracks
 
-MARKS = list(sct.datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 PILOT = "E116-H3K4me3.pilot.hg19.bw"
 FETCHERS = (_example_tracks, _pilot_tracks)
 

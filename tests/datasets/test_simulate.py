@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 import simplechrome_tk as sct
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.datasets import _example
+from simplechrome_tk.datasets._roadmap import ALL_MARKS, CORE_MARKS
 
 CHROMOSOMES = {*(f"chr{i}" for i in range(1, 23)), "chrX"}
 
@@ -84,7 +85,7 @@ def test_layout_is_that_of_roadmap(simulated):
     assert simulated.X.min() == 0
     assert list(simulated.uns["windows"].index) == ["tss", "body", "tes"]
     table = Layout.of(simulated).blocks
-    assert list(table["mark"]) == 3 * list(sct.datasets.CORE_MARKS)
+    assert list(table["mark"]) == 3 * list(CORE_MARKS)
     assert list(table["stop"] - table["start"]) == 5 * [100] + 5 * [20] + 5 * [20]
 
 
@@ -209,9 +210,15 @@ def test_active_marks_have_their_shapes(simulated):
     assert end[-500] == pytest.approx(body.iloc[-1], rel=0.1)
 
 
+@pytest.mark.parametrize(("marks", "names"), [("core", CORE_MARKS), ("all", ALL_MARKS), ("H3K27ac", ("H3K27ac",))])
+def test_a_word_stands_for_several_marks_and_a_name_for_one(marks, names):
+    adata = sct.datasets.simulate(200, marks=marks, windows=[sct.pp.Window.BODY])
+    assert list(adata.var["mark"].unique()) == list(names)
+
+
 def test_high_genes_carry_active_marks_and_low_genes_repressive_ones(simulated):
     high = (simulated.obs["label"] == "high").to_numpy()
-    for mark in sct.datasets.CORE_MARKS:
+    for mark in CORE_MARKS:
         more, less = (profile(simulated, mark, genes=g).mean() for g in (high, ~high))
         if mark in ("H3K27me3", "H3K9me3"):
             more, less = less, more
@@ -267,10 +274,10 @@ def test_neighbor_fraction_counts_the_genes_acted_on(fraction, pairs, tmp_path):
 @pytest.mark.parametrize(
     ("marks", "windows"),
     [
-        (sct.datasets.ALL_MARKS, (sct.pp.Window.TSS, sct.pp.Window.BODY)),
-        (sct.datasets.CORE_MARKS, (sct.pp.Window.TSS,)),
-        (sct.datasets.CORE_MARKS, (sct.pp.Window.BODY,)),
-        (sct.datasets.CORE_MARKS, (sct.pp.Window.TES,)),
+        (ALL_MARKS, (sct.pp.Window.TSS, sct.pp.Window.BODY)),
+        (CORE_MARKS, (sct.pp.Window.TSS,)),
+        (CORE_MARKS, (sct.pp.Window.BODY,)),
+        (CORE_MARKS, (sct.pp.Window.TES,)),
         (("H3K27me3", "H3K4me3"), (sct.pp.Window("wide", "tss", 20_000, 20_000, 1),)),
         (("H3K9me3",), (sct.pp.Window("behind", "tss", -3_000, 9_000, 7), sct.pp.Window.BODY)),
     ],

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from builders import summarize
 
-from simplechrome_tk import datasets, get
+from simplechrome_tk import get
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 
-MARKS = list(datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 # Every fifth gene of the fixture has no attributions.
 KNOWN = np.flatnonzero(np.arange(200) % 5 != 4)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import simplechrome_tk as sct
 from simplechrome_tk.io._bigwig import BigWig
+from simplechrome_tk.io._public import cache_folder
 from simplechrome_tk.pp import _bigwig
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def test_equals_pybigwig_around_the_tss(tmp_path, genes, kind):
 
 
 def test_equals_pybigwig_on_public_tracks():
-    folder = sct.datasets.cache_folder() / "bigwig"
+    folder = cache_folder() / "bigwig"
     path = folder / "E116-H3K4me3.pilot.hg19.bw"
     if not path.exists() and os.environ.get("SIMPLECHROME_TK_REQUIRE_DATA", "0") == "0":
         pytest.skip(f"needs real data: {path} is not there")

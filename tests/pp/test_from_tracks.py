@@ -12,13 +12,14 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk.core.layout import Layout
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.io._public import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MARKS = list(sct.datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 GENES = pd.DataFrame(
     {
         "chrom": ["chr1", "chr1", "chr1", "chr2"],

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
+from simplechrome_tk.datasets._roadmap import CELL_TYPES, CORE_MARKS
 from simplechrome_tk.pp._qc_findings import SHAPES, shape_of
 
-CORE = list(sct.datasets.CORE_MARKS)
+CORE = list(CORE_MARKS)
 TSS = sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=10)
 BODY = sct.pp.Window("body", anchor="body", upstream=0, downstream=0, n_bins=2)
 
@@ -80,7 +81,7 @@ def marks_table(adata: ad.AnnData) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def simulated() -> ad.AnnData:
-    return sct.datasets.simulate(1_000, marks=sct.datasets.ALL_MARKS)
+    return sct.datasets.simulate(1_000, marks="all")
 
 
 # Figures
@@ -544,9 +545,9 @@ def test_bad_signal_is_refused():
 
 
 def test_real_cells_give_no_finding(real_roadmap, caplog):
-    cells = list(sct.datasets.CELL_TYPES)
+    cells = list(CELL_TYPES)
     window = sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=20)
-    adata = real_roadmap(cells, marks=sct.datasets.ALL_MARKS, windows=[window])
+    adata = real_roadmap(cells, marks="all", windows=[window])
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         sct.pp.qc(adata)

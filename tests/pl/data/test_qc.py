@@ -6,9 +6,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 from simplechrome_tk import datasets, pl, pp
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.pl.data._qc import _ODD, _PLAIN, _ticks
 
-MARKS = list(datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 
 
 def simulated(**kwargs) -> ad.AnnData:
@@ -185,7 +186,7 @@ def test_few_genes_are_said_to_be_few():
 
 
 def test_nine_marks_of_unknown_strand_after_writing(tmp_path):
-    adata = datasets.simulate(300, marks=datasets.ALL_MARKS)
+    adata = datasets.simulate(300, marks="all")
     adata.obs["strand"] = "."
     pp.qc(adata)
     adata.write_h5ad(tmp_path / "qc.h5ad")
