@@ -11,14 +11,12 @@ from simplechrome_tk.evaluation._models import (
     LogisticRegression,
     PCAHead,
 )
-from simplechrome_tk.evaluation._network_model import ComparisonNetwork
 from simplechrome_tk.evaluation._same_gene import same_gene_mean
 
 __all__ = [
     "MLP",
     "AttentiveChrome",
     "ComparisonModel",
-    "ComparisonNetwork",
     "DeepChrome",
     "GradientBoosting",
     "LogisticRegression",

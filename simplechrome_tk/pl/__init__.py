@@ -2,7 +2,7 @@
 
 from simplechrome_tk.pl.attribution import check_attributions, effect_map, interactions, mark_effects
 from simplechrome_tk.pl.data import expression, mark_profiles, qc
-from simplechrome_tk.pl.evaluation import calibration, compare, history, metrics, precision_recall, roc
+from simplechrome_tk.pl.evaluation import calibration, compare, history, roc_and_precision_recall
 from simplechrome_tk.pl.genes import browser, edited, gene, neighbor_effects
 from simplechrome_tk.pl.latent import (
     latent_correlations,
@@ -35,16 +35,14 @@ __all__ = [
     "latent_quality",
     "mark_effects",
     "mark_profiles",
-    "metrics",
     "mixing",
     "movement",
     "neighbor_effects",
     "perturb",
     "place",
-    "precision_recall",
     "qc",
     "reconstruction",
-    "roc",
+    "roc_and_precision_recall",
     "saturate",
     "state_changes",
     "states",

@@ -773,7 +773,7 @@ def test_an_archive_with_a_flaw_is_read_or_refused(tmp_path, at, inserted):
 
 def toy(public_file, **kwargs: object) -> ad.AnnData:
     public_file(TOY.format("train"))
-    return sct.deepchrome.load_sample(**kwargs)
+    return sct.deepchrome.load(sample=True, **kwargs)
 
 
 def test_published_genes_of_e003(public_file, tmp_path):

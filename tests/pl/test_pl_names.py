@@ -85,7 +85,6 @@ CALLS = {
     "latent_quality": (lambda a, m, p: sct.pl.latent_quality(a), (GROUP,)),
     "mark_effects": (lambda a, m, p: sct.pl.mark_effects(a, groupby=GROUP), (*MARKS, *CELLS, GROUP)),
     "mark_profiles": (lambda a, m, p: sct.pl.mark_profiles(a, groupby=GROUP), (*MARKS, *CELLS, GROUP)),
-    "metrics": (lambda a, m, p: sct.pl.metrics({MARKS[1]: sct.evaluation.evaluate(a, m.predict(a))}), MARKS[1:2]),
     "mixing": (lambda a, m, p: sct.pl.mixing(a), CELLS),
     "movement": (lambda a, m, p: sct.pl.movement(a, *CELLS, n_named=400), CELLS),
     "neighbor_effects": (lambda a, m, p: sct.pl.neighbor_effects(a, gene(a)), (GENE,)),
@@ -94,10 +93,12 @@ CALLS = {
         (GENE,),
     ),
     "place": (lambda a, m, p: sct.pl.place(p, a, color=GROUP), (*CELLS, GROUP)),
-    "precision_recall": (lambda a, m, p: sct.pl.precision_recall(a, {CELLS[1]: m.predict(a)}), CELLS[1:]),
     "qc": (lambda a, m, p: sct.pl.qc(a), (*MARKS, *CELLS)),
     "reconstruction": (lambda a, m, p: sct.pl.reconstruction(a), (*MARKS, *CELLS)),
-    "roc": (lambda a, m, p: sct.pl.roc(a, {CELLS[1]: m.predict(a)}), CELLS[1:]),
+    "roc_and_precision_recall": (
+        lambda a, m, p: sct.pl.roc_and_precision_recall(a, {CELLS[1]: m.predict(a)}),
+        CELLS[1:],
+    ),
     "saturate": (
         lambda a, m, p: sct.pl.saturate(sct.tl.saturate(a, m, gene(a), copy=True)),
         (*MARKS, GENE),
