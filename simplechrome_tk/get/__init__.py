@@ -9,7 +9,6 @@ from simplechrome_tk.get._movement import movement
 from simplechrome_tk.get._neighbor_attributions import neighbor_attributions
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
 from simplechrome_tk.get._neighbors import neighbors
-from simplechrome_tk.get._placement_agreement import placement_agreement
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
 from simplechrome_tk.tl.perturbation._before_after import before_and_after
@@ -26,7 +25,6 @@ __all__ = [
     "neighbor_effects",
     "neighborhood",
     "neighbors",
-    "placement_agreement",
     "region",
     "states",
     "top_genes",

@@ -38,7 +38,7 @@ EFFECTS = LinearSegmentedColormap.from_list("effects", [DOWN, "white", UP], N=25
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name: fixed ones for labels and states, a colour-blind palette, or evenly spaced hues."""
+    """Return a colour for each name: those of labels or states, a colour-blind palette, or evenly spaced hues."""
     for fixed in (LABEL_COLORS, STATE_COLORS):
         if set(names) <= set(fixed):
             return {name: fixed[name] for name in names}

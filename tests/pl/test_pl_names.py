@@ -76,7 +76,6 @@ CALLS = {
         (*MARKS, GENE),
     ),
     "effect_map": (lambda a, m, p: sct.pl.effect_map(a, groupby=GROUP), (*MARKS, *CELLS, GROUP)),
-    "expression": (lambda a, m, p: sct.pl.expression(a, groupby=GROUP), (*CELLS, GROUP, "$R_{$PKM")),
     "gene": (lambda a, m, p: sct.pl.gene(a, gene(a)), (*MARKS, GENE, CELLS[0])),
     "history": (lambda a, m, p: sct.pl.history(m.history.assign(phase=MARKS[0])), MARKS[:1]),
     "interactions": (lambda a, m, p: sct.pl.interactions(a, groupby=GROUP), (*MARKS, *CELLS, GROUP)),
