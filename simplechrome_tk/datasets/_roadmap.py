@@ -61,9 +61,10 @@ def roadmap(
         Histone marks. ``"core"``: H3K4me3, H3K4me1, H3K36me3, H3K27me3 and H3K9me3, which Roadmap measured in every
         epigenome. ``"all"``: these and H3K27ac, H3K9ac, H3K4me2 and H3K79me2. Or the name of one, or of several.
     windows
-        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without one are left out
-        and counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
-        unknown strand (``strand == "."``, ``annotated == False``) are read along the genome.
+        Regions to bin, by default ``sct.pp.Window.TSS`` and ``sct.pp.Window.BODY``. Windows on the body or the end of a
+        gene need its annotation: genes without one are left out and counted in the log and in ``uns["roadmap"]``. With
+        windows on the TSS alone every gene is kept; those of unknown strand (``strand == "."``,
+        ``annotated == False``) are read along the genome.
     genes
         Keep these genes only: symbols or Ensembl ids.
 

@@ -228,8 +228,8 @@ def simulate(
     marks
         Histone marks: ``"core"``, ``"all"`` or names, as for :func:`roadmap`.
     windows
-        Regions to bin. A mark acts through the bins where it is known to act (H3K36me3: downstream and in the body); if
-        no bin lies there, through all its bins.
+        Regions to bin, as for :func:`roadmap`. A mark acts through the bins where it is known to act (H3K36me3:
+        downstream and in the body); if no bin lies there, through all its bins.
     neighbor_fraction
         Fraction of the genes that a neighbour acts on: those whose nearest neighbours are closest. The neighbour is one
         of the five nearest, a close one more likely. Upstream of the gene it raises expression, downstream it lowers

@@ -95,7 +95,8 @@ def from_tracks(
     expression
         Expression of each gene, in linear units (:func:`simplechrome_tk.io.read_expression`).
     windows
-        Regions to bin. Genes without the strand or body that a window needs are left out and counted.
+        Regions to bin, by default ``Window.TSS`` and ``Window.BODY``. Genes without the strand or body that a window
+        needs are left out and counted.
     genome
         Chromosome sizes or the name of the assembly, to check annotation and tracks against. Also without it, the
         lengths in the headers of bigWig and BAM files and the assembly that the annotation names are compared.
