@@ -67,6 +67,9 @@ RECONSTRUCTION = "reconstruction"
 # uns: what sct.tl.embed adds to the record of the neighbour graph, such as the digest of the model
 EMBED = "embed"
 
+# obsm: log expression in reference samples, whose names are in `uns` under the same key
+REFERENCE_EXPRESSION = "reference_expression"
+
 # obsp: a graph `name` is stored as a pair
 CONNECTIVITIES = "{}_connectivities"
 DISTANCES = "{}_distances"
@@ -86,6 +89,14 @@ SATURATE = "saturate"
 CHECK_ATTRIBUTIONS = "check_attributions"
 CHECK_BIOLOGY = "check_biology"
 
+# obs: groups of genes that models are scored on; uns: how they were made
+GENE_STRATA = "gene_strata"
+TAU = "tau"
+SPECIFICITY = "specificity"
+EXPRESSED = "expressed"
+BIVALENT = "bivalent"
+NEXT_TSS = "next_tss"
+
 # obs: genes whose marks `tl.apply_edits` has edited
 EDITED = "edited"
 
@@ -93,6 +104,9 @@ EDITED = "edited"
 PROBABILITY = "probability"
 LOG_ODDS = "log_odds"
 LOG_EXPRESSION = "log_expression"
+
+# log expression minus the gene's mean over the reference samples
+DEVIATION = "deviation"
 
 # values
 SPLITS = ("train", "valid", "test")

@@ -1,4 +1,4 @@
-"""Mean signal of each mark in a region, or where the mark is typically found."""
+"""Mean signal of each mark in a region or where the mark is typically found, and which genes have the mark."""
 
 from __future__ import annotations
 
@@ -49,6 +49,45 @@ def typical_levels(adata: ad.AnnData) -> tuple[pd.DataFrame, dict[str, str]]:
         )
         levels[mark] = signal[:, columns].mean(axis=1, dtype=float)
     return pd.DataFrame(levels, index=adata.obs_names), phrases
+
+
+def find_present(levels: pd.DataFrame, cells: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return which genes have which marks, and the thresholds that their levels exceed.
+
+    Parameters
+    ----------
+    levels
+        What :func:`typical_levels` returns, genes by marks.
+    cells
+        Cell type of each gene, ``(n_genes,)``.
+
+    Returns
+    -------
+    tuple
+        A table of genes by marks, True where the gene has the mark, and one of cell types by marks. Cell types differ
+        in sequencing depth and antibody, so each has thresholds of its own, by Otsu's method.
+    """
+    thresholds = levels.groupby(cells, sort=False).agg(lambda column: otsu(column.to_numpy()))
+    return levels > thresholds.loc[cells].to_numpy(), thresholds
+
+
+def otsu(values: np.ndarray) -> float:
+    """Return the threshold that splits values into two groups with the least variance within the groups.
+
+    Where all values are equal, it is that value, which none of them exceeds.
+    """
+    ordered = np.sort(values)
+    # The variance between the groups is largest where the variance within them is smallest. One pass over the sorted
+    # values gives it for each cut; there is no cut between equal values.
+    n = np.arange(1, len(ordered))
+    sums = np.cumsum(ordered)
+    below, above = sums[:-1] / n, (sums[-1] - sums[:-1]) / n[::-1]
+    between = n * n[::-1] * (above - below) ** 2
+    between[ordered[1:] == ordered[:-1]] = 0.0
+    if not len(n) or between.max() == 0:
+        return float(ordered[-1])
+    cut = int(between.argmax())
+    return float(ordered[cut] + ordered[cut + 1]) / 2
 
 
 def _typical_bins(mark: str, layout: Layout) -> list[tuple[np.ndarray, str]]:

@@ -11,6 +11,7 @@ from simplechrome_tk.evaluation._models import (
     LogisticRegression,
     PCAHead,
 )
+from simplechrome_tk.evaluation._reference_models import NearestReference, ReferenceMean
 from simplechrome_tk.evaluation._same_gene import same_gene_mean
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "DeepChrome",
     "GradientBoosting",
     "LogisticRegression",
+    "NearestReference",
     "PCAHead",
+    "ReferenceMean",
     "compare",
     "evaluate",
     "same_gene_mean",

@@ -12,13 +12,15 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import positions
 from simplechrome_tk.core.require import cell_types, gene_ids, split_of
-from simplechrome_tk.evaluation._align import align, choose_splits, read_truth, scored_columns
+from simplechrome_tk.evaluation._align import align, as_trainings, choose_splits, read_targets, scored_columns
 from simplechrome_tk.evaluation._metrics import METRICS
 from simplechrome_tk.evaluation._resample import (
     check_n_bootstrap,
+    draw_seeds,
     draw_weights,
     drop_undefined,
     interval,
+    mean_over_seeds,
     recentre,
     score_samples,
     spawn_generators,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-    from simplechrome_tk.evaluation._align import Sample
+    from simplechrome_tk.evaluation._align import Sample, Target
     from simplechrome_tk.evaluation._metrics import Metric
 
 Unit = Literal["gene", "block"]
@@ -45,7 +47,7 @@ _COLUMNS = [
 
 def compare(
     adata: ad.AnnData,
-    predictions: Mapping[str, pd.DataFrame],
+    predictions: Mapping[str, pd.DataFrame | Sequence[pd.DataFrame]],
     *,
     reference: str | None = None,
     splits: Sequence[str] | None = ("test",),
@@ -54,21 +56,24 @@ def compare(
     label_key: str = k.LABEL,
     expression_key: str = k.EXPRESSION,
     split_key: str = k.SPLIT,
+    reference_key: str | None = k.REFERENCE_EXPRESSION,
     n_bootstrap: int = 1_000,
     rng: np.random.Generator | int | None = 0,
 ) -> pd.DataFrame:
     """Bootstrap the differences between models, in pairs: both models are scored on the same resampled genes.
 
     The same genes are hard for every model, so that the intervals of two models (:func:`evaluate`) can overlap where
-    their difference is beyond doubt. An interval of the difference holds for new genes, not for new trainings of the
-    models.
+    their difference is beyond doubt. An interval of the difference holds for new genes, and for new trainings of the
+    models only where several of them are given.
 
     Parameters
     ----------
     adata
         Genes with ``obs[split_key]`` and what was measured; one cell type or several, stacked.
     predictions
-        For each model a table as for :func:`evaluate`. Two models are compared on the columns that both have.
+        For each model a table as for :func:`evaluate`, or a list of tables, one for each training with another seed.
+        Two models are compared on the columns that both have. Each resample draws the trainings of a model as in
+        :func:`evaluate`, for every model on its own.
     reference
         Compare each other model with this one. ``None`` compares every two models, the later with the earlier.
     splits
@@ -82,6 +87,8 @@ def compare(
     label_key, expression_key, split_key
         Columns of ``obs`` with ``low`` and ``high``, with expression in linear units, with ``train``, ``valid`` and
         ``test``.
+    reference_key
+        Key of ``obsm`` with log expression in reference samples, for the ``deviation`` as in :func:`evaluate`.
     n_bootstrap
         Number of resamples; 0 leaves ``low``, ``high`` and ``share_above`` missing.
     rng
@@ -121,19 +128,23 @@ def compare(
     contrasts = _contrasts(predictions, reference)
     split = split_of(adata, split_key)
     names = choose_splits(split, splits, split_key)
-    columns_of = {model: scored_columns(table, f"prediction {model!r}") for model, table in predictions.items()}
+    trainings = {model: as_trainings(tables, f"prediction {model!r}") for model, tables in predictions.items()}
+    columns_of = {model: scored_columns(tables[0], f"prediction {model!r}") for model, tables in trainings.items()}
+    both = {two: [column for column in columns_of[two[0]] if column in columns_of[two[1]]] for two in contrasts}
+    columns = list(dict.fromkeys(column for shared in both.values() for column in shared))
+    targets = read_targets(
+        adata, columns, label_key=label_key, expression_key=expression_key, reference_key=reference_key
+    )
     units = _name_units(adata, unit, block_size)
-    generators = spawn_generators(rng, list(METRICS))
+    generators = spawn_generators(rng)
     rows = []
-    for name, column in product(names, METRICS):
-        contrasts_here = [two for two in contrasts if all(column in columns_of[model] for model in two)]
-        if not contrasts_here:
-            continue
-        models = {model: predictions[model][column] for two in contrasts_here for model in two}
-        truth = read_truth(adata, column, label_key=label_key, expression_key=expression_key)
-        samples = _align_models(adata, models, truth, split == name, name)
-        draws = _Draws(units, n_bootstrap, generators[name, column])
-        rows += [(*two, name, *row) for two, row in _differences(samples, METRICS[column], contrasts_here, draws, name)]
+    for name, target in product(names, targets):
+        contrasts_here = [two for two, shared in both.items() if target.column in shared]
+        models = {model: trainings[model] for two in contrasts_here for model in two}
+        samples = _align_models(adata, models, target, split == name, name)
+        draws = _Draws(units, n_bootstrap, generators[name, target.name])
+        found = _differences(samples, METRICS[target.name], contrasts_here, draws, name)
+        rows += [(*two, name, *row) for two, row in found]
     if not rows:
         msg = (
             f"no two of the models {', '.join(predictions)} predict the same; each has {k.PROBABILITY} or "
@@ -141,6 +152,14 @@ def compare(
         )
         raise ValueError(msg)
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+class _Key(NamedTuple):
+    """Name of a model, number of its training, and cell type."""
+
+    model: str
+    seed: int
+    cell: str
 
 
 class _Draws(NamedTuple):
@@ -179,48 +198,70 @@ def _name_units(adata: ad.AnnData, unit: str, block_size: int) -> pd.Index:
 
 
 def _align_models(
-    adata: ad.AnnData, models: Mapping[str, pd.Series], truth: np.ndarray, inside: np.ndarray, name: str
-) -> dict[tuple[str, str], Sample]:
-    """Return the genes to score for each model and cell type, of the split ``name``."""
+    adata: ad.AnnData, models: Mapping[str, Sequence[pd.DataFrame]], target: Target, inside: np.ndarray, name: str
+) -> dict[_Key, Sample]:
+    """Return the genes to score for each model, training and cell type, of the split ``name``."""
     cells = cell_types(adata)
     where = dict.fromkeys(cells.unique(), f"split {name!r}")
     if k.CELL_TYPE in adata.obs:
         where = {cell: f"{split} of {cell}" for cell, split in where.items()}
     return {
-        (model, cell): align(
+        _Key(model, seed, cell): align(
             adata,
-            predicted,
-            truth,
+            target.of(table),
+            target.truth,
             inside & (cells == cell).to_numpy(),
             where=where[cell],
             prediction=f"prediction {model!r}",
         )
-        for model, predicted in models.items()
+        for model, tables in models.items()
+        for seed, table in enumerate(tables)
         for cell in where
     }
 
 
 def _differences(
-    samples: Mapping[tuple[str, str], Sample],
+    samples: Mapping[_Key, Sample],
     metrics: Mapping[str, Metric],
     contrasts: Sequence[tuple[str, str]],
     draws: _Draws,
     name: str,
 ) -> Iterator[tuple[tuple[str, str], tuple[object, ...]]]:
     """Yield each two models with a row: cell type, metric, values, difference, interval, share, genes."""
-    rows_of = {cell: sample.rows for (_, cell), sample in samples.items()}  # the same for every model
-    rows = np.unique(np.concatenate(list(rows_of.values())))
-    # Draws have one column for each row that any cell type scores.
-    drawn = {key: sample._replace(rows=np.searchsorted(rows, sample.rows)) for key, sample in samples.items()}
-    scores = score_samples(drawn, metrics, draw_weights(draws.units[rows], draws.n, draws.rng))
+    rows_of = {key.cell: sample.rows for key, sample in samples.items()}  # the same for every model
+    scores = _score_models(samples, metrics, draws)
     groups = {cell: [cell] for cell in rows_of}
     if len(rows_of) > 1:
         groups[MEAN] = list(rows_of)
     for two, metric, (cell, members) in product(contrasts, metrics, groups.items()):
-        ours, theirs = (np.mean([scores[model, each][metric] for each in members], axis=0) for model in two)
+        ours, theirs = (np.mean([scores[model, each, metric] for each in members], axis=0) for model in two)
         difference = ours - theirs
-        resampled = drop_undefined(difference[1:], f"{metric} of {two[0]} and {two[1]} on {name} of {cell}")
+        what = f"{metric} of {two[0]} and {two[1]} on {name} of {cell}"
+        resampled = drop_undefined(difference[1:], difference[0], what)
         resampled = recentre(resampled, difference[0], metric)
         above = float(np.mean((resampled > 0) + 0.5 * (resampled == 0))) if len(resampled) else np.nan
         n = sum(len(rows_of[each]) for each in members)
         yield two, (cell, metric, ours[0], theirs[0], difference[0], *interval(resampled), above, n)
+
+
+def _score_models(
+    samples: Mapping[_Key, Sample], metrics: Mapping[str, Metric], draws: _Draws
+) -> dict[tuple[str, str, str], np.ndarray]:
+    """Return the scores on all genes and on each resample, by model, cell type and metric: means over trainings."""
+    rows = np.unique(np.concatenate([sample.rows for sample in samples.values()]))
+    # Draws have one column for each row that any cell type scores.
+    drawn = {key: sample._replace(rows=np.searchsorted(rows, sample.rows)) for key, sample in samples.items()}
+    models = {key.model: key.seed + 1 for key in samples}
+    shares = {
+        model: draw_seeds(n_seeds, draws.n, generator)
+        for (model, n_seeds), generator in zip(models.items(), draws.rng.spawn(len(models)), strict=True)
+    }
+    scores = score_samples(drawn, metrics, draw_weights(draws.units[rows], draws.n, draws.rng))
+    return {
+        (model, cell, metric): mean_over_seeds(
+            [scores[_Key(model, seed, cell)][metric] for seed in range(n_seeds)], shares[model]
+        )
+        for model, n_seeds in models.items()
+        for cell in dict.fromkeys(key.cell for key in samples)
+        for metric in metrics
+    }

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
-from threadpoolctl import threadpool_limits
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.features import observe, read_features
 from simplechrome_tk.core.normalization import normalization
 from simplechrome_tk.core.require import split_of
 from simplechrome_tk.evaluation._model_inputs import ModelInputs
+from simplechrome_tk.evaluation._threads import one_thread
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.core.features import Observed, Task
+    from simplechrome_tk.evaluation._related_inputs import RelatedInputs
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class GeneModel(ABC):
     """Whether ``X`` must be normalised."""
 
     _inputs: ModelInputs | None = None
+    _more: RelatedInputs | None = None
 
     def fit(
         self,
@@ -120,9 +122,11 @@ class GeneModel(ABC):
         x = inputs.add_length(adata, features)
         split = split_of(adata, split_key)
         observed = observe(adata, task=self.task, label_key=label_key, expression_key=expression_key)
-        rows = _training_rows(observed, split == "train", self.task)
-        self._learn(TrainingData(x, inputs, observed, split, rows))
-        self._inputs = inputs
+        rows = training_rows(observed, split == "train", self.task)
+        data = TrainingData(x, inputs, observed, split, rows)
+        more = self._learn_inputs(adata, data)
+        self._learn(data if more is None else data._replace(x=more.join(adata, x)))
+        self._inputs, self._more = inputs, more
         return self
 
     def predict(self, adata: ad.AnnData) -> pd.DataFrame:
@@ -149,7 +153,10 @@ class GeneModel(ABC):
             When columns or normalisation differ from those of the data that the model was fitted to, values are missing
             or infinite, or a gene has no length and the model reads it.
         """
-        return pd.DataFrame(self._apply(self._fitted_inputs().read(adata)), index=adata.obs_names)
+        x = self._fitted_inputs().read(adata)
+        if self._more is not None:
+            x = self._more.join(adata, x)
+        return pd.DataFrame(self._apply(x), index=adata.obs_names)
 
     @property
     def normalization(self) -> dict[str, Any]:
@@ -166,7 +173,8 @@ class GeneModel(ABC):
             return f"{type(self).__name__}, not fitted"
         source = "X" if inputs.use_rep is None else f"obsm[{inputs.use_rep!r}]"
         length = " and the gene's length" if inputs.gene_length else ""
-        return f"{type(self).__name__}, fitted to {inputs.n_columns} columns of {source}{length}"
+        related = "" if self._more is None else f", {self._more.describe()}"
+        return f"{type(self).__name__}, fitted to {inputs.n_columns} columns of {source}{length}{related}"
 
     def _fitted_inputs(self) -> ModelInputs:
         """Return what the fitted model reads, or raise ``NotFittedError``."""
@@ -174,6 +182,10 @@ class GeneModel(ABC):
             msg = f"the {type(self).__name__} is not fitted: run model.fit(adata) first."
             raise NotFittedError(msg)
         return self._inputs
+
+    def _learn_inputs(self, adata: ad.AnnData, data: TrainingData) -> RelatedInputs | None:
+        """Return what the model reads beside the marks of the gene itself; ``None`` for nothing."""
+        return None
 
     @abstractmethod
     def _learn(self, data: TrainingData) -> None:
@@ -224,7 +236,7 @@ class ComparisonModel(GeneModel):
             )
             raise TypeError(msg)
         regressor = None
-        with _one_thread():
+        with one_thread():
             known = data.rows[k.PROBABILITY]
             classifier = clone(self.classifier).fit(data.x[known], data.observed.label[known].astype(int))
             if self.regressor is not None:
@@ -233,23 +245,14 @@ class ComparisonModel(GeneModel):
         self.classifier_, self.regressor_ = classifier, regressor
 
     def _apply(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        with _one_thread():
+        with one_thread():
             predicted = {k.PROBABILITY: self.classifier_.predict_proba(x)[:, 1]}
             if self.regressor_ is not None:
                 predicted[k.LOG_EXPRESSION] = self.regressor_.predict(x)
         return predicted
 
 
-def _one_thread() -> threadpool_limits:
-    """Limit scikit-learn to one thread.
-
-    Boosted trees wait for all of their threads at each split: beside other work, two threads take twice as long as one,
-    or more.
-    """
-    return threadpool_limits(1)
-
-
-def _training_rows(observed: Observed, train: np.ndarray, task: Task) -> dict[str, np.ndarray]:
+def training_rows(observed: Observed, train: np.ndarray, task: Task) -> dict[str, np.ndarray]:
     """Return the rows of the training genes whose label, or expression, is known, by column of the prediction."""
     rows = {}
     for column, what, truth, other_task in (

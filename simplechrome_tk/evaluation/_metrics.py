@@ -141,7 +141,8 @@ METRICS: dict[str, dict[str, Metric]] = {
         "ECE": expected_calibration_error,
     },
     k.LOG_EXPRESSION: {"Pearson": pearson, "Spearman": spearman},
+    k.DEVIATION: {"deviation": pearson},
 }
-"""Metrics of each column of a prediction."""
+"""Metrics of each column of a prediction, and of the deviation from the reference, which is made from a column."""
 
 LOWER_IS_BETTER = ("ECE",)

@@ -19,10 +19,14 @@ from sklearn.preprocessing import StandardScaler
 from simplechrome_tk import nn
 from simplechrome_tk.evaluation._comparison_model import ComparisonModel
 from simplechrome_tk.evaluation._network_model import ComparisonNetwork
+from simplechrome_tk.evaluation._related_inputs import RelatedInputs
 from simplechrome_tk.nn import _baselines
 
 if TYPE_CHECKING:
+    import anndata as ad
     import torch
+
+    from simplechrome_tk.evaluation._comparison_model import TrainingData
 
 
 class LogisticRegression(ComparisonModel):
@@ -61,8 +65,32 @@ class GradientBoosting(ComparisonModel):
         Number of trees, one after the other, of the classifier and of the regressor.
     n_seeds
         Number of such models, whose predictions are averaged.
+    reference_key
+        Key of ``obsm`` with log expression in reference samples (``sct.pp.add_reference_expression``), which the trees
+        read as well; missing values are allowed. Other data must have the same samples.
+    neighbors_key
+        A graph of related genes, such as ``"coexpression"`` for ``obsp["coexpression_connectivities"]``. For each gene
+        the trees read means over its neighbours, weighted by the graph, of two things: the mean of each mark in each
+        region, and the log expression that boosting predicts from the marks of the neighbour alone. With
+        ``reference_key`` the neighbour's mean over the reference is subtracted of the latter. Training genes are
+        predicted by a model that has not learnt from them (five folds of chromosomes), other genes by one that has
+        learnt from all training genes.
+    marks
+        Whether the trees read the columns of ``X`` and the gene's length. ``False``, with ``reference_key``, predicts
+        from the reference without the marks of the gene.
     rng
         Seed or generator for the choice of columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured = sct.pp.log_expression(adata.obs["expression"])
+    >>> noise = np.random.default_rng(0).normal(0, 0.5, (adata.n_obs, 3))
+    >>> adata.obsm["reference_expression"] = measured[:, None] + noise
+    >>> boosting = sct.evaluation.GradientBoosting(n_seeds=1, reference_key="reference_expression", marks=False)
+    >>> scores = sct.evaluation.evaluate(adata, boosting.fit(adata).predict(adata), n_bootstrap=0)
+    >>> scores["metric"].tolist()[-1]
+    'deviation'
     """
 
     def __init__(
@@ -71,8 +99,16 @@ class GradientBoosting(ComparisonModel):
         classifier_rounds: int = 75,
         regressor_rounds: int = 300,
         n_seeds: int = 3,
+        reference_key: str | None = None,
+        neighbors_key: str | None = None,
+        marks: bool = True,
         rng: np.random.Generator | int | None = 0,
     ) -> None:
+        if not marks and reference_key is None and neighbors_key is None:
+            msg = (
+                "marks is False, without reference_key and neighbors_key; expected something to read: name one of them."
+            )
+            raise ValueError(msg)
         shared = {"learning_rate": 0.05, "l2_regularization": 1.0, "max_features": 0.3, "early_stopping": False}
         classifiers, regressors = [], []
         for i, seed in enumerate(np.random.default_rng(rng).integers(2**31, size=n_seeds).tolist()):
@@ -85,6 +121,21 @@ class GradientBoosting(ComparisonModel):
             classifiers.append((str(i), classifier))
             regressors.append((str(i), regressor))
         super().__init__(VotingClassifier(classifiers, voting="soft"), VotingRegressor(regressors))
+        # One seed is enough to tell how far the marks of a related gene raise its expression.
+        self._first_regressor = regressors[0][1]
+        self.reference_key, self.neighbors_key, self.marks = reference_key, neighbors_key, marks
+
+    def _learn_inputs(self, adata: ad.AnnData, data: TrainingData) -> RelatedInputs | None:
+        if self.marks and self.reference_key is None and self.neighbors_key is None:
+            return None
+        return RelatedInputs.learn(
+            adata,
+            data,
+            self._first_regressor,
+            reference_key=self.reference_key,
+            neighbors_key=self.neighbors_key,
+            marks=self.marks,
+        )
 
 
 class PCAHead(ComparisonModel):

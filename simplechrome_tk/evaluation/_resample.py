@@ -25,11 +25,10 @@ Key = TypeVar("Key")
 _WEIGHTS_AT_ONCE = 200_000
 
 
-def spawn_generators(
-    rng: np.random.Generator | int | None, columns: Sequence[str]
-) -> dict[tuple[str, str], np.random.Generator]:
-    """Return a generator for each column of a prediction on each split, the same whichever others are scored."""
-    names = list(product(k.SPLITS, columns))
+def spawn_generators(rng: np.random.Generator | int | None) -> dict[tuple[str, str], np.random.Generator]:
+    """Return a generator for each split and key of the metrics, the same whichever others are scored."""
+    # The deviation comes last, so that it leaves the resamples of the other metrics as they are without it.
+    names = [*product(k.SPLITS, (k.PROBABILITY, k.LOG_EXPRESSION)), *product(k.SPLITS, (k.DEVIATION,))]
     return dict(zip(names, np.random.default_rng(rng).spawn(len(names)), strict=True))
 
 
@@ -61,6 +60,25 @@ def draw_weights(units: pd.Index, n_bootstrap: int, rng: np.random.Generator) ->
         yield times[:, unit].astype(float)
 
 
+def draw_seeds(n_seeds: int, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the weight of each training in the mean of every resample, ``(1 + n_bootstrap, n_seeds)``.
+
+    The first row weighs all trainings alike. Each other row is a draw with replacement of one training fewer than there
+    are: the mean of ``n`` draws of ``n`` varies too little, by the factor ``(n - 1) / n``, and that of ``n - 1`` draws
+    varies as the mean of new trainings does.
+    """
+    equal = np.full((1, n_seeds), 1 / n_seeds)
+    if n_seeds == 1:
+        return np.ones((1 + n_bootstrap, 1))
+    drawn = rng.multinomial(n_seeds - 1, equal[0], size=n_bootstrap) / (n_seeds - 1)
+    return np.vstack([equal, drawn])
+
+
+def mean_over_seeds(scores: Sequence[np.ndarray], share: np.ndarray) -> np.ndarray:
+    """Return the mean of the scores ``(1 + n_bootstrap,)`` of each training, weighted as :func:`draw_seeds` does."""
+    return np.einsum("sb,bs->b", np.stack(scores), share)
+
+
 def score_samples(
     samples: Mapping[Key, Sample], metrics: Mapping[str, Metric], draws: Iterable[np.ndarray]
 ) -> dict[Key, dict[str, np.ndarray]]:
@@ -78,10 +96,15 @@ def score_samples(
     return {key: {metric: np.concatenate(p) for metric, p in by_metric.items()} for key, by_metric in parts.items()}
 
 
-def drop_undefined(resampled: np.ndarray, what: str) -> np.ndarray:
-    """Leave out resamples in which a metric is undefined, and count them in the log, under the name ``what``."""
+def drop_undefined(resampled: np.ndarray, value: float, what: str) -> np.ndarray:
+    """Leave out resamples in which a metric is undefined, and count them in the log, under the name ``what``.
+
+    The ``value`` of all genes tells whether that is an accident of the draws.
+    """
     defined = resampled[~np.isnan(resampled)]
-    if len(defined) < len(resampled):
+    if np.isnan(value):
+        logger.info("%s is undefined: the truth or the prediction is the same for all genes.", what)
+    elif len(defined) < len(resampled):
         logger.warning(
             "%s: undefined in %d of %d resamples, which are left out.",
             what,

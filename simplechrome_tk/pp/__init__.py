@@ -15,9 +15,11 @@ from simplechrome_tk.pp._qc import qc
 from simplechrome_tk.pp._reads import bin_reads
 from simplechrome_tk.pp._split import (
     split_by_chromosome,
+    split_by_family,
     split_random,
 )
 from simplechrome_tk.pp._stack import stack_cell_types
+from simplechrome_tk.pp._strata import gene_strata
 
 __all__ = [
     "Window",
@@ -26,12 +28,14 @@ __all__ = [
     "bin_reads",
     "contact_neighbors",
     "from_tracks",
+    "gene_strata",
     "id_neighbors",
     "label_expression",
     "log_expression",
     "normalize",
     "qc",
     "split_by_chromosome",
+    "split_by_family",
     "split_random",
     "stack_cell_types",
     "subtract_control",

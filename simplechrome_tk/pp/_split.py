@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.require import chromosomes, gene_ids
+from simplechrome_tk.core.require import chromosomes, gene_ids, obs_column
 from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.write import to_change, write_whole
 
@@ -115,9 +115,7 @@ def split_random(
     ValueError
         When a fraction is negative, or the fractions leave a split without genes.
     """
-    if min(test, valid) < 0 or test + valid > 1:
-        msg = f"test={test} and valid={valid}; expected fractions of the genes, from 0, with a sum of at most 1."
-        raise ValueError(msg)
+    _check_fractions(test, valid)
     adata = to_change(adata, copy=copy)
     ids = gene_ids(adata)
     genes = ids.unique()
@@ -133,6 +131,117 @@ def split_random(
         {"method": "random", "test": test, "valid": valid},
     )
     return adata if copy else None
+
+
+def split_by_family(
+    adata: ad.AnnData,
+    *,
+    test: float = 0.15,
+    valid: float = 0.1,
+    rng: np.random.Generator | int | None = 0,
+    key_added: str = k.SPLIT,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Split genes by family, so that no test gene shares the beginning of its symbol with a training gene.
+
+    Genes of one family have similar sequences, functions and expression, wherever they lie. The family of a gene is the
+    letters that its symbol begins with, in capitals: ``ZNF12`` and ``ZNF705A`` belong to ``ZNF``, ``HOXA1`` to
+    ``HOXA``, ``KRTAP5-1`` to ``KRTAP``, ``HLA-A`` to ``HLA``. A gene without a symbol, or with one that does not begin
+    with a letter, is a family of its own. These names are a rough guide: genes with similar sequences may have
+    different symbols (``ACTB`` and ``ACTA1``), and genes that share letters need not be related (``C1orf43`` and
+    ``C1QA``), which does no harm.
+
+    Neighbouring genes are not kept together, and share chromatin, as in :func:`split_random`. Compare the scores with
+    those of :func:`split_by_chromosome`, which keeps neighbours together and not families.
+
+    Parameters
+    ----------
+    adata
+        Genes with ``obs["symbol"]``. Genes with the same id, in several cell types, have the same split.
+    test, valid
+        Fractions of the genes in the test and validation split; the defaults are about those of
+        :func:`split_by_chromosome`.
+    rng
+        Seed or generator of the order in which families are drawn.
+    key_added
+        Column of ``obs`` to write.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes ``obs[key_added]`` (``train``, ``valid``, ``test``) and ``uns["split"]``,
+        with the number of families and the size of the largest.
+
+    Raises
+    ------
+    ValueError
+        When there are no symbols, a fraction is negative, or the fractions leave a split without genes.
+
+    Notes
+    -----
+    Families are drawn one after the other. A family joins the test split where it fits into what is left of its size,
+    otherwise the validation split in the same way, otherwise the training split, so that splits have the wanted sizes
+    or just below. A family that is larger than both is always in the training split.
+
+    Examples
+    --------
+    >>> adata.obs["symbol"] = [f"{'ABCDEFGHIJ'[i % 10]}{i}" for i in range(adata.n_obs)]
+    >>> sct.pp.split_by_family(adata, test=0.2, valid=0.1)
+    >>> adata.obs["symbol"].str[0].groupby(adata.obs["split"], observed=True).nunique().to_dict()
+    {'train': 7, 'valid': 1, 'test': 2}
+    """
+    _check_fractions(test, valid)
+    adata = to_change(adata, copy=copy)
+    ids = gene_ids(adata)
+    family, n_alone = _find_families(adata, ids)
+    sizes = family.value_counts().sort_index()
+    order = sizes.iloc[np.random.default_rng(rng).permutation(len(sizes))]
+    left = {"test": round(test * len(family)), "valid": round(valid * len(family))}
+    chosen = {}
+    for name, size in order.items():
+        chosen[name] = next((split for split, room in left.items() if size <= room), "train")
+        if chosen[name] in left:
+            left[chosen[name]] -= size
+    record = {
+        "method": "family",
+        "test": test,
+        "valid": valid,
+        "n_families": len(sizes),
+        "largest_family": str(sizes.idxmax()).removeprefix(":"),
+        "largest_size": int(sizes.max()),
+    }
+    write_split(adata, family.map(chosen)[ids].to_numpy(), key_added, record)
+    logger.info(
+        "%d genes in %d families, the largest %s with %d; %d genes without a symbol are families of their own.",
+        len(family),
+        len(sizes),
+        record["largest_family"],
+        record["largest_size"],
+        n_alone,
+    )
+    return adata if copy else None
+
+
+def _find_families(adata: ad.AnnData, ids: pd.Index) -> tuple[pd.Series, int]:
+    """Return the family of each gene, indexed by id, each once, and the number of genes that are alone in theirs."""
+    symbol = obs_column(adata, k.SYMBOL, fix="store each gene's symbol there, or split with sct.pp.split_by_chromosome")
+    known = symbol.astype(object).where(symbol.notna() & (symbol != "NA"), "").astype(str)
+    stem = known.str.extract(r"^([A-Za-z]+)", expand=False).str.upper().fillna("")
+    family = pd.Series(stem.to_numpy(object), index=ids)
+    family = family[~family.index.duplicated()]
+    # No stem begins with the mark that is put before an id.
+    alone = (family == "").to_numpy()
+    family[alone] = ":" + family.index[alone]
+    return family, int(alone.sum())
+
+
+def _check_fractions(test: float, valid: float) -> None:
+    """Raise ``ValueError`` unless both are fractions with a sum of at most 1."""
+    if min(test, valid) < 0 or test + valid > 1:
+        msg = f"test={test} and valid={valid}; expected fractions of the genes, from 0, with a sum of at most 1."
+        raise ValueError(msg)
 
 
 def write_split(adata: ad.AnnData, split: np.ndarray, key: str, record: dict[str, object]) -> None:

@@ -270,6 +270,37 @@ def test_bad_input_is_named(change, kwargs, message):
         evaluation.compare(adata, predictions, **kwargs)
 
 
+def test_deviations_are_compared_in_pairs():
+    adata, models = make(900, cells=("A", "B"))
+    log = pp.log_expression(adata.obs["expression"])
+    adata.obsm["reference_expression"] = np.random.default_rng(0).normal(0, 0.5, (len(log), 5))
+    table = evaluation.compare(adata, models, reference="poor", n_bootstrap=100)
+    assert list(of(table, model="good", cell_type="A")["metric"]) == [*METRICS, "deviation"]
+    part = adata[adata.obs["cell_type"] == "A"].copy()
+    alone = evaluation.evaluate(part, models["good"], splits="test", n_bootstrap=100).set_index("metric")
+    row = of(table, model="good", cell_type="A", metric="deviation").iloc[0]
+    assert row["value"] == pytest.approx(alone.loc["deviation", "value"])
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    rest = table[table["metric"] != "deviation"].reset_index(drop=True)
+    without = evaluation.compare(adata, models, reference="poor", reference_key=None, n_bootstrap=100)
+    pd.testing.assert_frame_equal(rest, without)
+
+
+def test_trainings_are_compared_by_their_mean():
+    adata, models = make(900)
+    log = pp.log_expression(adata.obs["expression"])
+    noise = np.random.default_rng(0).normal(size=adata.n_obs)
+    several = [models["fair"].assign(log_expression=log + size * noise) for size in (0.2, 1.0, 3.0)]
+    table = evaluation.compare(adata, {"good": models["good"], "several": several}, n_bootstrap=200)
+    values = evaluation.evaluate(adata, several, splits="test", n_bootstrap=0)["value"]
+    np.testing.assert_allclose(table["value"], values)
+    one = evaluation.compare(adata, {"good": models["good"], "one": several[1]}, n_bootstrap=200)
+    width, narrow = (
+        (row["high"] - row["low"]).item() for row in (of(table, metric="Pearson"), of(one, metric="Pearson"))
+    )
+    assert width > 2 * narrow
+
+
 def test_many_models_take_seconds():
     adata, models = make(9_000)
     start = time.process_time()

@@ -202,13 +202,14 @@ def test_columns_of_obs_can_be_named():
 
 def test_constant_predictions_have_no_correlation(caplog):
     adata, prediction = make()
-    table = evaluation.evaluate(
-        adata, prediction.assign(log_expression=0.1, probability=0.3), splits=["test"], n_bootstrap=20
-    )
+    constant = prediction.assign(log_expression=0.1, probability=0.3)
+    with caplog.at_level(logging.INFO):
+        table = evaluation.evaluate(adata, constant, splits=["test"], n_bootstrap=20)
     table = table.set_index("metric")
     assert table.loc[["Pearson", "Spearman"], ["value", "low", "high"]].isna().all(axis=None)
     assert table.loc["AUROC", "value"] == 0.5
-    assert "undefined in 20 of 20 resamples" in caplog.text
+    assert "Pearson of split 'test' is undefined" in caplog.text
+    assert "WARNING" not in caplog.text
 
 
 def test_resamples_of_one_class_are_left_out(caplog):
@@ -216,7 +217,7 @@ def test_resamples_of_one_class_are_left_out(caplog):
     prediction = pd.DataFrame({"probability": [0.1, 0.9, 0.2]}, index=list("abc"))
     table = evaluation.evaluate(ad.AnnData(obs=obs), prediction, n_bootstrap=200).set_index("metric")
     assert table.loc["AUROC", ["value", "low", "high"]].tolist() == [1, 1, 1]
-    assert "AUROC of test: undefined in" in caplog.text
+    assert "AUROC of split 'test': undefined in" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -265,3 +266,190 @@ def drop(adata, column):
 def assign(adata, **columns):
     adata.obs = adata.obs.assign(**columns)
     return adata
+
+
+# The deviation from a reference
+
+
+def with_reference(n=300, *, n_samples=4, seed=0):
+    """Genes of :func:`make` with a reference that is near their expression."""
+    adata, prediction = make(n, ties=False, seed=seed)
+    noise = np.random.default_rng(seed + 1).normal(0, 0.5, (n, n_samples))
+    log = pp.log_expression(adata.obs["expression"])
+    adata.obsm["reference_expression"] = (log[:, None] + noise).astype(np.float32)
+    return adata, prediction
+
+
+def deviation(table):
+    return table.set_index("metric").loc["deviation"]
+
+
+def test_deviation_is_the_correlation_after_the_mean_of_the_reference():
+    adata, prediction = with_reference()
+    found = deviation(evaluation.evaluate(adata, prediction, splits="test", n_bootstrap=100))
+    mean = adata.obsm["reference_expression"].astype(float).mean(axis=1)
+    inside = (adata.obs["split"] == "test").to_numpy()
+    truth = pp.log_expression(adata.obs["expression"]) - mean
+    expected = stats.pearsonr(truth[inside], (prediction["log_expression"] - mean)[inside])[0]
+    assert found["value"] == pytest.approx(expected, abs=1e-5)
+    assert found["low"] < expected < found["high"]
+    assert found["n"] == 100
+
+
+def test_the_deviation_leaves_other_scores_as_they_are():
+    adata, prediction = with_reference()
+    table = evaluation.evaluate(adata, prediction, n_bootstrap=20)
+    without = evaluation.evaluate(adata, prediction, reference_key=None, n_bootstrap=20)
+    rest = table[table["metric"] != "deviation"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, without)
+
+
+def test_predictions_without_expression_have_no_deviation():
+    adata, prediction = with_reference()
+    table = evaluation.evaluate(adata, prediction[["probability"]], n_bootstrap=0)
+    assert "deviation" not in set(table["metric"])
+
+
+def test_the_mean_itself_has_no_deviation():
+    adata, prediction = with_reference()
+    mean = adata.obsm["reference_expression"].mean(axis=1)
+    table = evaluation.evaluate(adata, prediction.assign(log_expression=mean), splits="test", n_bootstrap=10)
+    assert np.isnan(deviation(table)["value"])
+
+
+def test_genes_without_reference_have_no_deviation(caplog):
+    adata, prediction = with_reference()
+    test = np.flatnonzero(adata.obs["split"] == "test")
+    adata.obsm["reference_expression"][test[:6]] = np.nan
+    adata.obsm["reference_expression"][test[7], 0] = np.nan
+    with caplog.at_level(logging.INFO):
+        table = evaluation.evaluate(adata, prediction, splits="test", n_bootstrap=0)
+    assert deviation(table)["n"] == 94
+    assert "6 of 100 genes have no deviation" in caplog.text
+
+
+def bad_reference(adata, values, samples=None):
+    adata.obsm["other"] = values
+    if samples is not None:
+        adata.uns["other"] = {"samples": samples}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: None, "obsm has no 'other'"),
+        (lambda a: bad_reference(a, np.full((300, 2), np.inf)), "infinite values"),
+        (lambda a: bad_reference(a, np.zeros((300, 0))), r"shape \(300, 0\)"),
+        (lambda a: bad_reference(a, np.zeros((300, 2)), ["a"]), "2 columns, and .* names 1"),
+        (lambda a: bad_reference(a, np.full((300, 2), np.nan)), "no deviation"),
+    ],
+)
+def test_bad_references_are_named(change, message):
+    adata, prediction = make()
+    change(adata)
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate(adata, prediction, reference_key="other", n_bootstrap=0)
+
+
+# Groups of genes
+
+
+def test_groups_are_scored_as_if_alone():
+    adata, prediction = with_reference()
+    adata.obs["kind"] = np.where(np.arange(300) % 2, "odd", "even")
+    table = evaluation.evaluate(adata, prediction, splits=["test", "valid"], groupby="kind", n_bootstrap=20)
+    assert list(table.columns) == ["split", "kind", "metric", "value", "low", "high", "n"]
+    for kind in ("odd", "even"):
+        alone = evaluation.evaluate(
+            adata[adata.obs["kind"] == kind].copy(), prediction, splits=["test", "valid"], n_bootstrap=0
+        )
+        part = table[table["kind"] == kind]
+        np.testing.assert_allclose(part["value"], alone["value"])
+        np.testing.assert_array_equal(part["n"], alone["n"])
+    assert (table["low"] < table["high"]).all()
+
+
+def test_groups_of_one_class_or_without_truth_are_no_error(caplog):
+    adata, prediction = make()
+    expression = adata.obs["expression"].to_numpy()
+    adata.obs["kind"] = np.where(adata.obs["label"] == "high", "on", "off")
+    adata.obs.loc[adata.obs_names[:30], "kind"] = None
+    adata.obs.loc[adata.obs_names[30:60], ["kind", "expression", "label"]] = ["unknown", np.nan, None]
+    with caplog.at_level(logging.INFO):
+        table = evaluation.evaluate(adata, prediction, splits="test", groupby="kind", n_bootstrap=5)
+    assert table.loc[table["metric"] == "AUROC", "value"].isna().all()
+    assert table.loc[table["metric"] == "accuracy", "value"].notna().all()
+    assert set(table["kind"]) == {"on", "off"}
+    assert expression.shape == (300,)
+    assert "30 of 300 genes have no kind" in caplog.text
+    assert "'unknown': none of 10 genes is measured" in caplog.text
+
+
+@pytest.mark.parametrize(("groupby", "message"), [("kind", "no column 'kind'"), ("split", "column of the scores")])
+def test_bad_groups_are_named(groupby, message):
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate(*make(), groupby=groupby, n_bootstrap=0)
+
+
+# Several trainings
+
+
+def trainings(adata, prediction, n, noise):
+    """Predictions that differ from each other by noise."""
+    rng = np.random.default_rng(3)
+    return [
+        prediction.assign(log_expression=prediction["log_expression"] + noise * rng.normal(size=adata.n_obs))
+        for _ in range(n)
+    ]
+
+
+def test_the_value_of_several_trainings_is_the_mean_of_their_values():
+    adata, prediction = with_reference()
+    tables = trainings(adata, prediction, 3, 0.5)
+    found = evaluation.evaluate(adata, tables, n_bootstrap=0)
+    each = [evaluation.evaluate(adata, table, n_bootstrap=0)["value"] for table in tables]
+    np.testing.assert_allclose(found["value"], np.mean(each, axis=0))
+
+
+def test_equal_trainings_have_the_interval_of_one():
+    adata, prediction = make(ties=False)
+    one = evaluation.evaluate(adata, prediction, n_bootstrap=50)
+    pd.testing.assert_frame_equal(evaluation.evaluate(adata, [prediction] * 3, n_bootstrap=50), one)
+
+
+def test_the_draws_of_trainings_vary_as_the_mean_of_new_trainings():
+    values = np.random.default_rng(0).normal(size=5)
+    share = _resample.draw_seeds(5, 20_000, np.random.default_rng(1))
+    np.testing.assert_allclose(share.sum(axis=1), 1)
+    means = share @ values
+    assert means[0] == pytest.approx(values.mean())
+    assert means[1:].var() == pytest.approx(values.var(ddof=1) / 5, rel=0.05)
+
+
+def test_the_spread_of_trainings_is_in_the_interval():
+    adata, prediction = make(900, ties=False)
+    rng = np.random.default_rng(0)
+    log = pp.log_expression(adata.obs["expression"])
+    noise = rng.normal(size=adata.n_obs)
+    tables = [prediction.assign(log_expression=log + size * noise) for size in (0.2, 0.5, 1, 2, 4)]
+    wide = evaluation.evaluate(adata, tables, splits="test", n_bootstrap=300).set_index("metric").loc["Pearson"]
+    each = [
+        evaluation.evaluate(adata, table, splits="test", n_bootstrap=300).set_index("metric").loc["Pearson"]
+        for table in tables
+    ]
+    spread = np.std([row["value"] for row in each], ddof=1) / np.sqrt(5)
+    assert wide["high"] - wide["low"] > 3 * spread > np.mean([row["high"] - row["low"] for row in each])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: [], "prediction is empty"),
+        (lambda p: [p, "p"], "prediction is DataFrame, str"),
+        (lambda p: [p, p[["probability"]]], "another one probability"),
+    ],
+)
+def test_bad_trainings_are_named(change, message):
+    adata, prediction = make()
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate(adata, change(prediction), n_bootstrap=0)

@@ -96,6 +96,107 @@ def test_random_refuses(kwargs, message):
         sct.pp.split_random(genes(), **kwargs)
 
 
+FAMILIES = {
+    "ZNF12": "ZNF",
+    "ZNF45": "ZNF",
+    "ZNF705A": "ZNF",
+    "HOXA1": "HOXA",
+    "Hoxa13": "HOXA",
+    "KRTAP5-1": "KRTAP",
+    "HLA-A": "HLA",
+    "HLA-DRB1": "HLA",
+    "ACTB": "ACTB",
+}
+
+
+def with_symbols(n_families: int = 40, size: int = 5, cells: tuple[str, ...] = ()) -> ad.AnnData:
+    """Families of equal size, whose genes lie on all chromosomes."""
+    adata = genes(n_families * size, cells)
+    stems = [f"{'ABCDEFGHIJ'[i % 10]}{'KLMN'[i // 10]}" for i in range(n_families)]
+    symbols = [f"{stem}{number}" for number in range(size) for stem in stems]
+    adata.obs["symbol"] = symbols * max(len(cells), 1)
+    return adata
+
+
+def test_family_is_what_the_symbol_begins_with():
+    adata = genes(100)
+    adata.obs["symbol"] = [*FAMILIES, *[f"{a}{b}" for a in "QRSTUVWXYZ" for b in "ABCDEFGHI"], None]
+    splits = []
+    for seed in range(30):
+        sct.pp.split_by_family(adata, test=0.4, valid=0.3, rng=seed)
+        splits.append(adata.obs["split"].astype(str).to_numpy()[: len(FAMILIES)])
+    together = (np.array(splits)[:, :, None] == np.array(splits)[:, None, :]).all(axis=0)
+    family = np.array(list(FAMILIES.values()))
+    np.testing.assert_array_equal(together, family[:, None] == family)
+
+
+def test_family_keeps_its_size_and_seed():
+    a, b, c = with_symbols(), with_symbols(), with_symbols()
+    sct.pp.split_by_family(a, test=0.2, valid=0.1, rng=0)
+    sct.pp.split_by_family(b, test=0.2, valid=0.1, rng=np.random.default_rng(0))
+    sct.pp.split_by_family(c, test=0.2, valid=0.1, rng=1)
+    assert Counter(a.obs["split"]) == {"train": 140, "test": 40, "valid": 20}
+    assert list(a.obs["split"]) == list(b.obs["split"])
+    assert list(a.obs["split"]) != list(c.obs["split"])
+    assert (a.obs.groupby(a.obs["symbol"].str[:2])["split"].nunique() == 1).all()
+    record = a.uns["split"]
+    assert (record["method"], record["n_families"], record["largest_size"]) == ("family", 40, 5)
+
+
+def test_family_of_two_cell_types_is_one():
+    adata = with_symbols(cells=("E116", "E123"))
+    sct.pp.split_by_family(adata)
+    assert (adata.obs.groupby(adata.obs["symbol"].str[:2])["split"].nunique() == 1).all()
+
+
+def test_genes_without_symbol_are_families_of_their_own(caplog):
+    adata = genes(300)
+    adata.obs["symbol"] = [None, "NA", "7SK"] * 100
+    with caplog.at_level("INFO"):
+        sct.pp.split_by_family(adata, test=0.2, valid=0.1)
+    assert Counter(adata.obs["split"]) == {"train": 210, "test": 60, "valid": 30}
+    assert "300 genes without a symbol" in caplog.text
+
+
+def test_a_family_larger_than_the_split_is_trained_on():
+    adata = genes(100)
+    adata.obs["symbol"] = [f"BIG{i}" for i in range(60)] + [
+        f"{a}{b}X{i}" for i in range(2) for a in "ABCDE" for b in "KLMN"
+    ]
+    for seed in range(5):
+        sct.pp.split_by_family(adata, test=0.2, valid=0.1, rng=seed)
+        assert Counter(adata.obs["split"]) == {"train": 70, "test": 20, "valid": 10}
+        assert set(adata.obs["split"][:60]) == {"train"}
+
+
+def test_family_needs_symbols():
+    with pytest.raises(ValueError, match="no column 'symbol'"):
+        sct.pp.split_by_family(genes())
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"test": 0.6, "valid": 0.6}, "expected fractions of the genes"),
+        ({"valid": 0.0}, "no genes in valid"),
+    ],
+)
+def test_family_refuses(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        sct.pp.split_by_family(with_symbols(), **kwargs)
+
+
+def test_families_of_the_real_list(real_roadmap):
+    adata = real_roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.TSS_WINDOW])
+    sct.pp.split_by_family(adata)
+    share = adata.obs["split"].value_counts(normalize=True)
+    assert share["test"] == pytest.approx(0.15, abs=0.001)
+    assert share["valid"] == pytest.approx(0.1, abs=0.001)
+    zinc = adata.obs["symbol"].astype(str).str.match(r"ZNF\d")
+    assert zinc.sum() > 400
+    assert adata.obs["split"][zinc].nunique() == 1
+
+
 def test_deepchrome_blocks_of_the_real_list(real_roadmap, public_file):
     ids = [line.split()[3].split("_")[0] for line in public_file("shallowchrome/GeneFile.txt").read_text().splitlines()]
     first: dict[str, int] = {}
@@ -128,9 +229,9 @@ def test_deepchrome_refuses_other_ids():
         sct.deepchrome.split(adata)
 
 
-@pytest.mark.parametrize("split", [sct.pp.split_by_chromosome, sct.pp.split_random])
+@pytest.mark.parametrize("split", [sct.pp.split_by_chromosome, sct.pp.split_by_family, sct.pp.split_random])
 def test_copy_and_key(split):
-    adata = genes()
+    adata = with_symbols()
     copy = split(adata, key_added="fold", copy=True)
     assert "fold" in copy.obs
     assert "fold" not in adata.obs

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.levels import typical_levels
+from simplechrome_tk.core.levels import find_present, typical_levels
 from simplechrome_tk.core.require import cell_types, obs_column
 from simplechrome_tk.core.write import ABSENT, check_key, to_change, write_whole
 
@@ -111,9 +110,7 @@ def name_states(
         missing = ", ".join(mark for mark in needed if mark not in levels)
         logger.info("States are named without %s, which the data do not have.", missing)
     cells = cell_types(adata).to_numpy()
-    # Cell types differ in sequencing depth and antibody, so each has thresholds of its own.
-    thresholds = levels[known].groupby(cells, sort=False).agg(lambda column: otsu(column.to_numpy()))
-    present = levels[known] > thresholds.loc[cells].to_numpy()
+    present, thresholds = find_present(levels[known], cells)
     has = present
     if groupby is not None:
         has = present.groupby(clusters, observed=False).transform("mean") >= _CLUSTER_SHARE
@@ -151,25 +148,6 @@ def states_of_clusters(adata: ad.AnnData, clusters: str) -> tuple[list[tuple[str
             ", ".join(f"obs[{key!r}]" for key in stale),
         )
     return [("obs", key, ABSENT) for key in stale], dict.fromkeys(stale, ABSENT)
-
-
-def otsu(values: np.ndarray) -> float:
-    """Return the threshold that splits values into two groups with the least variance within the groups.
-
-    Where all values are equal, it is that value, which none of them exceeds.
-    """
-    ordered = np.sort(values)
-    # The variance between the groups is largest where the variance within them is smallest. One pass over the sorted
-    # values gives it for each cut; there is no cut between equal values.
-    n = np.arange(1, len(ordered))
-    sums = np.cumsum(ordered)
-    below, above = sums[:-1] / n, (sums[-1] - sums[:-1]) / n[::-1]
-    between = n * n[::-1] * (above - below) ** 2
-    between[ordered[1:] == ordered[:-1]] = 0.0
-    if not len(n) or between.max() == 0:
-        return float(ordered[-1])
-    cut = int(between.argmax())
-    return float(ordered[cut] + ordered[cut + 1]) / 2
 
 
 def _threshold_table(thresholds: pd.DataFrame) -> pd.DataFrame:

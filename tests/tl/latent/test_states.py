@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.tl.latent._states import otsu
+from simplechrome_tk.core.levels import otsu
 
 if TYPE_CHECKING:
     import anndata as ad
