@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from _runs import CELL_TYPES
+
 import simplechrome_tk as sct
 
 FOLDER = Path(sct.__file__).parent / "model" / "pretrained" / "roadmap-peaks"
 
 
 def main() -> None:
-    adata = sct.datasets.roadmap(list(sct.datasets.CELL_TYPES))
+    adata = sct.datasets.roadmap(list(CELL_TYPES))
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, method="quantile")
     start = time.perf_counter()
@@ -25,7 +27,7 @@ def main() -> None:
     # CARD.md stays as it is.
     model.save(FOLDER, overwrite=True)
     prediction = model.predict()
-    for cell in sct.datasets.CELL_TYPES:
+    for cell in CELL_TYPES:
         print(cell)
         print(sct.evaluation.evaluate(adata[adata.obs["cell_type"] == cell], prediction, splits=["test"]).to_string())
     print(f"{sum(file.stat().st_size for file in FOLDER.iterdir()) / 1e6:.2f} MB")

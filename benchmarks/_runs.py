@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 KEPT = Path(__file__).parents[1] / "build" / "benchmark"
 
+CELL_TYPES = ("E116", "E117", "E123")
+"""Cell types of :func:`simplechrome_tk.datasets.roadmap`: GM12878, HeLa-S3 and K562."""
+
 _CONTEXT = sct.pp.Window("context", anchor="tss", upstream=50_000, downstream=50_000, n_bins=50)
 WINDOWS = {
-    "TSS": [sct.pp.TSS_WINDOW],
-    "TSS + body": [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW],
-    "TSS + body + end + 50 kb": [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW, sct.pp.TES_WINDOW, _CONTEXT],
+    "TSS": [sct.pp.Window.TSS],
+    "TSS + body": [sct.pp.Window.TSS, sct.pp.Window.BODY],
+    "TSS + body + end + 50 kb": [sct.pp.Window.TSS, sct.pp.Window.BODY, sct.pp.Window.TES, _CONTEXT],
 }
 
 
@@ -75,7 +78,7 @@ def simplechrome(adata: ad.AnnData, **kwargs: object) -> pd.DataFrame:
 @functools.lru_cache(maxsize=1)
 def load(cells: tuple[str, ...], inputs: str, *, method: str = "log1p", nine_marks: bool = False) -> ad.AnnData:
     """Annotated genes of one or several cell types, split by chromosome (test 1, 8, 21; validation 2, 9)."""
-    marks = sct.datasets.ALL_MARKS if nine_marks else sct.datasets.CORE_MARKS
+    marks = "all" if nine_marks else "core"
     adata = sct.datasets.roadmap(list(cells), windows=WINDOWS[inputs], marks=marks)
     adata = adata[adata.obs["annotated"]].copy()
     sct.pp.split_by_chromosome(adata)

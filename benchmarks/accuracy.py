@@ -14,7 +14,7 @@ import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from _runs import Table, kept, load, simplechrome, trained_on
+from _runs import CELL_TYPES, Table, kept, load, simplechrome, trained_on
 
 import simplechrome_tk as sct
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-CELLS = tuple(sct.datasets.CELL_TYPES)
 MEAN = "mean"
 REFERENCE = "gradient boosting"
 ENSEMBLE = "SimpleChrome, 3 models"
@@ -67,7 +66,7 @@ class Setting(NamedTuple):
         """Genes split and normalised as the setting says; those of all cell types for their mean."""
         inputs = self.inputs.removesuffix(", nine marks")
         if self.cell == MEAN:
-            return load(CELLS, inputs, method="quantile")
+            return load(CELL_TYPES, inputs, method="quantile")
         adata = load((self.cell,), inputs, nine_marks=inputs != self.inputs)
         if self.fold == "DeepChrome's split":
             adata = raw(adata)
@@ -100,13 +99,13 @@ def settings(*, everything: bool) -> Iterator[tuple[Setting, tuple[str, ...]]]:
         yield Setting("E116", "TSS + body"), (*PLAIN, "SimpleChrome")
         yield Setting("E116", "TSS"), (*PLAIN, "SimpleChrome", PUBLISHED)
         return
-    for cell in (*CELLS, MEAN):
+    for cell in (*CELL_TYPES, MEAN):
         yield Setting(cell, "TSS + body"), (*PLAIN, *OURS, *THREE_CELL_TYPES)
-    for cell in (*CELLS, MEAN):
+    for cell in (*CELL_TYPES, MEAN):
         yield Setting(cell, "TSS"), (*PLAIN, *OURS)
     yield Setting("E116", "TSS"), (*PEERS, PUBLISHED)
     yield Setting("E116", "TSS", "DeepChrome's split"), (*PLAIN, "SimpleChrome")
-    for cell in (*CELLS, MEAN):
+    for cell in (*CELL_TYPES, MEAN):
         yield Setting(cell, "TSS + body, nine marks"), one
     for fold in FOLDS:
         yield Setting("E116", "TSS + body", fold), one
@@ -118,7 +117,7 @@ def predict(setting: Setting, model: str) -> pd.DataFrame:
     """Return the prediction of a model that was trained as the setting says; ``attrs`` hold the seconds it took."""
     cell, inputs, fold = setting
     if cell == MEAN:
-        of_cells = {each: predict(setting._replace(cell=each), model) for each in CELLS}
+        of_cells = {each: predict(setting._replace(cell=each), model) for each in CELL_TYPES}
         return pd.concat([made.set_axis(made.index + f":{each}") for each, made in of_cells.items()])
     if model == BOTH:
         own, joint = predict(setting, ENSEMBLE), predict(setting, JOINT)
@@ -131,13 +130,13 @@ def predict(setting: Setting, model: str) -> pd.DataFrame:
             return simplechrome(load((cell,), inputs, method="paper"), preset="paper")
         if model not in THREE_CELL_TYPES:
             return (PLAIN | OURS | PEERS | SLOW)[model](setting.data())
-        adata = load(CELLS, inputs, method="quantile")
+        adata = load(CELL_TYPES, inputs, method="quantile")
         if model == JOINT_REFERENCE:
             return PLAIN[REFERENCE](adata)
         if model == JOINT:
-            return trained_on(CELLS, inputs, 3).predict(adata)
+            return trained_on(CELL_TYPES, inputs, 3).predict(adata)
         own = adata[adata.obs["cell_type"] == cell].copy()
-        return trained_on(CELLS, inputs, 3).fine_tune(own, progress=False).predict()
+        return trained_on(CELL_TYPES, inputs, 3).fine_tune(own, progress=False).predict()
 
     learnt_on = "three cell types" if model in (JOINT_REFERENCE, JOINT) else cell
     made = kept((fold, learnt_on, inputs, model), make)

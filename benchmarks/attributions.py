@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
-from _runs import RESULTS, load
+from _runs import CELL_TYPES, RESULTS, load
 
 import simplechrome_tk as sct
 
@@ -102,7 +102,7 @@ def measure_memory(n_genes: int) -> None:
 def check_known_biology() -> list[pd.DataFrame]:
     """Test known biology in three cell types, with measured labels and with permuted ones as a control."""
     tables = []
-    for cell_type in sct.datasets.CELL_TYPES:
+    for cell_type in CELL_TYPES:
         for labels in ("measured", "permuted"):
             adata = load_with_graph(cell_type)
             if labels == "permuted":

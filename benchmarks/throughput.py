@@ -12,7 +12,7 @@ import time
 
 import torch
 from _cost import of_function
-from _runs import load
+from _runs import CELL_TYPES, load
 
 import simplechrome_tk as sct
 from simplechrome_tk.nn._compute import one_thread
@@ -59,7 +59,7 @@ def train_on(*cells: str) -> None:
 
 
 def main() -> None:
-    windows = [sct.pp.TSS_WINDOW]
+    windows = [sct.pp.Window.TSS]
     adata = sct.datasets.simulate(N_GENES, windows=windows)
     sct.pp.split_by_chromosome(adata)
     paper = sct.pp.normalize(adata, method="paper", copy=True)
@@ -83,7 +83,7 @@ def main() -> None:
         print(f"{name:<20} {value:8,.0f} genes/s")
     print(f"train / minimal loop       {speed['train'] / speed['minimal loop']:.2f}  (at least 0.8)")
     print(f"train / published network  {speed['train'] / speed['published network']:.1f}  (at least 10)")
-    for cells, minutes in ((("E116",), 3), (tuple(sct.datasets.CELL_TYPES), 8)):
+    for cells, minutes in ((("E116",), 3), (CELL_TYPES, 8)):
         cost = of_function(train_on, *cells)
         what = f"{', '.join(cells)}, loaded and trained"
         print(f"{what:<36} {cost.clock / 60:.1f} min (below {minutes})  {cost.memory:.2f} GB (below 2)")

@@ -25,10 +25,10 @@ import pysam
 from _cost import Cost, median, of_function
 
 import simplechrome_tk as sct
-from simplechrome_tk.io._public import fetch
+from simplechrome_tk.io._public import cache_folder, fetch
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
-MARKS = sct.datasets.CORE_MARKS
+MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 N_READS = 4_000_000
 READ_LENGTH = 36
 
@@ -97,7 +97,7 @@ def compute_matrix(program: Path, tracks: dict[str, str], genes: pd.DataFrame) -
 
 def all_genes(sizes: dict[str, int]) -> pd.DataFrame:
     """Every gene of DeepChrome; one without annotation is given 20 kb."""
-    genes = sct.datasets.roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.TSS_WINDOW]).obs
+    genes = sct.datasets.roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.Window.TSS]).obs
     unknown = genes["strand"] == "."
     limit = genes["chrom"].astype(str).map(sizes)
     genes["start"] = genes["start"].where(~unknown, genes["tss"]).astype(int)
@@ -181,7 +181,7 @@ def compare(title: str, tracks: dict[str, str], genes: pd.DataFrame, program: Pa
 
 def bigwigs(genes: pd.DataFrame, sizes: dict[str, int], sample: int, runs: int) -> None:
     program = deeptools()
-    folder = sct.datasets.cache_folder() / "bigwig"
+    folder = cache_folder() / "bigwig"
     if folder.exists():
         tracks = {mark: str(folder / f"E116-{mark}.pilot.hg19.bw") for mark in MARKS}
         regions = pd.read_csv(folder / "pilot_regions_hg19.csv")
@@ -212,7 +212,7 @@ def bams(genes: pd.DataFrame, sizes: dict[str, int], runs: int) -> None:
     bam = made_up_reads(genes, sizes)
     promoter = sct.pp.Window("promoter", anchor="tss", upstream=2_000, downstream=2_000, n_bins=1)
     some = genes.sample(200, random_state=0)
-    for table, windows in ((some, list(sct.pp.DEFAULT_WINDOWS)), (genes, [promoter])):
+    for table, windows in ((some, [sct.pp.Window.TSS, sct.pp.Window.BODY]), (genes, [promoter])):
         n_bins = sum(window.n_bins for window in windows)
         print(f"{N_READS:,} reads: {len(table)} genes x {n_bins} bins")
         reference = median(runs, lambda t=table, w=windows: of_function(count_reads, bam, t, w))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from _runs import WINDOWS, Table, kept, load, trained_on
+from _runs import CELL_TYPES, WINDOWS, Table, kept, load, trained_on
 from sklearn.decomposition import PCA
 
 import simplechrome_tk as sct
@@ -39,7 +39,7 @@ def raw(cell: str) -> ad.AnnData:
 
 
 def others(cell: str) -> tuple[str, ...]:
-    return tuple(name for name in sct.datasets.CELL_TYPES if name != cell)
+    return tuple(name for name in CELL_TYPES if name != cell)
 
 
 @cache
@@ -153,7 +153,7 @@ def main() -> None:
     n_models = 3 if everything else 1
     measure = partial(measured, write=everything)
     unlabelled = Table("unseen", "cell", "model")
-    for cell in sct.datasets.CELL_TYPES if everything else ["E116"]:
+    for cell in CELL_TYPES if everything else ["E116"]:
         for model, predict in without_labels(cell, n_models).items():
             measure(unlabelled, {"cell": cell, "model": model}, ("unseen", cell, model), predict)
     few = Table("few_labels", "cell", "labels", "draw", "model")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simplechrome_tk import datasets, deepchrome, evaluation, get, io, nn, pp, tl
 from simplechrome_tk.core.settings import settings
-from simplechrome_tk.model import SimpleChrome, load_pretrained, pretrained_card
+from simplechrome_tk.model import SimpleChrome, load_pretrained
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,7 +26,6 @@ __all__ = [
     "nn",
     "pl",
     "pp",
-    "pretrained_card",
     "settings",
     "tl",
     "widgets",

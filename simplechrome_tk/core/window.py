@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -31,12 +31,30 @@ class Window:
     n_bins
         Number of bins.
 
+    Attributes
+    ----------
+    TSS
+        100 bins of 100 bp around the TSS, as in DeepChrome (Singh et al. 2016).
+    BODY
+        20 bins that together cover the transcribed gene, whatever its length.
+    TES
+        20 bins of 1 kb around the gene's end.
+
     Examples
     --------
     >>> import simplechrome_tk as sct
     >>> sct.pp.Window("promoter", anchor="tss", upstream=2_000, downstream=500, n_bins=25).bin_names()[:2]
     ['-1950', '-1850']
+
+    The windows that are often used are ready-made:
+
+    >>> sct.pp.Window.TSS
+    Window(name='tss', anchor='tss', upstream=5000, downstream=5000, n_bins=100)
     """
+
+    TSS: ClassVar[Window]
+    BODY: ClassVar[Window]
+    TES: ClassVar[Window]
 
     name: str
     anchor: Anchor
@@ -110,13 +128,8 @@ class Window:
         return anchor[:, None] + (direction * width)[:, None] * self.bounds()[None, :]
 
 
-TSS_WINDOW = Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=100)
-"""100 bins of 100 bp around the TSS, as in DeepChrome (Singh et al. 2016)."""
+Window.TSS = Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=100)
+Window.BODY = Window("body", anchor="body", upstream=0, downstream=0, n_bins=20)
+Window.TES = Window("tes", anchor="tes", upstream=10_000, downstream=10_000, n_bins=20)
 
-BODY_WINDOW = Window("body", anchor="body", upstream=0, downstream=0, n_bins=20)
-"""20 bins that together cover the transcribed gene, whatever its length."""
-
-TES_WINDOW = Window("tes", anchor="tes", upstream=10_000, downstream=10_000, n_bins=20)
-"""20 bins of 1 kb around the gene's end."""
-
-DEFAULT_WINDOWS = (TSS_WINDOW, BODY_WINDOW)
+DEFAULT_WINDOWS = (Window.TSS, Window.BODY)

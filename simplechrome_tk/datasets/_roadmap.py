@@ -30,6 +30,10 @@ CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 """The five marks that Roadmap measured in every epigenome."""
 
 ALL_MARKS = (*CORE_MARKS, "H3K27ac", "H3K9ac", "H3K4me2", "H3K79me2")
+"""The core marks, and four that ENCODE measured in its cell lines."""
+
+MARK_SETS = {"core": CORE_MARKS, "all": ALL_MARKS}
+"""Words that stand for several marks in the argument ``marks``."""
 
 # bp: GeneFile.txt gives TSS - 10 kb and TSS + 10 kb, the TSS counted from 1.
 _WINDOW_FLANK = 10_000
@@ -40,7 +44,7 @@ _BODY_REACH = 1_000_000
 def roadmap(
     cell_types: str | Sequence[str] = "E116",
     *,
-    marks: Sequence[str] = CORE_MARKS,
+    marks: str | Sequence[str] = "core",
     windows: Sequence[Window] = DEFAULT_WINDOWS,
     genes: Sequence[str] | None = None,
 ) -> ad.AnnData:
@@ -54,11 +58,13 @@ def roadmap(
     cell_types
         Roadmap epigenome id, or several to stack along ``obs``.
     marks
-        Histone marks, of the nine in :data:`simplechrome_tk.datasets.ALL_MARKS`.
+        Histone marks. ``"core"``: H3K4me3, H3K4me1, H3K36me3, H3K27me3 and H3K9me3, which Roadmap measured in every
+        epigenome. ``"all"``: these and H3K27ac, H3K9ac, H3K4me2 and H3K79me2. Or the name of one, or of several.
     windows
-        Regions to bin. Windows on the body or the end of a gene need its annotation: genes without one are left out
-        and counted in the log and in ``uns["roadmap"]``. With windows on the TSS alone every gene is kept; those of
-        unknown strand (``strand == "."``, ``annotated == False``) are read along the genome.
+        Regions to bin, by default ``sct.pp.Window.TSS`` and ``sct.pp.Window.BODY``. Windows on the body or the end of a
+        gene need its annotation: genes without one are left out and counted in the log and in ``uns["roadmap"]``. With
+        windows on the TSS alone every gene is kept; those of unknown strand (``strand == "."``,
+        ``annotated == False``) are read along the genome.
     genes
         Keep these genes only: symbols or Ensembl ids.
 
@@ -95,7 +101,7 @@ def roadmap(
     """
     cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
     check_choice(cells, list(CELL_TYPES), "cell type")
-    check_choice(marks, list(ALL_MARKS), "mark")
+    chosen = choose_marks(marks)
     table, counts = _gene_table()
     kept = table if genes is None else _select(table, genes)
     needs_body = any(window.needs_body for window in windows)
@@ -107,7 +113,7 @@ def roadmap(
         labelled = _with_expression(table, cell)
         thresholds.append(labelled.uns[k.LABEL_EXPRESSION]["thresholds"])
         files = _peak_files(CELL_TYPES[cell])
-        part = bin_peaks({mark: fetch(files[mark]) for mark in marks}, labelled.obs.loc[kept.index], windows=windows)
+        part = bin_peaks({mark: fetch(files[mark]) for mark in chosen}, labelled.obs.loc[kept.index], windows=windows)
         if len(cells) > 1:
             part.obs_names = [f"{name}:{cell}" for name in part.obs_names]
         parts.append(part)
@@ -116,7 +122,7 @@ def roadmap(
     adata.uns[k.UNITS][k.EXPRESSION] = "RPKM"
     adata.uns[k.ROADMAP] = {
         "cell_types": cells,
-        "marks": list(marks),
+        "marks": chosen,
         "counts": counts,
     }
     adata.uns[k.LABEL_EXPRESSION] = {"expression_key": k.EXPRESSION, "thresholds": pd.concat(thresholds)}
@@ -134,7 +140,7 @@ def _with_body(table: pd.DataFrame) -> pd.DataFrame:
     if not table[k.ANNOTATED].any():
         msg = (
             f"strand and body are unknown for each of the {len(table)} genes, such as {table.index[0]!r}; use windows "
-            "on the TSS alone: windows=[sct.pp.TSS_WINDOW]."
+            "on the TSS alone: windows=[sct.pp.Window.TSS]."
         )
         raise ValueError(msg)
     return table[table[k.ANNOTATED]]
@@ -220,6 +226,15 @@ def _select(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
             ", ".join(wanted[~known]),
         )
     return table[table.index.isin(wanted) | table[k.SYMBOL].isin(wanted)]
+
+
+def choose_marks(marks: str | Sequence[str]) -> list[str]:
+    """Return the names of the marks that are meant; raise ``ValueError`` when one is unknown, repeated, or none is."""
+    chosen = [marks] if isinstance(marks, str) else list(marks)
+    if isinstance(marks, str) and marks in MARK_SETS:
+        chosen = list(MARK_SETS[marks])
+    check_choice(chosen, list(ALL_MARKS), "mark")
+    return chosen
 
 
 def check_choice(chosen: Sequence[str], choices: Sequence[str], what: str) -> None:

@@ -13,7 +13,7 @@ from scipy import sparse
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
-from simplechrome_tk.datasets._roadmap import CORE_MARKS, check_choice
+from simplechrome_tk.datasets._roadmap import choose_marks
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._label import label_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
@@ -201,7 +201,7 @@ _MARKS = {
 def simulate(
     n_genes: int = 2_000,
     *,
-    marks: Sequence[str] = CORE_MARKS,
+    marks: str | Sequence[str] = "core",
     windows: Sequence[Window] = DEFAULT_WINDOWS,
     neighbor_fraction: float = 0.5,
     rng: np.random.Generator | int | None = 0,
@@ -226,10 +226,10 @@ def simulate(
     n_genes
         Number of genes, spread over chr1 to chr22 and chrX as real genes are, six at least on each.
     marks
-        Histone marks, of the nine in :data:`simplechrome_tk.datasets.ALL_MARKS`.
+        Histone marks: ``"core"``, ``"all"`` or names, as for :func:`roadmap`.
     windows
-        Regions to bin. A mark acts through the bins where it is known to act (H3K36me3: downstream and in the body); if
-        no bin lies there, through all its bins.
+        Regions to bin, as for :func:`roadmap`. A mark acts through the bins where it is known to act (H3K36me3:
+        downstream and in the body); if no bin lies there, through all its bins.
     neighbor_fraction
         Fraction of the genes that a neighbour acts on: those whose nearest neighbours are closest. The neighbour is one
         of the five nearest, a close one more likely. Upstream of the gene it raises expression, downstream it lowers
@@ -261,7 +261,7 @@ def simulate(
     >>> adata.shape
     (200, 600)
     """
-    check_choice(marks, list(_MARKS), "mark")
+    marks = choose_marks(marks)
     if not _FEWEST <= n_genes <= _MOST:
         msg = (
             f"n_genes is {n_genes}; expected {_FEWEST} to {_MOST}: each of {len(_CHROMOSOMES)} chromosomes gets at "

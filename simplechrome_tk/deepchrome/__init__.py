@@ -1,7 +1,7 @@
 """The text files of DeepChrome and DeepDiff, the published data, and the audit of its labels."""
 
-from simplechrome_tk.deepchrome._audit import above_as_text, audit_labels, text_label_shares
-from simplechrome_tk.deepchrome._load import load, load_expression, load_sample, load_scores
+from simplechrome_tk.deepchrome._audit import above_as_text, audit_labels
+from simplechrome_tk.deepchrome._load import load, load_expression, load_scores
 from simplechrome_tk.deepchrome._read import read
 from simplechrome_tk.deepchrome._read_deepdiff import read_deepdiff
 from simplechrome_tk.deepchrome._split import split
@@ -12,11 +12,9 @@ __all__ = [
     "audit_labels",
     "load",
     "load_expression",
-    "load_sample",
     "load_scores",
     "read",
     "read_deepdiff",
     "split",
-    "text_label_shares",
     "write",
 ]

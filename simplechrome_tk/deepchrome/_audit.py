@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -11,9 +11,6 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import cell_types
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +128,9 @@ def audit_labels(
     return LabelAudit(str(rules["rule"][0]), rules, table[columns])
 
 
-def above_as_text(expression: np.ndarray, threshold: float, *, decimals: int = 3) -> np.ndarray:
+def above_as_text(
+    expression: np.ndarray | pd.DataFrame, threshold: float | pd.Series, *, decimals: int = 3
+) -> np.ndarray | pd.DataFrame:
     """Compare numbers with a threshold as text, character by character, by mistake.
 
     This happens when a table is read without turning its columns into numbers: "13.300" is below "3.33", since "1" is
@@ -140,59 +139,45 @@ def above_as_text(expression: np.ndarray, threshold: float, *, decimals: int = 3
     Parameters
     ----------
     expression
-        Shape ``(n,)``. Printed with ``decimals`` digits behind the point.
+        Shape ``(n,)``, or a table with one column per cell type, such as
+        :func:`simplechrome_tk.deepchrome.load_expression`. Printed with ``decimals`` digits behind the point.
     threshold
-        Printed with as many digits, and without zeros at the end.
+        Printed with as many digits, and without zeros at the end. For a table also one threshold per column, such as
+        ``expression.median()``.
     decimals
         Digits behind the point.
 
     Returns
     -------
-    numpy.ndarray
-        Shape ``(n,)``, bool.
+    numpy.ndarray or pandas.DataFrame
+        Shape of ``expression``, bool. As in a comparison of numbers, missing values are not above.
 
     Examples
     --------
     >>> sct.deepchrome.above_as_text([0.5, 2.0, 7.0, 13.3, 40.0], 3.33)
     array([False, False, True, False, True])
+
+    Share of the labels of each cell type that differ from those of the median:
+
+    >>> import pandas as pd
+    >>> rpkm = pd.DataFrame({"A": [0.2, 1.1, 2.1, 15.0], "B": [0.2, 2.0, 4.2, 15.0]})
+    >>> median = rpkm.median()
+    >>> (sct.deepchrome.above_as_text(rpkm, median) != (rpkm > median)).mean()
+    A    0.00
+    B    0.25
+    dtype: float64
     """
+    if isinstance(expression, pd.DataFrame):
+        cuts = pd.Series(threshold, index=expression.columns, dtype=float)
+        columns = {
+            name: above_as_text(expression[name].to_numpy(), cuts[name], decimals=decimals) for name in cuts.index
+        }
+        return pd.DataFrame(columns, index=expression.index)
     text = f"{threshold:.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if decimals else text
-    return np.array([f"{value:.{decimals}f}" > text for value in np.asarray(expression, dtype=float)], dtype=bool)
-
-
-def text_label_shares(expression: pd.DataFrame | Mapping[str, np.ndarray], *, decimals: int = 3) -> pd.DataFrame:
-    """Count the labels of each cell type that differ when expression is compared with its median as text.
-
-    Parameters
-    ----------
-    expression
-        Expression of genes, one column per cell type, such as :func:`simplechrome_tk.deepchrome.load_expression`.
-    decimals
-        Digits behind the point that expression was printed with.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by cell type: ``median``, ``n`` (genes with expression), ``differ`` (how many of their labels) and
-        ``share``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> sct.deepchrome.text_label_shares(pd.DataFrame({"A": [0.2, 1.1, 2.1, 15.0], "B": [0.2, 2.0, 4.2, 15.0]}))
-       median  n  differ  share
-    A     1.6  4       0   0.00
-    B     3.1  4       1   0.25
-    """
-    rows = {}
-    for name in expression:
-        values = np.asarray(expression[name], dtype=float)
-        values = values[~np.isnan(values)]
-        middle = float(np.median(values)) if len(values) else np.nan
-        differ = int((above_as_text(values, middle, decimals=decimals) != (values > middle)).sum())
-        rows[name] = (middle, len(values), differ, differ / len(values) if len(values) else np.nan)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "n", "differ", "share"])
+    values = np.asarray(expression, dtype=float)
+    above = np.array([f"{value:.{decimals}f}" > text for value in values], dtype=bool)
+    return above & ~np.isnan(values)
 
 
 def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str) -> pd.DataFrame:

@@ -22,9 +22,17 @@ if TYPE_CHECKING:
 _DOI = "10.5281/zenodo.2652278"
 # Path below the cache folder; the file is called data.tar.gz in the record.
 _ARCHIVE = "deepchrome/data.tar.gz"
+# Cell type of the sample.
+_SAMPLE = "E003"
 
 
-def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "published", orient: bool = True) -> ad.AnnData:
+def load(
+    cell_types: str | Sequence[str] = "E003",
+    *,
+    sample: bool = False,
+    labels: Labels = "published",
+    orient: bool = True,
+) -> ad.AnnData:
     """Read counts of five histone marks that DeepChrome and AttentiveChrome were trained on, 56 Roadmap epigenomes.
 
     Downloads the archive of Zenodo record 2652278 once (0.5 GB; an interrupted download is continued) and keeps it
@@ -35,6 +43,9 @@ def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "publishe
     ----------
     cell_types
         Roadmap epigenome id, or several to stack along ``obs``.
+    sample
+        Read only 30 genes of E003, ten in each split, which the authors of AttentiveChrome keep beside their code as an
+        example. This downloads 70 kB and the public tables (3 MB) in place of the archive.
     labels
         ``"published"``, which contradict RPKM for 49 of the 56 cell types, or ``"rpkm"``.
     orient
@@ -48,16 +59,18 @@ def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "publishe
     Raises
     ------
     ValueError
-        When a cell type is unknown.
+        When a cell type is unknown, or the sample of another cell type than E003 is asked for.
     DatasetUnavailableError
         When the archive is neither cached nor to be downloaded, or has another checksum than Zenodo states.
 
     Notes
     -----
-    Singh, Lanchantin, Sekhon and Qi (2019), https://doi.org/10.5281/zenodo.2652278.
+    Singh, Lanchantin, Sekhon and Qi (2019), https://doi.org/10.5281/zenodo.2652278. Sample:
+    https://github.com/QData/AttentiveChrome, MIT licence.
 
     Examples
     --------
+    >>> adata = sct.deepchrome.load(sample=True)  # doctest: +SKIP
     >>> adata = sct.deepchrome.load("E003", labels="rpkm")  # doctest: +SKIP
     """
     cells = [cell_types] if isinstance(cell_types, str) else list(cell_types)
@@ -66,35 +79,18 @@ def load(cell_types: str | Sequence[str] = "E003", *, labels: Labels = "publishe
     if unknown or not cells or len(set(cells)) < len(cells):
         msg = f"cell_types is {', '.join(cells) or 'empty'}; choose from {', '.join(known)}, each once."
         raise ValueError(msg)
+    if sample:
+        return _load_sample(cells, labels=labels, orient=orient)
     return read_deepchrome(fetch_doi(_DOI, _ARCHIVE), cell_types=cells, labels=labels, orient=orient)
 
 
-def load_sample(*, labels: Labels = "published", orient: bool = True) -> ad.AnnData:
-    """Read the 30 genes of E003 that the authors of AttentiveChrome keep beside their code, as an example.
-
-    Downloads 70 kB once, and the public tables (3 MB).
-
-    Parameters
-    ----------
-    labels, orient
-        As :func:`simplechrome_tk.deepchrome.read`.
-
-    Returns
-    -------
-    anndata.AnnData
-        30 genes, ten in each split of ``obs["split"]``.
-
-    Raises
-    ------
-    DatasetUnavailableError
-        When a file is neither cached nor to be downloaded.
-
-    Notes
-    -----
-    https://github.com/QData/AttentiveChrome, MIT licence.
-    """
+def _load_sample(cells: Sequence[str], *, labels: Labels, orient: bool) -> ad.AnnData:
+    """Read the published sample of 30 genes; raise ``ValueError`` unless its cell type is the one asked for."""
+    if list(cells) != [_SAMPLE]:
+        msg = f"cell_types is {', '.join(cells)}; the sample holds {_SAMPLE} alone: sct.deepchrome.load(sample=True)."
+        raise ValueError(msg)
     files = [fetch(f"attentivechrome/{split}.csv") for split in k.SPLITS]
-    return read_deepchrome(files[0].parent, cell_type="E003", labels=labels, orient=orient)
+    return read_deepchrome(files[0].parent, cell_type=_SAMPLE, labels=labels, orient=orient)
 
 
 def load_expression(*, repeated: bool = False) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import by_cell_type
-from simplechrome_tk.core.window import TSS_WINDOW
+from simplechrome_tk.core.window import Window
 from simplechrome_tk.deepchrome._assemble import (
     Part,
     build,
@@ -122,7 +122,7 @@ def read(
         )
         raise ValueError(msg)
     path = Path(path)
-    columns = Columns(check_marks(marks), TSS_WINDOW.n_bins, joint=False)
+    columns = Columns(check_marks(marks), Window.TSS.n_bins, joint=False)
     parts = _read_parts(path, columns, cell_types, max_bytes=max_bytes)
     if cell_type is not None:
         parts = _rename_cell_type(parts, cell_type, path)
@@ -132,7 +132,7 @@ def read(
     obs[k.LABEL] = pd.Categorical.from_codes(
         np.concatenate([piece for part in parts for piece in part.genes.labels]), categories=k.LABELS, ordered=True
     )
-    adata = build(parts, obs, unmatched, TSS_WINDOW, orient=orient, record_key=k.DEEPCHROME, expression_unit="RPKM")
+    adata = build(parts, obs, unmatched, Window.TSS, orient=orient, record_key=k.DEEPCHROME, expression_unit="RPKM")
     adata.uns[k.DEEPCHROME] |= {"labels": labels, "medians": by_cell_type(medians, "median")}
     _compare_labels(adata, medians, labels=labels)
     return adata

@@ -12,7 +12,7 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
 from simplechrome_tk.core.require import cell_types, gene_ids, obs_column
-from simplechrome_tk.core.window import TSS_WINDOW
+from simplechrome_tk.core.window import Window
 from simplechrome_tk.deepchrome._read import MARKS
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def _signal(adata: ad.AnnData, region: str, layer: str | None) -> tuple[np.ndarr
     """Return values in genome direction, ``(n_genes, n_bins, n_marks)``, and the marks."""
     layout = Layout.of(adata)
     cube, marks = layout.view(values(adata, layer), region), layout.marks
-    if cube.shape[2] != TSS_WINDOW.n_bins:
+    if cube.shape[2] != Window.TSS.n_bins:
         msg = (
-            f"region {region!r} has {cube.shape[2]} bins; the format has {TSS_WINDOW.n_bins}. Bin the genes "
-            "with windows=[sct.pp.TSS_WINDOW]."
+            f"region {region!r} has {cube.shape[2]} bins; the format has {Window.TSS.n_bins}. Bin the genes "
+            "with windows=[sct.pp.Window.TSS]."
         )
         raise ValueError(msg)
     if not np.isfinite(cube).all() or cube.min() < 0:

@@ -11,7 +11,6 @@ from simplechrome_tk.evaluation._models import (
     LogisticRegression,
     PCAHead,
 )
-from simplechrome_tk.evaluation._network_model import ComparisonNetwork
 from simplechrome_tk.evaluation._reference_models import NearestReference, ReferenceMean
 from simplechrome_tk.evaluation._same_gene import same_gene_mean
 
@@ -19,7 +18,6 @@ __all__ = [
     "MLP",
     "AttentiveChrome",
     "ComparisonModel",
-    "ComparisonNetwork",
     "DeepChrome",
     "GradientBoosting",
     "LogisticRegression",

@@ -20,6 +20,7 @@ from simplechrome_tk import nn
 from simplechrome_tk.evaluation._comparison_model import ComparisonModel
 from simplechrome_tk.evaluation._network_model import ComparisonNetwork
 from simplechrome_tk.evaluation._related_inputs import RelatedInputs
+from simplechrome_tk.nn import _baselines
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -158,7 +159,7 @@ class PCAHead(ComparisonModel):
 
 
 class MLP(ComparisonNetwork):
-    """:class:`simplechrome_tk.nn.baselines.MLP`, 256 and 128 units, at most 15 epochs of AdamW in batches of 256.
+    """A plain network of two layers, 256 and 128 units, at most 15 epochs of AdamW in batches of 256.
 
     Five settings (256 or 512 units, dropout, learning rate, averaged weights) came within 0.001 of each other. It reads
     any columns, so that it also serves as a head on a representation (``fit(adata, use_rep=...)``).
@@ -173,11 +174,11 @@ class MLP(ComparisonNetwork):
 
     def __init__(self, *, rng: np.random.Generator | int | None = 0, device: str | torch.device | None = None) -> None:
         phase = nn.Phase(15, 256, 3e-3, weight_decay=0.01, one_cycle=True, average=0.99)
-        super().__init__(nn.baselines.MLP, phase, reads_covariates=True, rng=rng, device=device)
+        super().__init__(_baselines.MLP, phase, reads_covariates=True, rng=rng, device=device)
 
 
 class DeepChrome(ComparisonNetwork):
-    """:class:`simplechrome_tk.nn.baselines.DeepChrome` as published, at most 15 epochs of AdamW in batches of 64.
+    """The network of Singh et al. 2016 as published, at most 15 epochs of AdamW in batches of 64.
 
     The published training (gradient descent, one gene at a time, 100 epochs at a rate of 0.001) takes far longer; here
     the learning rate follows one cycle up to 0.001, and the best validation epoch is kept.
@@ -190,11 +191,11 @@ class DeepChrome(ComparisonNetwork):
 
     def __init__(self, *, rng: np.random.Generator | int | None = 0, device: str | torch.device | None = None) -> None:
         phase = nn.Phase(15, 64, 1e-3, weight_decay=0.01, one_cycle=True)
-        super().__init__(nn.baselines.DeepChrome, phase, rng=rng, device=device)
+        super().__init__(_baselines.DeepChrome, phase, rng=rng, device=device)
 
 
 class AttentiveChrome(ComparisonNetwork):
-    """:class:`simplechrome_tk.nn.baselines.AttentiveChrome` as published, at most 8 epochs of Adam in batches of 32.
+    """The network of Singh et al. 2017 as published, at most 8 epochs of Adam in batches of 32.
 
     The published training (batches of 10, 90 epochs at a rate of 0.0001) takes far longer; here the learning
     rate follows one cycle up to 0.005, gradients are cut to a norm of 1 as published, and the best validation epoch is
@@ -208,4 +209,4 @@ class AttentiveChrome(ComparisonNetwork):
 
     def __init__(self, *, rng: np.random.Generator | int | None = 0, device: str | torch.device | None = None) -> None:
         phase = nn.Phase(8, 32, 5e-3, one_cycle=True, max_gradient=1.0)
-        super().__init__(nn.baselines.AttentiveChrome, phase, rng=rng, device=device)
+        super().__init__(_baselines.AttentiveChrome, phase, rng=rng, device=device)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
 from simplechrome_tk.evaluation._comparison_model import GeneModel
@@ -15,16 +14,18 @@ from simplechrome_tk.nn._compute import one_thread, seeded
 from simplechrome_tk.nn._fit import fit_network
 from simplechrome_tk.nn._loss import Targets
 from simplechrome_tk.nn._predict import predict_network
+from simplechrome_tk.nn._vae import RegionShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from simplechrome_tk import nn
     from simplechrome_tk.core.features import Task
     from simplechrome_tk.evaluation._comparison_model import TrainingData
 
 
 class ComparisonNetwork(GeneModel):
-    """A network of your own, and how it is trained.
+    """A network as a comparison model, and how it is trained.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class ComparisonNetwork(GeneModel):
 
     def __init__(
         self,
-        build: Callable[[Sequence[nn.RegionShape]], torch.nn.Module],
+        build: Callable[[Sequence[RegionShape]], torch.nn.Module],
         phase: nn.Phase,
         *,
         regression_weight: float = 0.5,
@@ -85,7 +86,7 @@ class ComparisonNetwork(GeneModel):
         shapes = [*data.inputs.shapes, (1, 1)] if data.inputs.gene_length else data.inputs.shapes
         # The caller's random state and number of threads are left as they were.
         with seeded(self.seed), one_thread():
-            network = self.build([nn.RegionShape(*shape) for shape in shapes]).to(device)
+            network = self.build([RegionShape(*shape) for shape in shapes]).to(device)
             fit_network(
                 network,
                 x_tensor,

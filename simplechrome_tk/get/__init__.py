@@ -1,15 +1,14 @@
 """Results, data and answers of a model as arrays, tidy tables and small AnnData; nothing here changes an AnnData."""
 
 from simplechrome_tk.core.layout import region
-from simplechrome_tk.get._effects import mark_effects, region_effects
+from simplechrome_tk.get._effects import mark_effects
 from simplechrome_tk.get._interactions import interactions
-from simplechrome_tk.get._latent import latent_correlations, latent_information, nearest_genes, states
+from simplechrome_tk.get._latent import latent_information, nearest_genes, states
 from simplechrome_tk.get._mark_profiles import mark_profiles
-from simplechrome_tk.get._movement import movement, state_changes
+from simplechrome_tk.get._movement import movement
 from simplechrome_tk.get._neighbor_attributions import neighbor_attributions
 from simplechrome_tk.get._neighbor_effects import neighbor_effects
 from simplechrome_tk.get._neighbors import neighbors
-from simplechrome_tk.get._placement_agreement import placement_agreement
 from simplechrome_tk.get._top_genes import top_genes
 from simplechrome_tk.tl.attribution._neighborhood import neighborhood
 from simplechrome_tk.tl.perturbation._before_after import before_and_after
@@ -17,7 +16,6 @@ from simplechrome_tk.tl.perturbation._before_after import before_and_after
 __all__ = [
     "before_and_after",
     "interactions",
-    "latent_correlations",
     "latent_information",
     "mark_effects",
     "mark_profiles",
@@ -27,10 +25,7 @@ __all__ = [
     "neighbor_effects",
     "neighborhood",
     "neighbors",
-    "placement_agreement",
     "region",
-    "region_effects",
-    "state_changes",
     "states",
     "top_genes",
 ]

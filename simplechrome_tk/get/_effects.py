@@ -28,9 +28,15 @@ ALL_NEIGHBORS = "all neighbours"
 
 
 def mark_effects(
-    adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Genes = None, groupby: Groupby | None = None
+    adata: ad.AnnData,
+    *,
+    key: str = k.ATTRIBUTION,
+    genes: Genes = None,
+    groupby: Groupby | None = None,
+    by_region: bool = False,
+    zones: Mapping[str, Zone] | None = None,
 ) -> pd.DataFrame:
-    """Sum each mark's effect over all its bins, for every gene or averaged over groups of genes.
+    """Sum each mark's effect over all its bins or by region, for every gene or averaged over groups of genes.
 
     Parameters
     ----------
@@ -44,6 +50,11 @@ def mark_effects(
     groupby
         Column of ``obs``, or several, to average by: ``"label"``, ``["cell_type", "label"]``, a clustering. Genes
         without a group are left out and counted in the log.
+    by_region
+        Sum over the bins of each region, and not over those of all regions.
+    zones
+        Stretches to sum over instead of whole regions: name to ``(region, start, end)``, in bp from the region's anchor
+        along the gene, or in fractions of the body. A bin counts where ``start <= middle < end``.
 
     Returns
     -------
@@ -51,24 +62,33 @@ def mark_effects(
         In the unit ``uns[key]["unit"]``. Without ``groupby`` one row for each gene and mark: ``gene`` (id), ``symbol``,
         ``mark``, ``effect``. With it one row for each group and mark: the columns of ``groupby``, ``mark``, ``mean``,
         ``low`` and ``high`` (normal 95 % confidence interval of the mean over genes; NaN for a group of one),
-        ``positive`` (share of genes with an effect above 0) and ``n`` (genes).
+        ``positive`` (share of genes with an effect above 0) and ``n`` (genes). With ``by_region`` or ``zones`` a column
+        ``region``, the name of the region or zone, stands before ``mark``.
 
     Raises
     ------
     ValueError
-        When there are no attributions, none of these genes has any, or ``groupby`` is not there or is missing for all.
+        When there are no attributions, none of these genes has any, ``groupby`` is not there or is missing for all, a
+        zone's region is not there, or no bin's middle lies in a zone.
 
     Examples
     --------
     >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
     >>> sct.get.mark_effects(adata, genes="SIM0007")["mark"].tolist()
     ['H3K4me3', 'H3K4me1', 'H3K36me3', 'H3K27me3', 'H3K9me3']
+    >>> zones = {"within 1 kb": ("tss", -1_000, 1_000), "3 to 5 kb upstream": ("tss", -5_000, -3_000)}
+    >>> len(sct.get.mark_effects(adata, genes="SIM0007", zones=zones))
+    10
     """
     rows = select_attributed(adata, key, genes)
     layout = Layout.of(adata)
-    columns = [np.flatnonzero(layout.mark == mark) for mark in layout.marks]
+    if zones is not None or by_region:
+        items, columns = _columns_of_zones(layout, zones)
+    else:
+        items = pd.DataFrame({"mark": layout.marks})
+        columns = [np.flatnonzero(layout.mark == mark) for mark in layout.marks]
     values = _sum_columns(dense(adata, key)[rows], columns)
-    return make_table(adata, rows, pd.DataFrame({"mark": layout.marks}), values, groupby)
+    return make_table(adata, rows, items, values, groupby)
 
 
 def mark_and_neighbor_effects(adata: ad.AnnData, *, key: str, genes: Genes, groupby: str) -> pd.DataFrame:
@@ -82,43 +102,8 @@ def mark_and_neighbor_effects(adata: ad.AnnData, *, key: str, genes: Genes, grou
     return pd.concat([table, neighbors], ignore_index=True)
 
 
-def region_effects(
-    adata: ad.AnnData,
-    *,
-    key: str = k.ATTRIBUTION,
-    genes: Genes = None,
-    groupby: Groupby | None = None,
-    zones: Mapping[str, Zone] | None = None,
-) -> pd.DataFrame:
-    """Sum each mark's effect over the bins of each region, for every gene or averaged over groups of genes.
-
-    Parameters
-    ----------
-    adata, key, genes, groupby
-        As for :func:`mark_effects`.
-    zones
-        Stretches to sum over instead of whole regions: name to ``(region, start, end)``, in bp from the region's anchor
-        along the gene, or in fractions of the body. A bin counts where ``start <= middle < end``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`mark_effects`, with a column ``region``, which holds the name of the region or zone, before ``mark``.
-
-    Raises
-    ------
-    ValueError
-        When a zone's region is not there or no bin's middle lies in a zone, or as :func:`mark_effects`.
-
-    Examples
-    --------
-    >>> zones = {"within 1 kb": ("tss", -1_000, 1_000), "3 to 5 kb upstream": ("tss", -5_000, -3_000)}
-    >>> sct.tl.attribute(adata, model, genes="SIM0007", progress=False)
-    >>> len(sct.get.region_effects(adata, genes="SIM0007", zones=zones))
-    10
-    """
-    rows = select_attributed(adata, key, genes)
-    layout = Layout.of(adata)
+def _columns_of_zones(layout: Layout, zones: Mapping[str, Zone] | None) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """Return region and mark of each sum over a zone, or over a whole region, and the columns to sum."""
     # A whole region is a zone without ends.
     if zones is None:
         zones = {name: (name, -np.inf, np.inf) for name in layout.regions}
@@ -131,8 +116,7 @@ def region_effects(
         for mark in layout.marks:
             items.append((name, mark))
             columns.append(np.flatnonzero(inside & (layout.mark == mark)))
-    values = _sum_columns(dense(adata, key)[rows], columns)
-    return make_table(adata, rows, pd.DataFrame(items, columns=["region", "mark"]), values, groupby)
+    return pd.DataFrame(items, columns=["region", "mark"]), columns
 
 
 def _sum_columns(effects: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:

@@ -63,6 +63,7 @@ def movement(
         ``distance``, ``relative`` (the distance over the median distance between *different* genes of the two cell
         types), ``from_state`` and ``to_state``, ``from_log_expression``, ``to_log_expression`` and
         ``log_expression_change``, their difference. The log counts genes that only one of the cell types has.
+        ``pandas.crosstab(table["from_state"], table["to_state"])`` counts the changes of state.
 
     Raises
     ------

@@ -22,15 +22,15 @@ def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device |
     ----------
     name
         ``"roadmap-peaks"``: five core marks as ENCODE peaks of GM12878, HeLa-S3 and K562 over
-        :data:`simplechrome_tk.pp.DEFAULT_WINDOWS`, normalised with ``method="quantile"``. Its training data, its
-        accuracy and its limits are described in ``CARD.md`` beside its weights, which :func:`pretrained_card` returns.
+        ``sct.pp.Window.TSS`` and ``sct.pp.Window.BODY``, normalised with ``method="quantile"``. Its training data, its
+        accuracy and its limits are described in :attr:`SimpleChrome.card`.
     device
         Where to compute; ``None`` uses CUDA, MPS or CPU, the first that is available.
 
     Returns
     -------
     SimpleChrome
-        A trained model without data.
+        A trained model without data; ``model.card`` describes it.
 
     Raises
     ------
@@ -48,12 +48,9 @@ def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device |
     1000
     """
     with as_file(_folder(name)) as folder:
-        return SimpleChrome.load(folder, device=device)
-
-
-def pretrained_card(name: str = "roadmap-peaks") -> str:
-    """Return the card of a model that comes with the package, as Markdown: data, splits, figures and limits."""
-    return (_folder(name) / "CARD.md").read_text(encoding="utf-8")
+        model = SimpleChrome.load(folder, device=device)
+        model.card = (folder / "CARD.md").read_text(encoding="utf-8")
+    return model
 
 
 def _folder(name: str) -> Traversable:

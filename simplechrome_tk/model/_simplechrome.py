@@ -94,6 +94,16 @@ class SimpleChrome:
     device
         Where to compute; ``None`` uses CUDA, MPS or CPU, the first that is available.
 
+    Attributes
+    ----------
+    adata
+        The model's data, which it predicts when no other data are given; ``None`` for a model loaded without data.
+    card
+        Data, splits, figures and limits of a model from :func:`simplechrome_tk.load_pretrained`, as Markdown; ``None``
+        for any other model, also for one that was fine-tuned or adapted.
+    device
+        Where the model computes.
+
     Examples
     --------
     >>> model = sct.SimpleChrome(adata, n_latent=4)
@@ -166,6 +176,7 @@ class SimpleChrome:
         self._net = networks
         self.adata = adata
         self.device = device
+        self.card: str | None = None
 
     def train(
         self,

@@ -122,7 +122,7 @@ def build_paper_network(
     if len(regions) != 1:
         msg = (
             f"the published network reads one region, found {len(regions)}: bin with one window, for example "
-            "windows=[sct.pp.TSS_WINDOW], or select its columns."
+            "windows=[sct.pp.Window.TSS], or select its columns."
         )
         raise ValueError(msg)
     head = nn.Sequential(

@@ -132,7 +132,7 @@ def fit_network(
     regression_weight: float,
     on_epoch: OnEpoch | None = None,
 ) -> list[Row]:
-    """Train any network from marks to :class:`Output`, such as those of ``nn.baselines``, on labels and expression.
+    """Train any network from marks to :class:`Output`, such as those of ``nn._baselines``, on labels and expression.
 
     Batches, loss, early stopping and the weights that are kept are those of :func:`fit_expression`.
 

@@ -1,8 +1,8 @@
 """Plots. Each returns its Axes; none saves or shows."""
 
 from simplechrome_tk.pl.attribution import check_attributions, effect_map, interactions, mark_effects
-from simplechrome_tk.pl.data import expression, mark_profiles, qc
-from simplechrome_tk.pl.evaluation import calibration, compare, history, metrics, precision_recall, roc
+from simplechrome_tk.pl.data import mark_profiles, qc
+from simplechrome_tk.pl.evaluation import calibration, compare, history, roc_and_precision_recall
 from simplechrome_tk.pl.genes import browser, edited, gene, neighbor_effects
 from simplechrome_tk.pl.latent import (
     latent_correlations,
@@ -26,7 +26,6 @@ __all__ = [
     "dose_response",
     "edited",
     "effect_map",
-    "expression",
     "gene",
     "history",
     "interactions",
@@ -35,16 +34,14 @@ __all__ = [
     "latent_quality",
     "mark_effects",
     "mark_profiles",
-    "metrics",
     "mixing",
     "movement",
     "neighbor_effects",
     "perturb",
     "place",
-    "precision_recall",
     "qc",
     "reconstruction",
-    "roc",
+    "roc_and_precision_recall",
     "saturate",
     "state_changes",
     "states",

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 GREY = "0.55"
 LABEL_COLORS = {"low": "#0072B2", "high": "#D55E00"}
 """Blue and vermilion of Okabe and Ito (2008), distinguishable with every common colour blindness."""
+STATE_COLORS = {
+    "active promoter, transcribed": "#D55E00",
+    "active promoter": "#E69F00",
+    "bivalent": "#CC79A7",
+    "transcribed": "#009E73",
+    "Polycomb": "#0072B2",
+    "heterochromatin": "#56B4E9",
+    "enhancer-like": "#F0E442",
+    "quiescent": "#595959",
+}
+"""Colours of Okabe and Ito (2008) for chromatin states: a state keeps its colour, whichever others are drawn."""
 UP, DOWN = LABEL_COLORS["high"], LABEL_COLORS["low"]
 """Colours of effects that raise and lower the prediction."""
 
@@ -27,9 +38,10 @@ EFFECTS = LinearSegmentedColormap.from_list("effects", [DOWN, "white", UP], N=25
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name: fixed ones for low and high, a colour-blind palette, or evenly spaced hues."""
-    if set(names) <= set(LABEL_COLORS):
-        return {name: LABEL_COLORS[name] for name in names}
+    """Return a colour for each name: those of labels or states, a colour-blind palette, or evenly spaced hues."""
+    for fixed in (LABEL_COLORS, STATE_COLORS):
+        if set(names) <= set(fixed):
+            return {name: fixed[name] for name in names}
     palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names)).as_hex()
     return dict(zip(names, palette, strict=True))
 

@@ -1,13 +1,7 @@
 """Preparation of data: windows, binning, quality control, labels, splits, normalisation and neighbours."""
 
 from simplechrome_tk.core.expression import log_expression
-from simplechrome_tk.core.window import (
-    BODY_WINDOW,
-    DEFAULT_WINDOWS,
-    TES_WINDOW,
-    TSS_WINDOW,
-    Window,
-)
+from simplechrome_tk.core.window import Window
 from simplechrome_tk.pp._bigwig import bin_bigwig
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._contacts import contact_neighbors
@@ -28,10 +22,6 @@ from simplechrome_tk.pp._stack import stack_cell_types
 from simplechrome_tk.pp._strata import gene_strata
 
 __all__ = [
-    "BODY_WINDOW",
-    "DEFAULT_WINDOWS",
-    "TES_WINDOW",
-    "TSS_WINDOW",
     "Window",
     "bin_bigwig",
     "bin_peaks",

@@ -53,7 +53,7 @@ def bin_bigwig(
     genes
         As in :func:`bin_peaks`, of the assembly of the tracks.
     windows
-        The regions to bin.
+        The regions to bin, each a :class:`Window`; by default ``Window.TSS`` and ``Window.BODY``.
     genome
         Chromosome sizes, in any form of :func:`simplechrome_tk.io.read_annotation`, to check the tracks against.
 

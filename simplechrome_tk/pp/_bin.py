@@ -60,7 +60,7 @@ def bin_peaks(
         Table indexed by gene id with ``chrom``, ``tss``, ``strand`` (``+``, ``-`` or ``.``) and, for windows on the
         body or the gene's end, ``start`` and ``end``: bp, 0-based, half-open. Further columns are kept.
     windows
-        The regions to bin.
+        The regions to bin, each a :class:`Window`; by default ``Window.TSS`` and ``Window.BODY``.
     kinds
         Format of the files, where content and name do not show it (``kind`` of
         :func:`simplechrome_tk.io.read_peaks`): one for all, or a mapping from marks.

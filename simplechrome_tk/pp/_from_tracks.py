@@ -95,7 +95,8 @@ def from_tracks(
     expression
         Expression of each gene, in linear units (:func:`simplechrome_tk.io.read_expression`).
     windows
-        Regions to bin. Genes without the strand or body that a window needs are left out and counted.
+        Regions to bin, by default ``Window.TSS`` and ``Window.BODY``. Genes without the strand or body that a window
+        needs are left out and counted.
     genome
         Chromosome sizes or the name of the assembly, to check annotation and tracks against. Also without it, the
         lengths in the headers of bigWig and BAM files and the assembly that the annotation names are compared.
@@ -318,7 +319,7 @@ def _are_complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
     if not complete.any():
         msg = (
             f"strand or body is unknown for each of {len(obs)} genes, such as {obs.index[0]!r}; use windows around the "
-            "TSS alone, windows=[sct.pp.TSS_WINDOW], or an annotation with start, end and strand."
+            "TSS alone, windows=[sct.pp.Window.TSS], or an annotation with start, end and strand."
         )
         raise ValueError(msg)
     return complete

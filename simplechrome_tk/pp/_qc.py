@@ -184,7 +184,7 @@ def _report(sentences: list[str], rows: Mapping[str, np.ndarray], *, has_tss_reg
             logger.warning(message, prefix, len(genes), FEWEST_GENES)
     if not has_tss_region:
         logger.warning(
-            "qc: no window reaches 5 kb to both sides of the TSS, so that profiles are not judged; sct.pp.TSS_WINDOW "
+            "qc: no window reaches 5 kb to both sides of the TSS, so that profiles are not judged; sct.pp.Window.TSS "
             "does."
         )
 

@@ -89,7 +89,7 @@ def bin_reads(
     genes
         As in :func:`bin_peaks`, of the assembly of the reads.
     windows
-        The regions to bin.
+        The regions to bin, each a :class:`Window`; by default ``Window.TSS`` and ``Window.BODY``.
     shift
         Distance in bp from the 5' end of a read, along its strand, to the position where it counts. The default is half
         of the DNA around a nucleosome (147 bp); 0 counts 5' ends.

@@ -17,6 +17,7 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import cell_types, symbols
 from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import literal, unit
+from simplechrome_tk.pl.data._expression import expression as draw_expression
 from simplechrome_tk.widgets._panel import picture
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> str:
 
     def draw() -> None:
         ax = new_figure(figsize=(7.2, 2.8)).add_axes((0.08, 0.19, 0.5, 0.76))
-        pl.expression(data, groupby=GROUP, ax=ax)
+        draw_expression(data, groupby=GROUP, ax=ax)
 
     drawn = picture(draw, f"Expression of {len(rows)} selected genes")
     if unmeasured:

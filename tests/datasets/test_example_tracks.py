@@ -11,6 +11,7 @@ import pytest
 import simplechrome_tk as sct
 from simplechrome_tk.datasets import _example_tracks, _pilot_tracks
 from simplechrome_tk.datasets._pilot_tracks import pilot_regions as _pilot_regions
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.io._public import CACHE_VARIABLE, DatasetUnavailableError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.datasets._example_tracks import ExampleTracks
 
-MARKS = list(sct.datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 PILOT = "E116-H3K4me3.pilot.hg19.bw"
 FETCHERS = (_example_tracks, _pilot_tracks)
 
@@ -75,7 +76,7 @@ def test_simulated_files_give_back_what_was_simulated(tmp_path, capsys, caplog):
     assert all(path.parent == tmp_path / "files" for path in (*files.tracks.values(), *files[1:3]))
     with caplog.at_level(logging.WARNING):
         adata = sct.pp.from_tracks(
-            files.tracks, files.annotation, files.expression, cell_type="E116", windows=[sct.pp.TSS_WINDOW]
+            files.tracks, files.annotation, files.expression, cell_type="E116", windows=[sct.pp.Window.TSS]
         )
     truth = sct.datasets.simulate(200, rng=116)[adata.obs_names]
     assert adata.shape == (200, 500)

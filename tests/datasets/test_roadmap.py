@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.datasets._roadmap import _peak_files
+from simplechrome_tk.datasets._roadmap import ALL_MARKS, CELL_TYPES, CORE_MARKS, _peak_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAX5 = "ENSG00000196092"
-TSS_ONLY = [sct.pp.TSS_WINDOW]
+TSS_ONLY = [sct.pp.Window.TSS]
 
 
 def broad_peaks(path: Path) -> pd.DataFrame:
@@ -31,9 +31,9 @@ def gene_bounds(public_file) -> pd.DataFrame:
 
 
 def test_equals_the_numpy_oracle_on_200_random_genes(e116, public_file, mean_signal):
-    peaks = {mark: broad_peaks(public_file(_peak_files("GM12878")[mark])) for mark in sct.datasets.CORE_MARKS}
+    peaks = {mark: broad_peaks(public_file(_peak_files("GM12878")[mark])) for mark in CORE_MARKS}
     chosen = np.random.default_rng(0).choice(e116.n_obs, 200, replace=False)
-    expected = mean_signal(peaks, e116.obs.iloc[chosen], [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW])
+    expected = mean_signal(peaks, e116.obs.iloc[chosen], [sct.pp.Window.TSS, sct.pp.Window.BODY])
     np.testing.assert_allclose(e116.X[chosen], expected, rtol=1e-4, atol=1e-4)
     assert (e116.X[chosen] == 0)[expected == 0].all()
     assert {"+", "-"} == set(e116.obs["strand"].iloc[chosen])
@@ -47,7 +47,7 @@ def test_shape_and_values(e116):
     assert e116.obs_names.is_unique
     assert set(e116.obs["cell_type"]) == {"E116"}
     assert e116.obs["annotated"].all()
-    assert list(e116.var["mark"].cat.categories) == list(sct.datasets.CORE_MARKS)
+    assert list(e116.var["mark"].cat.categories) == list(CORE_MARKS)
 
 
 def test_genes_lie_where_the_published_tables_say(e116, gene_bounds, public_file):
@@ -146,7 +146,7 @@ def test_a_gene_list_that_matches_nothing_is_refused(real_roadmap):
 def test_genes_without_a_body_are_refused_where_a_window_needs_one(real_roadmap):
     adata = real_roadmap("E116", marks=["H3K9me3"], windows=TSS_ONLY)
     bare = adata.obs_names[~adata.obs["annotated"]][:2]
-    with pytest.raises(ValueError, match=r"2 genes, .*windows=\[sct\.pp\.TSS_WINDOW\]"):
+    with pytest.raises(ValueError, match=r"2 genes, .*windows=\[sct\.pp\.Window\.TSS\]"):
         real_roadmap("E116", marks=["H3K9me3"], genes=bare)
     assert real_roadmap("E116", marks=["H3K9me3"], genes=bare, windows=TSS_ONLY).n_obs == 2
 
@@ -158,6 +158,7 @@ def test_genes_without_a_body_are_refused_where_a_window_needs_one(real_roadmap)
         ([["E116", "E116"]], {}, "each once"),
         ([[]], {}, "choose from E116, E117, E123"),
         ([], {"marks": ["H3K4me3", "H4K20me1"]}, "H4K20me1; choose from H3K4me3"),
+        ([], {"marks": "most"}, "most; choose from H3K4me3"),
     ],
 )
 def test_unknown_cell_types_and_marks_list_the_choices(args, kwargs, message):
@@ -166,5 +167,5 @@ def test_unknown_cell_types_and_marks_list_the_choices(args, kwargs, message):
 
 
 def test_every_mark_of_every_cell_type_has_one_file():
-    for line in sct.datasets.CELL_TYPES.values():
-        assert set(_peak_files(line)) == set(sct.datasets.ALL_MARKS)
+    for line in CELL_TYPES.values():
+        assert set(_peak_files(line)) == set(ALL_MARKS)

@@ -11,13 +11,14 @@ from sklearn.metrics import roc_auc_score
 import simplechrome_tk as sct
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.datasets import _example
+from simplechrome_tk.datasets._roadmap import ALL_MARKS, CORE_MARKS
 
 CHROMOSOMES = {*(f"chr{i}" for i in range(1, 23)), "chrX"}
 
 
 @pytest.fixture(scope="module")
 def simulated() -> ad.AnnData:
-    return sct.datasets.simulate(3_000, windows=(*sct.pp.DEFAULT_WINDOWS, sct.pp.TES_WINDOW))
+    return sct.datasets.simulate(3_000, windows=(sct.pp.Window.TSS, sct.pp.Window.BODY, sct.pp.Window.TES))
 
 
 def profile(adata: ad.AnnData, mark: str, region: str = "tss", genes: np.ndarray | slice = slice(None)) -> pd.Series:
@@ -84,7 +85,7 @@ def test_layout_is_that_of_roadmap(simulated):
     assert simulated.X.min() == 0
     assert list(simulated.uns["windows"].index) == ["tss", "body", "tes"]
     table = Layout.of(simulated).blocks
-    assert list(table["mark"]) == 3 * list(sct.datasets.CORE_MARKS)
+    assert list(table["mark"]) == 3 * list(CORE_MARKS)
     assert list(table["stop"] - table["start"]) == 5 * [100] + 5 * [20] + 5 * [20]
 
 
@@ -209,9 +210,15 @@ def test_active_marks_have_their_shapes(simulated):
     assert end[-500] == pytest.approx(body.iloc[-1], rel=0.1)
 
 
+@pytest.mark.parametrize(("marks", "names"), [("core", CORE_MARKS), ("all", ALL_MARKS), ("H3K27ac", ("H3K27ac",))])
+def test_a_word_stands_for_several_marks_and_a_name_for_one(marks, names):
+    adata = sct.datasets.simulate(200, marks=marks, windows=[sct.pp.Window.BODY])
+    assert list(adata.var["mark"].unique()) == list(names)
+
+
 def test_high_genes_carry_active_marks_and_low_genes_repressive_ones(simulated):
     high = (simulated.obs["label"] == "high").to_numpy()
-    for mark in sct.datasets.CORE_MARKS:
+    for mark in CORE_MARKS:
         more, less = (profile(simulated, mark, genes=g).mean() for g in (high, ~high))
         if mark in ("H3K27me3", "H3K9me3"):
             more, less = less, more
@@ -267,12 +274,12 @@ def test_neighbor_fraction_counts_the_genes_acted_on(fraction, pairs, tmp_path):
 @pytest.mark.parametrize(
     ("marks", "windows"),
     [
-        (sct.datasets.ALL_MARKS, sct.pp.DEFAULT_WINDOWS),
-        (sct.datasets.CORE_MARKS, (sct.pp.TSS_WINDOW,)),
-        (sct.datasets.CORE_MARKS, (sct.pp.BODY_WINDOW,)),
-        (sct.datasets.CORE_MARKS, (sct.pp.TES_WINDOW,)),
+        (ALL_MARKS, (sct.pp.Window.TSS, sct.pp.Window.BODY)),
+        (CORE_MARKS, (sct.pp.Window.TSS,)),
+        (CORE_MARKS, (sct.pp.Window.BODY,)),
+        (CORE_MARKS, (sct.pp.Window.TES,)),
         (("H3K27me3", "H3K4me3"), (sct.pp.Window("wide", "tss", 20_000, 20_000, 1),)),
-        (("H3K9me3",), (sct.pp.Window("behind", "tss", -3_000, 9_000, 7), sct.pp.BODY_WINDOW)),
+        (("H3K9me3",), (sct.pp.Window("behind", "tss", -3_000, 9_000, 7), sct.pp.Window.BODY)),
     ],
 )
 def test_truth_holds_for_any_marks_and_windows(marks, windows):
@@ -346,7 +353,7 @@ def test_example_simulates_under_a_banner(out_of_reach, monkeypatch, capsys, val
     if value is not None:
         monkeypatch.setenv("SIMPLECHROME_TK_REQUIRE_DATA", value)
     adata = sct.datasets.example(
-        "E117", n_genes_simulated=150, marks=("H3K4me3", "H3K27ac"), windows=(sct.pp.TSS_WINDOW,), genes=["PAX5"]
+        "E117", n_genes_simulated=150, marks=("H3K4me3", "H3K27ac"), windows=(sct.pp.Window.TSS,), genes=["PAX5"]
     )
     assert adata.shape == (150, 200)
     assert adata.uns["dataset"] == "simulated"

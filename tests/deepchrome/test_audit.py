@@ -98,7 +98,7 @@ def test_the_best_threshold_is_the_best_of_all(data):
 
 
 def test_the_median_of_all_genes_is_taken_from_the_steps_before():
-    adata = sct.datasets.simulate(400, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(400, windows=[sct.pp.Window.TSS])
     some = adata[adata.obs["expression"] > 1].copy()
     audit = sct.deepchrome.audit_labels(some)
     assert audit.rule == "median"
@@ -142,26 +142,28 @@ def test_what_cannot_be_audited_is_refused(table, message):
 
 
 def test_cell_types_are_audited_one_at_a_time():
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     adata.obs["cell_type"] = ["A"] * 100 + ["B"] * 100
     with pytest.raises(ValueError, match=r"2 cell types, .*adata\[adata\.obs\['cell_type'\] == 'A'\]"):
         sct.deepchrome.audit_labels(adata)
 
 
 def test_the_data_are_left_as_found():
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     before = adata.copy()
     sct.deepchrome.audit_labels(adata)
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     assert adata.uns.keys() == before.uns.keys()
 
 
-def test_shares_skip_missing_expression():
-    table = pd.DataFrame({"A": [2.0, 4.0, 15.0, np.nan], "B": [np.nan] * 4})
-    shares = sct.deepchrome.text_label_shares(table)
-    assert shares.loc["A"].to_list() == [4, 3, 2, 2 / 3]
-    assert shares.loc["B", "n"] == 0
-    assert np.isnan(shares.loc["B", "share"])
+def test_a_table_is_compared_with_the_threshold_of_each_column():
+    table = pd.DataFrame({"A": [2.0, 4.0, 15.0, np.nan], "B": [np.nan] * 4}, index=list("wxyz"))
+    high = sct.deepchrome.above_as_text(table, pd.Series({"A": 3.0, "B": np.nan}))
+    expected = pd.DataFrame({"A": [False, True, False, False], "B": [False] * 4}, index=table.index)
+    pd.testing.assert_frame_equal(high, expected)
+    pd.testing.assert_series_equal(
+        sct.deepchrome.above_as_text(table, 3)["A"], pd.Series([False, True, False, False], index=table.index, name="A")
+    )
 
 
 # real data
@@ -169,7 +171,7 @@ def test_shares_skip_missing_expression():
 
 def test_the_30_published_labels_of_e003_are_explained_by_text_and_24_by_the_median(public_file):
     public_file("attentivechrome/train.csv")
-    adata = sct.deepchrome.load_sample()
+    adata = sct.deepchrome.load(sample=True)
     for median in (None, 3.33):
         audit = sct.deepchrome.audit_labels(adata, median=median)
         assert audit.rule == "text"
@@ -181,7 +183,10 @@ def test_the_30_published_labels_of_e003_are_explained_by_text_and_24_by_the_med
 @pytest.fixture(scope="module")
 def shares(public_file) -> pd.DataFrame:
     public_file("shallowchrome/GeneFile.txt")
-    return sct.deepchrome.text_label_shares(sct.deepchrome.load_expression())
+    rpkm = sct.deepchrome.load_expression()
+    median = rpkm.median()
+    differs = sct.deepchrome.above_as_text(rpkm, median) != (rpkm > median)
+    return pd.DataFrame({"median": median, "differ": differs.sum(), "share": differs.mean()})
 
 
 def test_the_share_of_differing_labels_goes_with_the_published_auroc(shares):

@@ -165,6 +165,11 @@ def test_reads_one_cell_type_of_the_archive(zenodo, cached, monkeypatch):
     assert zenodo.asked == [None]
 
 
+def test_the_sample_of_another_cell_type_than_its_own_is_refused():
+    with pytest.raises(ValueError, match=r"cell_types is E004; the sample holds E003"):
+        sct.deepchrome.load("E004", sample=True)
+
+
 def test_unknown_cell_types_are_refused_before_anything_is_downloaded(zenodo):
     for cells in ("E001", [], ["E003", "E003"]):
         with pytest.raises(ValueError, match="choose from E003, E004"):

@@ -617,7 +617,7 @@ def test_bins_are_turned_back_only_if_they_were_turned(tmp_path, public, orient)
 
 
 def test_any_oriented_data_can_be_written(tmp_path):
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     before = adata.X.copy()
     sct.deepchrome.write(adata, tmp_path / "a.csv.gz")
     again = read(tmp_path / "a.csv.gz")
@@ -633,7 +633,7 @@ def test_any_oriented_data_can_be_written(tmp_path):
 
 
 def test_signal_before_normalisation_is_written(tmp_path):
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW], marks=["H3K4me3", "H3K27ac"])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS], marks=["H3K4me3", "H3K27ac"])
     sct.pp.split_by_chromosome(adata)
     sct.deepchrome.write(adata, tmp_path / "a.csv")
     sct.pp.normalize(adata)
@@ -646,7 +646,7 @@ def test_signal_before_normalisation_is_written(tmp_path):
 
 
 def test_fractions_survive(tmp_path):
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW], marks=["H3K4me3"])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS], marks=["H3K4me3"])
     adata.X /= np.float32(3)
     adata.obs["strand"] = "+"
     sct.deepchrome.write(adata, tmp_path / "a.csv")
@@ -657,7 +657,7 @@ def test_fractions_survive(tmp_path):
     "name", ["../evil", "/tmp/evil", "..", ".", "", " ", "a/b", "a\\b", "C:evil", ".hidden", "a\nb"]
 )
 def test_a_cell_type_is_no_path(tmp_path, name):
-    adata = sct.datasets.simulate(200, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     sct.pp.split_by_chromosome(adata)
     adata.obs["cell_type"] = ["A"] * 100 + [name] * 100
     folder = tmp_path / "inner" / "folder"
@@ -773,7 +773,7 @@ def test_an_archive_with_a_flaw_is_read_or_refused(tmp_path, at, inserted):
 
 def toy(public_file, **kwargs: object) -> ad.AnnData:
     public_file(TOY.format("train"))
-    return sct.deepchrome.load_sample(**kwargs)
+    return sct.deepchrome.load(sample=True, **kwargs)
 
 
 def test_published_genes_of_e003(public_file, tmp_path):

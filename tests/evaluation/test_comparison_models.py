@@ -18,16 +18,18 @@ from threadpoolctl import threadpool_limits
 
 import simplechrome_tk as sct
 from simplechrome_tk import evaluation, nn
+from simplechrome_tk.evaluation._network_model import ComparisonNetwork
+from simplechrome_tk.nn import _baselines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Model: TypeAlias = evaluation.ComparisonModel | evaluation.ComparisonNetwork
+    Model: TypeAlias = evaluation.ComparisonModel | ComparisonNetwork
 
 WINDOWS = [sct.pp.Window("tss", "tss", 5_000, 5_000, 20), sct.pp.Window("body", "body", 0, 0, 14)]
 
 
-def short(model: evaluation.ComparisonNetwork, **changes: object) -> evaluation.ComparisonNetwork:
+def short(model: ComparisonNetwork, **changes: object) -> ComparisonNetwork:
     """Few and quick steps for few genes."""
     model.phase = dataclasses.replace(model.phase, **{"epochs": 4, "batch_size": 32, **changes})
     return model
@@ -191,7 +193,7 @@ def test_expression_is_scaled_by_training_genes_alone(simulated: ad.AnnData, fit
 def test_one_task_needs_only_its_own_column(simulated: ad.AnnData, task: str, column: str):
     adata = simulated.copy()
     del adata.obs["expression" if task == "classification" else "label"]
-    model = evaluation.ComparisonNetwork(nn.baselines.MLP, nn.Phase(1, 32, 3e-3), task=task)
+    model = ComparisonNetwork(_baselines.MLP, nn.Phase(1, 32, 3e-3), task=task)
     assert list(model.fit(adata).predict(adata)) == [column]
 
 

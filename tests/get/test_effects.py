@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from builders import summarize
 
-from simplechrome_tk import datasets, get
+from simplechrome_tk import get
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 
-MARKS = list(datasets.CORE_MARKS)
+by_region = partial(get.mark_effects, by_region=True)
+MARKS = list(CORE_MARKS)
 # Every fifth gene of the fixture has no attributions.
 KNOWN = np.flatnonzero(np.arange(200) % 5 != 4)
 
@@ -84,7 +87,7 @@ def test_groups_of_several_columns_and_genes_without_a_group(attributed, caplog)
 
 def test_tables_follow_genes_not_their_order(attributed):
     shuffled = attributed[np.random.default_rng(1).permutation(200)].copy()
-    for table in (get.mark_effects, get.region_effects, get.interactions):
+    for table in (get.mark_effects, by_region, get.interactions):
         pd.testing.assert_frame_equal(table(shuffled, groupby="label"), table(attributed, groupby="label"))
     order = ["gene", "neighbor"]
     pd.testing.assert_frame_equal(
@@ -96,7 +99,7 @@ def test_tables_follow_genes_not_their_order(attributed):
 def test_nothing_is_written(attributed):
     before = attributed.copy()
     get.mark_effects(attributed, groupby="label")
-    get.region_effects(attributed)
+    get.mark_effects(attributed, by_region=True)
     get.neighbor_effects(attributed)
     get.top_genes(attributed, "neighbors", groupby="label")
     get.interactions(attributed)
@@ -106,15 +109,15 @@ def test_nothing_is_written(attributed):
     assert (attributed.obsp["tss_connectivities"] != before.obsp["tss_connectivities"]).nnz == 0
 
 
-def test_region_effects_sum_to_mark_effects(attributed):
-    table = get.region_effects(attributed)
+def test_effects_by_region_sum_to_those_of_marks(attributed):
+    table = get.mark_effects(attributed, by_region=True)
     assert list(table) == ["gene", "symbol", "region", "mark", "effect"]
     assert list(table["region"].unique()) == ["tss", "body"]
     summed = table.groupby(["gene", "mark"], sort=False)["effect"].sum().reset_index()
     expected = get.mark_effects(attributed)
     np.testing.assert_allclose(summed["effect"], expected["effect"])
     assert summed["mark"].tolist() == expected["mark"].tolist()
-    grouped = get.region_effects(attributed, groupby="label").set_index(["label", "region", "mark"])
+    grouped = get.mark_effects(attributed, groupby="label", by_region=True).set_index(["label", "region", "mark"])
     members = KNOWN[(attributed.obs["label"] == "high").to_numpy()[KNOWN]]
     values = attributed.layers["attribution"][np.ix_(members, block(attributed, "H3K9me3", "body"))].astype(float)
     np.testing.assert_allclose(grouped.loc[("high", "body", "H3K9me3")].to_numpy(float), summarize(values.sum(axis=1)))
@@ -122,7 +125,7 @@ def test_region_effects_sum_to_mark_effects(attributed):
 
 def test_zones_sum_bins_whose_middle_lies_inside(attributed):
     zones = {"core": ("tss", -1_000, 1_000), "edge": ("tss", -5_000, -4_850), "end": ("body", 0.5, 1)}
-    table = get.region_effects(attributed, zones=zones)
+    table = get.mark_effects(attributed, zones=zones)
     assert list(dict.fromkeys(table["region"])) == list(zones)
     effects = attributed.layers["attribution"][KNOWN].astype(float)
     for zone, bins in {"core": range(40, 60), "edge": [0], "end": range(10, 20)}.items():
@@ -143,7 +146,7 @@ def test_another_key(attributed):
 
 TABLES = [
     get.mark_effects,
-    get.region_effects,
+    by_region,
     get.neighbor_effects,
     lambda adata, **options: get.top_genes(adata, "tss", **options),
 ]
@@ -166,7 +169,7 @@ def test_missing_attributions_are_named_with_the_call_that_makes_them(attributed
     ("table", "tool"),
     [
         (get.mark_effects, "attribute"),
-        (get.region_effects, "attribute"),
+        (by_region, "attribute"),
         (get.neighbor_effects, "attribute"),
         (get.interactions, "interactions"),
     ],
@@ -214,4 +217,4 @@ def test_genes_without_any_group_are_named(attributed):
 )
 def test_bad_zones_are_named(attributed, zones, message):
     with pytest.raises(ValueError, match=message):
-        get.region_effects(attributed, zones=zones)
+        get.mark_effects(attributed, zones=zones)

@@ -10,6 +10,7 @@ from builders import embedded
 from scipy import stats
 
 import simplechrome_tk as sct
+from simplechrome_tk.get._latent import latent_correlations
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -43,21 +44,21 @@ def test_a_dimension_that_is_a_mark_knows_all_of_it(adata):
 
 
 def test_correlations_are_those_of_scipy(adata):
-    table = sct.get.latent_correlations(adata).set_index(["dimension", "feature"])
+    table = latent_correlations(adata).set_index(["dimension", "feature"])
     columns = ((adata.var["mark"] == "H3K27me3") & (adata.var["region"] == "body")).to_numpy()
     level = np.log1p(adata.layers["signal"][:, columns].astype(float)).mean(axis=1)
     latent = adata.obsm["X_simplechrome"][:, 3]
     expected = stats.spearmanr(latent, level).statistic
     assert table.loc[(3, "H3K27me3:body"), "correlation"] == pytest.approx(expected, abs=1e-3)
     expression = np.log10(adata.obs["expression"] + 0.1)
-    pearson = sct.get.latent_correlations(adata, method="pearson").set_index(["dimension", "feature"])
+    pearson = latent_correlations(adata, method="pearson").set_index(["dimension", "feature"])
     assert pearson.loc[(3, "log_expression"), "correlation"] == pytest.approx(
         stats.pearsonr(latent, expression).statistic
     )
     adata.obs.loc[adata.obs_names[:20], "expression"] = np.nan
-    assert sct.get.latent_correlations(adata).query("feature == 'log_expression'")["n"].unique() == [480]
+    assert latent_correlations(adata).query("feature == 'log_expression'")["n"].unique() == [480]
     with pytest.raises(ValueError, match="kendall"):
-        sct.get.latent_correlations(adata, method="kendall")
+        latent_correlations(adata, method="kendall")
 
 
 def test_nearest_genes_are_those_at_the_least_distance(adata):

@@ -11,6 +11,7 @@ import pytest
 from builders import prepared
 
 import simplechrome_tk as sct
+from simplechrome_tk.get._movement import state_changes
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -39,7 +40,7 @@ def test_movement_ranks_the_gene_that_moves_first(two_cells):
     assert (first["from_state"], first["to_state"]) == ("quiescent", "Polycomb")
     assert first["log_expression_change"] == pytest.approx(1)
     assert (table["distance"].iloc[1:] == 0).all()
-    changes = sct.get.state_changes(two_cells, "A", "B")
+    changes = state_changes(two_cells, "A", "B")
     assert changes["n"].sum() == 150
     assert changes.iloc[0][["from_state", "to_state", "n", "changed"]].tolist() == ["quiescent", "Polycomb", 1, True]
     assert changes.iloc[0]["share"] == pytest.approx(1 / 75)
@@ -70,7 +71,7 @@ def test_movement_compares_held_out_genes_where_there_is_a_split(two_cells, capl
     for splits, first, last in ((("test",), 130, 150), ("valid", 90, 130), (None, 0, 150)):
         table = sct.get.movement(two_cells, "A", "B", splits=splits)
         assert sorted(table.index) == sorted(name.removesuffix(":A") for name in two_cells.obs_names[first:last])
-        assert sct.get.state_changes(two_cells, "A", "B", splits=splits)["n"].sum() == last - first
+        assert state_changes(two_cells, "A", "B", splits=splits)["n"].sum() == last - first
     assert len(sct.get.movement(two_cells, "A", "B")) == 20
     assert len(everything) == 150
     two_cells.obs["split"] = np.repeat(["train", "test"], 150)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simplechrome_tk import datasets, get
+from simplechrome_tk import get
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 
-MARKS = list(datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 # Every fifth gene of the fixture has no attributions.
 KNOWN = np.flatnonzero(np.arange(200) % 5 != 4)
 

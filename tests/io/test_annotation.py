@@ -231,7 +231,7 @@ def test_a_table_with_a_tss_alone_is_enough_for_windows_on_it():
     assert genes[["start", "end"]].isna().all(axis=None)
     assert list(genes["tss"]) == [900, 700]
     peaks = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [5_000], "signal": [1.0]})
-    assert sct.pp.bin_peaks({"M": peaks}, genes, windows=[sct.pp.TSS_WINDOW]).shape == (2, 100)
+    assert sct.pp.bin_peaks({"M": peaks}, genes, windows=[sct.pp.Window.TSS]).shape == (2, 100)
 
 
 def test_a_tss_that_is_given_is_kept_and_further_columns_too():

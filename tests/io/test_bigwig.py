@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import simplechrome_tk as sct
 from simplechrome_tk.io._bigwig import BigWig
+from simplechrome_tk.io._public import cache_folder
 from simplechrome_tk.pp import _bigwig
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 SIZES = {"chr1": 400_000, "chr2": 350_000, "chr3": 1_000}
 WINDOWS = [
-    sct.pp.TSS_WINDOW,
-    sct.pp.BODY_WINDOW,
+    sct.pp.Window.TSS,
+    sct.pp.Window.BODY,
     sct.pp.Window("end", anchor="tes", upstream=2_000, downstream=3_000, n_bins=7),
 ]
 KINDS = ["bedgraph", "variable", "fixed"]
@@ -91,7 +92,7 @@ def test_equals_an_oracle_peaks_and_bedgraph(tmp_path, genes, mean_signal, kind)
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_pybigwig_around_the_tss(tmp_path, genes, kind):
     path = write_bigwig(tmp_path / "a.bw", random_intervals(np.random.default_rng(2), kind), kind)
-    found = sct.pp.bin_bigwig({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+    found = sct.pp.bin_bigwig({"M": path}, genes, windows=[sct.pp.Window.TSS]).X
     with pyBigWig.open(str(path)) as file:
         for row, gene in zip(found, genes.itertuples(), strict=True):
             place = gene.chrom, gene.tss - 5_000, min(gene.tss + 5_000, SIZES[gene.chrom])
@@ -101,7 +102,7 @@ def test_equals_pybigwig_around_the_tss(tmp_path, genes, kind):
 
 
 def test_equals_pybigwig_on_public_tracks():
-    folder = sct.datasets.cache_folder() / "bigwig"
+    folder = cache_folder() / "bigwig"
     path = folder / "E116-H3K4me3.pilot.hg19.bw"
     if not path.exists() and os.environ.get("SIMPLECHROME_TK_REQUIRE_DATA", "0") == "0":
         pytest.skip(f"needs real data: {path} is not there")
@@ -110,7 +111,7 @@ def test_equals_pybigwig_on_public_tracks():
     middle = (regions["start"] + rng.integers(0, 400_000, len(regions))).to_numpy()
     genes = pd.DataFrame({"chrom": regions["chrom"], "tss": middle, "strand": rng.choice(["+", "-"], len(regions))})
     genes.index = genes.index.astype(str)
-    found = sct.pp.bin_bigwig({"H3K4me3": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+    found = sct.pp.bin_bigwig({"H3K4me3": path}, genes, windows=[sct.pp.Window.TSS]).X
     assert found.max() > 10
     with pyBigWig.open(str(path)) as file:
         for row, gene in zip(found, genes.itertuples(), strict=True):
@@ -186,7 +187,7 @@ def test_a_chromosome_without_data_is_zero_and_counted(tmp_path, genes, caplog):
 def test_missing_numbers_count_as_zero_and_are_logged(tmp_path, caplog):
     table = pd.concat([one_interval(10_000, 10_050, np.nan), one_interval(10_050, 10_100, 4.0)])
     path = write_bigwig(tmp_path / "a.bw", table)
-    adata = sct.pp.bin_bigwig({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.bin_bigwig({"M": path}, one_gene(), windows=[sct.pp.Window.TSS])
     assert adata[:, "M:tss:50"].X.item() == 2.0
     assert f"M: 1 intervals in {path} have no value" in caplog.text
 
@@ -299,7 +300,7 @@ def test_genes_of_another_assembly_are_refused(tmp_path, genes):
     on_first = int((genes["chrom"] == "chr1").sum())
     with pytest.raises(ValueError, match=rf"a.bw\): {on_first} of 60 genes .* 400,000 bp"):
         sct.pp.bin_bigwig({"M": path}, moved)
-    assert sct.pp.bin_bigwig({"M": path}, moved, windows=[sct.pp.TSS_WINDOW]).n_obs == 60
+    assert sct.pp.bin_bigwig({"M": path}, moved, windows=[sct.pp.Window.TSS]).n_obs == 60
 
 
 @pytest.mark.parametrize(("in_file", "in_genes"), [("chr1", "1"), ("1", "chr1")])

@@ -16,7 +16,7 @@ from simplechrome_tk.io._kind import detect_kind
 GENES = pd.DataFrame(
     {"chrom": "chr1", "start": [20_000, 60_000], "end": [30_000, 70_000], "strand": ["+", "-"]}, index=["A", "B"]
 )
-WINDOWS = [sct.pp.TSS_WINDOW]
+WINDOWS = [sct.pp.Window.TSS]
 SUBMITTED = (
     "chr1\t19900\t20100\tPeak_1\t1000\t.\t52.75\t800.1\t795.3\t88\n"
     "chr1\t69900\t70000\tPeak_2\t1000\t.\t4.1\t90.2\t88.0\t10\n"

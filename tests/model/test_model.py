@@ -255,7 +255,7 @@ def test_genes_without_label_still_train_the_latent(simulated: ad.AnnData):
 
 
 def test_paper_preset_takes_the_published_settings():
-    adata = sct.datasets.simulate(400, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.datasets.simulate(400, windows=[sct.pp.Window.TSS])
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, method="paper")
     model = sct.SimpleChrome(adata, preset="paper")

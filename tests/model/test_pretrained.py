@@ -24,9 +24,8 @@ def model() -> sct.SimpleChrome:
 def test_weights_are_small_and_the_card_says_what_they_are(model: sct.SimpleChrome):
     folder = files("simplechrome_tk.model") / "pretrained" / "roadmap-peaks"
     assert sum(len(file.read_bytes()) for file in folder.iterdir()) < 2_000_000
-    card = sct.pretrained_card("roadmap-peaks")
     for said in ("GM12878", "HeLa-S3", "K562", "chr1", "chr8", "chr21", "AUROC", "hg19"):
-        assert said in card
+        assert said in model.card
     assert model.is_trained
     assert "5 marks x 100 bins + 5 marks x 20 bins + gene length" in repr(model)
 
@@ -39,6 +38,13 @@ def test_it_predicts_real_genes_of_held_out_chromosomes(model: sct.SimpleChrome,
     scores = table.set_index("metric")["value"]
     assert scores["AUROC"] > 0.955
     assert scores["Pearson"] > 0.86
+
+
+def test_the_card_is_that_of_the_weights_and_not_of_those_learnt_from_them(model: sct.SimpleChrome):
+    adata = prepared(1_000, method=None)
+    sct.pp.normalize(adata, reference=model.normalization)
+    assert model.adapt(adata).card is None
+    assert model.card is not None
 
 
 def test_another_scale_of_signal_changes_nothing(model: sct.SimpleChrome, e116: ad.AnnData):
@@ -66,7 +72,7 @@ def test_fewer_marks_are_refused(model: sct.SimpleChrome):
 
 
 def test_fewer_windows_are_refused_by_name(model: sct.SimpleChrome):
-    promoter = sct.datasets.simulate(1_000, windows=[sct.pp.TSS_WINDOW])
+    promoter = sct.datasets.simulate(1_000, windows=[sct.pp.Window.TSS])
     sct.pp.split_by_chromosome(promoter)
     sct.pp.normalize(promoter)
     with pytest.raises(ValueError, match=r"100 missing \(H3K4me3:body"):

@@ -6,20 +6,22 @@ import pytest
 import torch
 
 from simplechrome_tk import nn
+from simplechrome_tk.nn import _baselines
 from simplechrome_tk.nn._fit import fit_network
 from simplechrome_tk.nn._loss import Targets
 from simplechrome_tk.nn._predict import predict_network
+from simplechrome_tk.nn._vae import RegionShape
 
-PUBLISHED = [nn.RegionShape(5, 100)]
-TWO = [nn.RegionShape(3, 30), nn.RegionShape(3, 14)]
-NETWORKS = [nn.baselines.MLP, nn.baselines.DeepChrome, nn.baselines.AttentiveChrome]
+PUBLISHED = [RegionShape(5, 100)]
+TWO = [RegionShape(3, 30), RegionShape(3, 14)]
+NETWORKS = [_baselines.MLP, _baselines.DeepChrome, _baselines.AttentiveChrome]
 
 each_network = pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
 
 
 @each_network
-@pytest.mark.parametrize("regions", [PUBLISHED, TWO, [nn.RegionShape(1, 14)]])
-def test_networks_read_any_regions_gene_by_gene(build: type[torch.nn.Module], regions: list[nn.RegionShape]):
+@pytest.mark.parametrize("regions", [PUBLISHED, TWO, [RegionShape(1, 14)]])
+def test_networks_read_any_regions_gene_by_gene(build: type[torch.nn.Module], regions: list[RegionShape]):
     torch.manual_seed(0)
     net = build(regions).eval()
     x = torch.randn(7, sum(shape.n_marks * shape.n_bins for shape in regions))
@@ -50,7 +52,7 @@ def test_published_sizes():
 
 def test_deepchrome_slides_over_the_bins_of_all_marks():
     torch.manual_seed(0)
-    net = nn.baselines.DeepChrome(TWO).eval()
+    net = _baselines.DeepChrome(TWO).eval()
     x = torch.randn(2, 132)
     features = []
     for columns, shape, layers in zip((x[:, :90], x[:, 90:]), TWO, net.convolutions, strict=True):
@@ -65,7 +67,7 @@ def test_deepchrome_slides_over_the_bins_of_all_marks():
 
 def test_attentivechrome_without_preference_averages_over_bins_and_marks():
     torch.manual_seed(0)
-    net = nn.baselines.AttentiveChrome([nn.RegionShape(3, 30)]).eval()
+    net = _baselines.AttentiveChrome([RegionShape(3, 30)]).eval()
     region, x = net.regions[0], torch.randn(4, 90)
     with torch.no_grad():
         for module in (*region.marks, region.across):
@@ -77,7 +79,7 @@ def test_attentivechrome_without_preference_averages_over_bins_and_marks():
 
 def test_attention_picks_the_bin_that_its_context_asks_for():
     torch.manual_seed(0)
-    mark = nn.baselines.AttentiveChrome(TWO).regions[0].marks[0]
+    mark = _baselines.AttentiveChrome(TWO).regions[0].marks[0]
     x = torch.randn(30, 4, 1)
     states, _ = mark.lstm(x)
     with torch.no_grad():
@@ -92,7 +94,7 @@ def test_best_validation_epoch_is_kept():
     x = (level + torch.randn(300, 3, 44)).flatten(1)
     targets = Targets((level[:, 0, 0] > 0).float(), level[:, 0, 0])
     rows = torch.arange(300)
-    net = nn.baselines.MLP(TWO, n_hidden=16, dropout=0.0)
+    net = _baselines.MLP(TWO, n_hidden=16, dropout=0.0)
     phase = nn.Phase(30, 32, 3e-2, patience=3)
     history = fit_network(net, x, targets, train=rows[:200], valid=rows[200:], phase=phase, regression_weight=0.5)
     assert len(history) < 30
@@ -108,7 +110,7 @@ def test_long_gradients_are_cut():
     moved = {}
     for cut in (None, 1e-12):
         torch.manual_seed(0)
-        net = nn.baselines.MLP(TWO, n_hidden=4)
+        net = _baselines.MLP(TWO, n_hidden=4)
         before = net.layers[0].weight.detach().clone()
         phase = nn.Phase(1, 40, 1e-3, max_gradient=cut)
         fit_network(net, x, targets, train=rows, valid=rows, phase=phase, regression_weight=0.5)

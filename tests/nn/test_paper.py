@@ -31,5 +31,5 @@ def test_paper_network_decodes_into_minus_one_to_one_and_reads_one_region():
     decoded = net.decoder(torch.randn(3, 10) * 100)
     assert decoded.shape == (3, 500)
     assert decoded.abs().max() <= 1
-    with pytest.raises(ValueError, match=r"reads one region, found 2.*TSS_WINDOW"):
+    with pytest.raises(ValueError, match=r"reads one region, found 2.*Window\.TSS"):
         build_paper_network(REGIONS, n_latent=10, neighbors=False)

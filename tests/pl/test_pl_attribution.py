@@ -11,10 +11,11 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import StepPatch
 
 from simplechrome_tk import datasets, get, pl, pp
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.pl._style import DOWN, EFFECTS, GREY, UP, effect_norm, signed
 from simplechrome_tk.pl.genes._gene_track import TrackGene, assign_rows, find_limits, spread_names
 
-MARKS = list(datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 
 
 @pytest.fixture(autouse=True)
@@ -209,7 +210,7 @@ def test_browser_of_normalised_values_shows_both_sides_of_zero(attributed):
 
 def test_browser_of_nine_marks_and_one_region():
     window = pp.Window("tss", anchor="tss", upstream=2_000, downstream=2_000, n_bins=8)
-    adata = datasets.simulate(150, marks=datasets.ALL_MARKS, windows=(window,))
+    adata = datasets.simulate(150, marks="all", windows=(window,))
     axes = pl.browser(adata, adata.obs_names[0])
     assert axes.signal.shape == (9, 1)
 

@@ -12,6 +12,7 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk import get, pl, tl
+from simplechrome_tk.get._latent import latent_correlations as correlation_table
 from simplechrome_tk.model._latents import encoder_digest
 from simplechrome_tk.tl.latent._exact_neighbors import ExactNeighbors
 
@@ -123,7 +124,7 @@ def test_collapsed_dimensions_are_grey(model, adata):
 def test_correlations_are_ordered_by_that_with_expression(adata):
     _, ax = plt.subplots()
     assert pl.latent_correlations(adata, ax=ax) is ax
-    table = get.latent_correlations(adata).pivot(index="feature", columns="dimension", values="correlation")
+    table = correlation_table(adata).pivot(index="feature", columns="dimension", values="correlation")
     order = [int(label.get_text()) for label in ax.get_xticklabels()]
     assert (np.diff(table.loc["log_expression", order]) >= 0).all()
     names = [label.get_text() for label in ax.get_yticklabels()]

@@ -10,8 +10,8 @@ import simplechrome_tk as sct
 
 LENGTH = 400_000
 WINDOWS = [
-    sct.pp.TSS_WINDOW,
-    sct.pp.BODY_WINDOW,
+    sct.pp.Window.TSS,
+    sct.pp.Window.BODY,
     sct.pp.Window("end", anchor="tes", upstream=2_000, downstream=3_000, n_bins=25),
 ]
 
@@ -70,7 +70,7 @@ def test_rounding_leaves_no_trace_where_the_signal_is_zero(signals, beneath):
     peaks.append((950_000, 950_010, 1.0))
     table = pd.DataFrame(peaks, columns=["start", "end", "signal"]).assign(chrom="chr1")
     far = one_gene(start=100_000, end=900_000, tss=100_000)
-    values = sct.pp.bin_peaks({"M": table}, far, windows=[sct.pp.BODY_WINDOW]).X
+    values = sct.pp.bin_peaks({"M": table}, far, windows=[sct.pp.Window.BODY]).X
     assert (values >= 0).all()
     assert (values < 1e-12).all()
     assert beneath or not values.any()
@@ -114,8 +114,8 @@ def test_bins_by_hand():
 
 
 def test_unknown_strand_is_read_along_the_genome(peaks, genes):
-    unknown = sct.pp.bin_peaks(peaks, genes.assign(strand="."), windows=[sct.pp.TSS_WINDOW])
-    plus = sct.pp.bin_peaks(peaks, genes.assign(strand="+"), windows=[sct.pp.TSS_WINDOW])
+    unknown = sct.pp.bin_peaks(peaks, genes.assign(strand="."), windows=[sct.pp.Window.TSS])
+    plus = sct.pp.bin_peaks(peaks, genes.assign(strand="+"), windows=[sct.pp.Window.TSS])
     np.testing.assert_array_equal(unknown.X, plus.X)
     with pytest.raises(ValueError, match=r"60 of 60 genes .* 'g0'"):
         sct.pp.bin_peaks(peaks, genes.assign(strand="."))
@@ -198,9 +198,9 @@ def test_no_rename_is_advised_where_none_would_help():
         (one_gene().drop(columns="end"), WINDOWS, "no column end"),
         (one_gene(strand="?"), WINDOWS, r"strand holds \['\?'\]"),
         (one_gene(end=10_000), WINDOWS, "1 of 1 genes lack"),
-        (one_gene(tss=np.nan), [sct.pp.TSS_WINDOW], "1 of 1 genes lack"),
+        (one_gene(tss=np.nan), [sct.pp.Window.TSS], "1 of 1 genes lack"),
         (one_gene(), [], r"windows are named \[\]"),
-        (one_gene(), [sct.pp.TSS_WINDOW] * 2, "each with a name of its own"),
+        (one_gene(), [sct.pp.Window.TSS] * 2, "each with a name of its own"),
     ],
 )
 def test_bad_genes_or_windows_are_refused(genes, windows, message):

@@ -12,13 +12,14 @@ import pytest
 
 import simplechrome_tk as sct
 from simplechrome_tk.core.layout import Layout
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.io._public import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MARKS = list(sct.datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 GENES = pd.DataFrame(
     {
         "chrom": ["chr1", "chr1", "chr1", "chr2"],
@@ -106,7 +107,7 @@ def test_what_was_left_out_is_listed_and_survives_a_file(tracks, expression, tmp
 
 
 def test_without_expression_there_is_no_label(tracks):
-    adata = sct.pp.from_tracks(tracks, GENES, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.from_tracks(tracks, GENES, windows=[sct.pp.Window.TSS])
     assert adata.n_obs == 4
     assert not {"expression", "label", "cell_type"} & set(adata.obs)
     assert "label_expression" not in adata.uns
@@ -158,7 +159,7 @@ def test_tracks_that_cannot_be_read_are_named(track, error, message):
 def test_no_tracks_and_no_usable_gene_are_refused(tracks):
     with pytest.raises(ValueError, match="no tracks: `tracks` is empty"):
         sct.pp.from_tracks({}, GENES)
-    with pytest.raises(ValueError, match=r"4 genes.*windows=\[sct\.pp\.TSS_WINDOW\]"):
+    with pytest.raises(ValueError, match=r"4 genes.*windows=\[sct\.pp\.Window\.TSS\]"):
         sct.pp.from_tracks(tracks, GENES.assign(strand="."))
 
 
@@ -208,7 +209,7 @@ def bam(path, starts: list[int]) -> Path:
 def test_reads_and_their_control(tmp_path):
     chip = bam(tmp_path / "chip.bam", [20_010] * 3 + [20_110])
     background = bam(tmp_path / "input.bam", [20_010, 50_000])
-    kwargs = {"windows": [sct.pp.TSS_WINDOW], "reads": {"shift": 0}}
+    kwargs = {"windows": [sct.pp.Window.TSS], "reads": {"shift": 0}}
     adata = sct.pp.from_tracks({"H3K4me3": chip}, GENES.head(1), **kwargs)
     assert adata.uns["units"] == {"signal": "reads per bin"}
     bins = adata[:, ["H3K4me3:tss:50", "H3K4me3:tss:150"]]
@@ -234,7 +235,7 @@ def test_mixed_formats_keep_genes_without_expression_strand_or_body(tmp_path):
     tracks = {"H3K4me3": bam(tmp_path / "chip.bam", [20_010]), "H3K27me3": tmp_path / "a.bdg"}
     genes = GENES.assign(start=GENES["start"].where(GENES["strand"] != "."), tss=[20_000, 70_000, 90_000, 40_000])
     values = pd.Series([1.0, 2.0], index=GENES.index[[0, 3]])
-    windows = [sct.pp.TSS_WINDOW]
+    windows = [sct.pp.Window.TSS]
     mixed = sct.pp.from_tracks(tracks, genes, values, windows=windows, cell_type="mine")
     alone = sct.pp.from_tracks({"H3K27me3": tracks["H3K27me3"]}, genes, values, windows=windows, cell_type="mine")
     pd.testing.assert_frame_equal(mixed.obs, alone.obs)
@@ -390,4 +391,4 @@ def test_a_tss_that_is_no_place_is_refused(tracks):
         with pytest.raises(ValueError, match=r"1 of 4 rows have a tss that is no whole number from 0"):
             sct.pp.from_tracks(tracks, genes)
         with pytest.raises(ValueError, match=r"1 of 4 genes lack the position.*finite numbers from 0"):
-            sct.pp.bin_peaks({"M": peaks(1.0)}, genes, windows=[sct.pp.TSS_WINDOW])
+            sct.pp.bin_peaks({"M": peaks(1.0)}, genes, windows=[sct.pp.Window.TSS])

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 import simplechrome_tk as sct
+from simplechrome_tk.datasets._roadmap import CELL_TYPES, CORE_MARKS
 from simplechrome_tk.pp._qc_findings import SHAPES, shape_of
 
-CORE = list(sct.datasets.CORE_MARKS)
+CORE = list(CORE_MARKS)
 TSS = sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=10)
 BODY = sct.pp.Window("body", anchor="body", upstream=0, downstream=0, n_bins=2)
 
@@ -80,7 +81,7 @@ def marks_table(adata: ad.AnnData) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def simulated() -> ad.AnnData:
-    return sct.datasets.simulate(1_000, marks=sct.datasets.ALL_MARKS)
+    return sct.datasets.simulate(1_000, marks="all")
 
 
 # Figures
@@ -201,7 +202,7 @@ def test_windows_that_do_not_show_the_tss_are_not_judged(caplog):
 
 def test_a_window_of_another_name_is_found_by_its_anchor(simulated):
     window = sct.pp.Window("around", anchor="tss", upstream=8_000, downstream=6_000, n_bins=140)
-    adata = sct.datasets.simulate(500, windows=[sct.pp.BODY_WINDOW, window])
+    adata = sct.datasets.simulate(500, windows=[sct.pp.Window.BODY, window])
     assert problems(adata) == {}
     assert marks_table(adata).loc["H3K4me3", "tss"] > 10
     assert adata.uns["qc"]["profiles"]["position"].agg(["min", "max"]).tolist() == [-7_950, 5_950]
@@ -434,7 +435,7 @@ def artefacts(n: int = 15) -> pd.DataFrame:
 
 @pytest.mark.parametrize("kind", ["table", "bed", "gzip"])
 def test_blacklist_overlap_equals_bioframe(tmp_path, kind):
-    windows = [sct.pp.TES_WINDOW, TSS, BODY, sct.pp.Window("far", "tss", upstream=-2_000, downstream=9_000, n_bins=1)]
+    windows = [sct.pp.Window.TES, TSS, BODY, sct.pp.Window("far", "tss", upstream=-2_000, downstream=9_000, n_bins=1)]
     blacklist, source = artefacts(), "the blacklist table"
     given = blacklist
     if kind != "table":
@@ -544,9 +545,9 @@ def test_bad_signal_is_refused():
 
 
 def test_real_cells_give_no_finding(real_roadmap, caplog):
-    cells = list(sct.datasets.CELL_TYPES)
+    cells = list(CELL_TYPES)
     window = sct.pp.Window("tss", anchor="tss", upstream=5_000, downstream=5_000, n_bins=20)
-    adata = real_roadmap(cells, marks=sct.datasets.ALL_MARKS, windows=[window])
+    adata = real_roadmap(cells, marks="all", windows=[window])
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         sct.pp.qc(adata)
@@ -578,7 +579,7 @@ def test_real_blacklist(e116, public_file, caplog):
     regions = pd.read_csv(
         public_file("abc/wgEncodeHg19ConsensusSignalArtifactRegions.bed"), sep="\t", header=None, usecols=[0, 1, 2]
     ).set_axis(["chrom", "start", "end"], axis=1)
-    truth = shares(chosen, [sct.pp.TSS_WINDOW, sct.pp.BODY_WINDOW], regions)
+    truth = shares(chosen, [sct.pp.Window.TSS, sct.pp.Window.BODY], regions)
     np.testing.assert_allclose(chosen["blacklist_overlap"], truth, atol=1e-12)
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SIZES = {"chr1": 400_000, "chr2": 350_000, "chr3": 1_000}
 LENGTH = 36
 WINDOWS = [
-    sct.pp.TSS_WINDOW,
-    sct.pp.BODY_WINDOW,
+    sct.pp.Window.TSS,
+    sct.pp.Window.BODY,
     sct.pp.Window("end", anchor="tes", upstream=2_000, downstream=3_000, n_bins=7),
 ]
 PAIRED, PROPER, UNMAPPED, REVERSE, FIRST, SECOND, SECONDARY, FAILED, DUPLICATE, SUPPLEMENTARY = (
@@ -198,7 +198,7 @@ def test_what_does_not_count_is_left_out_and_told(tmp_path, caplog):
         read(300_000),  # nowhere near a window
     ]
     path = write_bam(tmp_path / "a.bam", reads)
-    windows = [sct.pp.TSS_WINDOW]
+    windows = [sct.pp.Window.TSS]
     adata = sct.pp.bin_reads({"M": path}, one_gene(), windows=windows, min_mapq=10)
     assert adata.X.sum() == 1
     assert adata.uns["reads"].loc["M"].to_dict() == {
@@ -228,11 +228,11 @@ def test_a_proper_pair_counts_once_in_the_middle_of_its_fragment(tmp_path):
         read(10_800 - LENGTH, PAIRED | PROPER | FIRST | REVERSE, length=-200),
     ]
     path = write_bam(tmp_path / "a.bam", pairs)
-    adata = sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.Window.TSS])
     assert adata.var_names[adata.X[0] == 1].tolist() == ["M:tss:150", "M:tss:750"]
     assert adata.X.sum() == 2
     assert adata.uns["reads"].loc["M", "second of a pair"] == 2
-    minus = sct.pp.bin_reads({"M": path}, one_gene(strand="-"), windows=[sct.pp.TSS_WINDOW])
+    minus = sct.pp.bin_reads({"M": path}, one_gene(strand="-"), windows=[sct.pp.Window.TSS])
     assert minus.var_names[minus.X[0] == 1].tolist() == ["M:tss:-650", "M:tss:-150"]  # downstream of the edge at 10,700
 
 
@@ -255,7 +255,7 @@ def test_a_read_between_two_stretches_is_seen_once(tmp_path):
     path = write_bam(tmp_path / "a.bam", reads)
     genes = pd.concat([one_gene(tss=tss) for tss in range(20_000, 280_000, 22_123)]).reset_index(drop=True)
     genes.index = genes.index.astype(str)
-    adata = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.Window.TSS])
     record = adata.uns["reads"].loc["M"]
     assert record["seen"] == record["counted"] <= record["library"] == len(reads)
     assert adata.X.sum() == 100 * len(genes)
@@ -293,16 +293,16 @@ def test_what_is_moved_before_the_start_of_the_chromosome_counts_nowhere(tmp_pat
 def test_a_read_that_reaches_from_one_stretch_into_another_counts_once(tmp_path):
     path = write_bam(tmp_path / "a.bam", [read(10_000, cigar="18M60000N18M"), read(69_000)])
     genes = pd.concat([one_gene(), one_gene(tss=70_000)]).set_index(pd.Index(["a", "b"]))
-    adata = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.Window.TSS])
     assert adata.X.sum(axis=1).tolist() == [1, 1]
     assert adata.uns["reads"].loc["M", ["seen", "counted"]].tolist() == [2, 2]
 
 
 def test_a_warning_tells_that_no_read_counts(tmp_path, caplog):
     path = write_bam(tmp_path / "a.bam", [read(10_000, mapq=5)])
-    sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW], min_mapq=10)
+    sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.Window.TSS], min_mapq=10)
     (tmp_path / "a.bed").write_text("chr1\t10000\t10036\tN\t5\t+\n")
-    sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene(), windows=[sct.pp.TSS_WINDOW], min_mapq=10)
+    sct.pp.bin_reads({"M": tmp_path / "a.bed"}, one_gene(), windows=[sct.pp.Window.TSS], min_mapq=10)
     assert caplog.text.count("M: 0 of 1 reads counted; left out: 1 of low mapping quality.") == 2
 
 
@@ -317,16 +317,16 @@ def test_what_unpacks_to_more_than_the_limit_is_refused_until_it_is_raised(tmp_p
     path.write_bytes(gzip.compress(b"chr1\t10000\t10036\tN\t5\t+\n" * 1_000))
     with pytest.raises(ValueError, match=r"a\.tagAlign\.gz: .*2,000 bytes.*max_bytes"):
         sct.pp.bin_reads({"M": path}, one_gene(), max_bytes=2_000)
-    assert sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.TSS_WINDOW], max_bytes=100_000).X.sum() == 1_000
+    assert sct.pp.bin_reads({"M": path}, one_gene(), windows=[sct.pp.Window.TSS], max_bytes=100_000).X.sum() == 1_000
 
 
 def test_reads_in_bed_without_a_strand_are_fragments(tmp_path):
     (tmp_path / "a.bed").write_text("chr1\t10000\t10201\nchr1\t10600\t10800\n")
     (tmp_path / "b.bed.gz").write_bytes(gzip.compress(b"chr1\t10000\t10201\tf\t7\t.\nchr1\t10600\t10800\tf\t3\t.\n"))
     for name in ("a.bed", "b.bed.gz"):
-        adata = sct.pp.bin_reads({"M": tmp_path / name}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+        adata = sct.pp.bin_reads({"M": tmp_path / name}, one_gene(), windows=[sct.pp.Window.TSS])
         assert adata.var_names[adata.X[0] == 1].tolist() == ["M:tss:150", "M:tss:750"]
-    adata = sct.pp.bin_reads({"M": tmp_path / "b.bed.gz"}, one_gene(), windows=[sct.pp.TSS_WINDOW], min_mapq=5)
+    adata = sct.pp.bin_reads({"M": tmp_path / "b.bed.gz"}, one_gene(), windows=[sct.pp.Window.TSS], min_mapq=5)
     assert adata.X.sum() == adata.uns["reads"].loc["M", "of low mapping quality"] == 1
 
 
@@ -433,7 +433,7 @@ def test_a_damaged_index_never_changes_the_counts(tmp_path):
     path = write_bam(tmp_path / "a.bam", random_reads(rng))
     genes = pd.concat([one_gene(tss=tss) for tss in range(20_000, 320_000, 30_000)])
     genes = genes.set_index(genes["tss"].astype(str).rename(None))
-    expected = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+    expected = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.Window.TSS]).X
     index = (tmp_path / "a.bam.bai").read_bytes()
     refused = 0
     for place in rng.integers(0, len(index), 150):
@@ -441,7 +441,7 @@ def test_a_damaged_index_never_changes_the_counts(tmp_path):
         damaged[place] ^= int(rng.integers(1, 256))
         (tmp_path / "a.bam.bai").write_bytes(damaged)
         try:
-            found = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.TSS_WINDOW]).X
+            found = sct.pp.bin_reads({"M": path}, genes, windows=[sct.pp.Window.TSS]).X
         except ValueError:
             refused += 1
         else:
@@ -452,7 +452,7 @@ def test_a_damaged_index_never_changes_the_counts(tmp_path):
 @pytest.mark.parametrize("score", ["99999999999999999999", "1e300", "7.5", "."])
 def test_scores_of_any_size_are_read(tmp_path, score):
     (tmp_path / "a.tagAlign").write_text(f"chr1\t10000\t10036\tN\t{score}\t+\nchr1\t10000\t10036\tN\t3\t+\n")
-    adata = sct.pp.bin_reads({"M": tmp_path / "a.tagAlign"}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.bin_reads({"M": tmp_path / "a.tagAlign"}, one_gene(), windows=[sct.pp.Window.TSS])
     assert adata[:, "M:tss:50"].X.item() == 2
     assert adata.uns["reads"].loc["M", "counted"] == 2
 
@@ -467,7 +467,7 @@ def test_an_index_that_unpacks_to_more_than_an_index_holds_is_refused(tmp_path, 
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "a.bam").write_text("chr1\t10000\t10020\n")  # a text is read as what it is, whatever its name
-    adata = sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), windows=[sct.pp.TSS_WINDOW])
+    adata = sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), windows=[sct.pp.Window.TSS])
     assert adata.X.sum() == 1
     with pytest.raises(ValueError, match=r"a\.bam: this is no BAM file"):
         sct.pp.bin_reads({"M": tmp_path / "a.bam"}, one_gene(), kinds="BAM")

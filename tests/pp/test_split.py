@@ -204,7 +204,7 @@ def test_deepchrome_blocks_of_the_real_list(real_roadmap, public_file):
         first.setdefault(gene, row)
     expected = {gene: "train" if row < 6_601 else "valid" if row < 13_202 else "test" for gene, row in first.items()}
 
-    adata = real_roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.TSS_WINDOW])
+    adata = real_roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.Window.TSS])
     sct.deepchrome.split(adata)
     assert adata.obs["split"].astype(str).to_dict() == expected
     assert adata.uns["split"]["counts"] == {"train": 6_599, "valid": 6_599, "test": 6_597}

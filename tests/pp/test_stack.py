@@ -49,7 +49,7 @@ def test_what_cannot_be_stacked_is_refused():
         sct.pp.stack_cell_types({})
     with pytest.raises(ValueError, match="marks is 'all'; choose one of same, shared"):
         sct.pp.stack_cell_types({"A": cell(0)}, marks="all")
-    other = sct.datasets.simulate(500, marks=("H3K4me3", "H3K36me3", "H3K27me3"), windows=[sct.pp.TSS_WINDOW])
+    other = sct.datasets.simulate(500, marks=("H3K4me3", "H3K36me3", "H3K27me3"), windows=[sct.pp.Window.TSS])
     with pytest.raises(ValueError, match=r"B and A differ in 60 columns"):
         sct.pp.stack_cell_types({"A": cell(0), "B": other})
     normalized = cell(0)

@@ -1,11 +1,9 @@
 """Plots of the data."""
 
-from simplechrome_tk.pl.data._expression import expression
 from simplechrome_tk.pl.data._profiles import mark_profiles
 from simplechrome_tk.pl.data._qc import qc
 
 __all__ = [
-    "expression",
     "mark_profiles",
     "qc",
 ]

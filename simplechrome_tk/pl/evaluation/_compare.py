@@ -12,7 +12,6 @@ from simplechrome_tk.evaluation._compare import MEAN
 from simplechrome_tk.evaluation._metrics import LOWER_IS_BETTER
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, colors, literal, rows_of_split
-from simplechrome_tk.pl.evaluation._metrics import style_metric_axes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -107,10 +106,19 @@ def _choose_metrics(metrics: Sequence[str] | None, found: list[str]) -> list[str
 def _prepare_panel(ax: Axes, metric: str) -> None:
     """Draw the line at no difference, and title and labels of the panel of a metric."""
     ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
-    style_metric_axes(ax, metric, n_ticks=4)
+    _style_axes(ax, metric, n_ticks=4)
     side = "← model better" if metric in LOWER_IS_BETTER else "model better →"
     ax.set_xlabel(f"difference in {metric}\n{side}", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
+
+
+def _style_axes(ax: Axes, title: str, *, n_ticks: int) -> None:
+    """Set title, grid and ticks of a panel that shows a metric of models, one below the other."""
+    ax.set_title(literal(title), fontsize="medium")
+    ax.grid(axis="x", color="0.92")
+    ax.set_axisbelow(True)
+    ax.locator_params(axis="x", nbins=n_ticks)
+    ax.tick_params(axis="y", length=0)
 
 
 def _draw_difference(ax: Axes, place: float, row: Mapping[Hashable, Any], color: str) -> None:

@@ -26,16 +26,15 @@ if TYPE_CHECKING:
     from simplechrome_tk.evaluation._metrics import Metric
 
 
-def roc(
+def roc_and_precision_recall(
     adata: ad.AnnData,
     predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
     *,
     split: str = "test",
     label_key: str = k.LABEL,
     split_key: str = k.SPLIT,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw the true against the false positive rate of each prediction, with its AUROC.
+) -> np.ndarray:
+    """Draw the ROC curve and the precision-recall curve of each prediction, with the areas below them.
 
     Parameters
     ----------
@@ -47,13 +46,13 @@ def roc(
         Genes to draw.
     label_key, split_key
         Columns of ``obs`` with labels and splits.
-    ax
-        Axes to draw on; ``None`` makes new ones.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        One line per prediction, and the diagonal of guessing.
+    numpy.ndarray
+        Two Axes. Left: the true against the false positive rate, with AUROC, and the diagonal of guessing. Right:
+        precision against recall in steps, with average precision (AUPRC), and the level of guessing, which is the
+        fraction of high genes. One line per prediction.
 
     Raises
     ------
@@ -61,44 +60,25 @@ def roc(
         As :func:`simplechrome_tk.evaluation.evaluate`.
     """
     samples = align_labels(adata, predictions, split, label_key, split_key)
-    ax = square_axes(ax, len(samples))
+    _, axes = subplots(1, 2, figsize=(8.4, 4.7 + 0.22 * len(samples)), layout="constrained")
+    for ax, draw in zip(axes, (_draw_roc, _draw_precision_recall), strict=True):
+        draw(ax, samples)
+        finish_square(ax, samples, split)
+    return axes
+
+
+def _draw_roc(ax: Axes, samples: dict[str, Sample]) -> None:
+    """Draw the true against the false positive rate of each prediction."""
     color = colors(list(samples))
     for name, sample in samples.items():
         false, true, _ = roc_curve(sample.truth, sample.predicted, drop_intermediate=False)
         ax.plot(false, true, color=color[name], label=name_curve(name, "AUROC", score_sample(auroc, sample)))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="guessing (0.500)")
     ax.set(xlabel="low genes called high (fraction)", ylabel="high genes called high (fraction)")
-    return finish_square(ax, samples, split)
 
 
-def precision_recall(
-    adata: ad.AnnData,
-    predictions: Mapping[str, pd.DataFrame] | pd.DataFrame,
-    *,
-    split: str = "test",
-    label_key: str = k.LABEL,
-    split_key: str = k.SPLIT,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw precision against recall of each prediction, with its average precision (AUPRC).
-
-    Parameters
-    ----------
-    adata, predictions, split, label_key, split_key, ax
-        As for :func:`roc`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        One stepped line per prediction, and the level of guessing: the fraction of high genes.
-
-    Raises
-    ------
-    ValueError
-        As :func:`simplechrome_tk.evaluation.evaluate`.
-    """
-    samples = align_labels(adata, predictions, split, label_key, split_key)
-    ax = square_axes(ax, len(samples))
+def _draw_precision_recall(ax: Axes, samples: dict[str, Sample]) -> None:
+    """Draw precision against recall of each prediction."""
     color = colors(list(samples))
     for name, sample in samples.items():
         precision, recall, _ = precision_recall_curve(sample.truth, sample.predicted)
@@ -107,7 +87,6 @@ def precision_recall(
     share = next(iter(samples.values())).truth.mean()
     ax.axhline(share, color=GREY, linestyle="--", linewidth=1, label=f"guessing ({share:.3f})")
     ax.set(xlabel="recall: high genes found (fraction)", ylabel="precision: correct calls (fraction)")
-    return finish_square(ax, samples, split)
 
 
 def align_labels(

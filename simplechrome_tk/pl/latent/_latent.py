@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import seaborn as sns
 
-from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.tables import read_table
+from simplechrome_tk.get._latent import latent_correlations as correlation_table
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, literal
 from simplechrome_tk.tl.latent._latent_dimensions import COLUMNS
@@ -68,8 +68,12 @@ def latent_correlations(
 
     Parameters
     ----------
-    adata, method, key
-        As for :func:`simplechrome_tk.get.latent_correlations`, whose table is drawn.
+    adata
+        Genes with a map (:func:`simplechrome_tk.tl.embed`).
+    method
+        ``"spearman"`` (of ranks) or ``"pearson"``.
+    key
+        ``key_added`` of the map whose latents are read.
     ax
         Axes to draw on; a new figure by default.
 
@@ -81,9 +85,9 @@ def latent_correlations(
     Raises
     ------
     ValueError
-        As :func:`simplechrome_tk.get.latent_correlations`.
+        When the latents are missing, or the method is unknown.
     """
-    table = get.latent_correlations(adata, method=method, key=key)
+    table = correlation_table(adata, method=method, key=key)
     features = list(table["feature"].unique())
     matrix = table.pivot(index="feature", columns="dimension", values="correlation").loc[features]
     by = matrix.loc[k.LOG_EXPRESSION] if k.LOG_EXPRESSION in matrix.index else matrix.iloc[0]

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.get._movement import state_changes as count_state_changes
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, LABEL_COLORS, literal, unit
 
@@ -114,7 +115,7 @@ def state_changes(
     Parameters
     ----------
     adata, first, second, splits, state_key, key
-        As for :func:`simplechrome_tk.get.state_changes`, whose table is drawn.
+        As for :func:`simplechrome_tk.get.movement`, whose states are counted.
     ax
         Axes to draw on; a new figure by default.
 
@@ -126,9 +127,9 @@ def state_changes(
     Raises
     ------
     ValueError
-        As :func:`simplechrome_tk.get.state_changes`.
+        As :func:`simplechrome_tk.get.movement`.
     """
-    table = get.state_changes(adata, first, second, splits=splits, state_key=state_key, key=key)
+    table = count_state_changes(adata, first, second, splits=splits, state_key=state_key, key=key)
     # States keep the order of their categories, which is that of the rule; states that no gene has are left out.
     found = {*table["from_state"], *table["to_state"]}
     names = [name for name in map(str, adata.obs[state_key].astype("category").cat.categories) if name in found]

@@ -80,7 +80,7 @@ def attribute(
     method
         ``"integrated_gradients"`` (Sundararajan et al. 2017): the effects sum to the difference from the baseline.
         ``"gradient_shap"`` (Lundberg and Lee 2017): the same for baselines drawn at random. ``"deep_lift"`` (Shrikumar
-        et al. 2017): one pass, for networks whose layers Captum has rules for (``preset="paper"``, ``nn.baselines``).
+        et al. 2017): one pass, for networks whose layers Captum has rules for (``preset="paper"``).
         ``"occlusion"``: the change of the prediction when a bin, a mark in a region or a region is replaced by the
         baseline, shared equally among its bins. ``"feature_ablation"``: the same for groups of columns. The effects of
         the last two methods do not sum to the difference from the baseline.

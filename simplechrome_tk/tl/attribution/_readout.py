@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from simplechrome_tk import nn
+from simplechrome_tk.nn._network import Neighbors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simplechrome_tk import nn
     from simplechrome_tk.nn._vae import Latent
 
     TargetFunction = Callable[[Any], torch.Tensor]
@@ -41,7 +42,7 @@ class NeighborReadout(GeneReadout):
         mask: torch.Tensor,
     ) -> torch.Tensor:
         """Map marks of genes and of their neighbours ``(batch, n_neighbors, n_columns)`` to ``(batch,)``."""
-        neighbors = nn.Neighbors(torch.cat([neighbor_marks, neighbor_covariates], dim=2), edges, mask)
+        neighbors = Neighbors(torch.cat([neighbor_marks, neighbor_covariates], dim=2), edges, mask)
         return self.readout(self.net(torch.cat([marks, covariates], dim=1), neighbors))
 
 
@@ -76,4 +77,4 @@ class LatentReadout(torch.nn.Module):
     ) -> torch.Tensor:
         """Map marks of genes and latents of their neighbours ``(batch, n_neighbors, n_latent)`` to ``(batch,)``."""
         own = self.net.encode(torch.cat([marks, covariates], dim=1)).mean
-        return self.readout(self.net.express(own, nn.Neighbors(latents, edges, mask)))
+        return self.readout(self.net.express(own, Neighbors(latents, edges, mask)))

@@ -12,6 +12,7 @@ from simplechrome_tk import nn
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.model._simplechrome import SimpleChrome
 from simplechrome_tk.nn._compute import one_thread
+from simplechrome_tk.nn._network import Neighbors
 from simplechrome_tk.tl.attribution._readout import Encoder
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class ExplainedTarget(NamedTuple):
             # Genes of a batch share neighbours: the closure holds every gene that is needed once.
             edges, mask = self.graph.edges[rows], self.graph.mask[rows]
             rows, position, position_of_neighbors = self.graph.closure(rows)
-            neighbors = nn.Neighbors(position_of_neighbors, edges, mask)
+            neighbors = Neighbors(position_of_neighbors, edges, mask)
         x = self.x[rows]
         marks = x.new_tensor(baselines.select(rows.cpu().numpy()))
         baseline = torch.cat([marks, x[:, self.n_columns :]], dim=1)
@@ -111,7 +112,7 @@ class ExplainedTarget(NamedTuple):
 
 
 def _predict_with_neighbors(
-    net: nn.SimpleChromeNet, x: torch.Tensor, genes: torch.Tensor, neighbors: nn.Neighbors
+    net: nn.SimpleChromeNet, x: torch.Tensor, genes: torch.Tensor, neighbors: Neighbors
 ) -> nn.Output:
     latent = net.encode(x).mean
     return net.express(latent[genes], neighbors._replace(x=latent[neighbors.x]))
@@ -135,7 +136,7 @@ class Batch(NamedTuple):
     x: torch.Tensor
     baseline: torch.Tensor
     genes: torch.Tensor
-    neighbors: nn.Neighbors | None
+    neighbors: Neighbors | None
     n_columns: int
 
     def select_marks(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -77,7 +77,7 @@ def name_states(
         ``None``, or the copy. It has these slots:
 
         ``obs[key_added]``
-            Name of the state, categorical.
+            Name of the state, categorical; the names that some gene has, in the order of this table.
         ``obsm["mark_presence"]``
             Table of genes by marks, True where the gene has the mark. A mark called ``A/B`` has the column ``A%2FB``,
             because files read a slash as a folder.
@@ -124,7 +124,7 @@ def name_states(
     present = present.rename(columns=k.as_column)
     rule = _describe_rule(groupby, {mark: stretches[mark] for mark in known})
     record = {"groupby": groupby or "", "rule": rule, "thresholds": _threshold_table(thresholds)}
-    named = pd.Categorical(state, categories=[name for name, _ in RULE])
+    named = pd.Categorical(state, categories=[name for name, _ in RULE]).remove_unused_categories()
     write_whole(adata, [("obs", key_added, named), ("obsm", k.MARK_PRESENCE, present)], records={key_added: record})
     counts = adata.obs[key_added].value_counts(sort=False)
     logger.info("%s", rule)

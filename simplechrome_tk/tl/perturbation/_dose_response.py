@@ -64,7 +64,8 @@ def dose_response(
     edits
         Edits that are made first, whatever the factor: they show what the mark does where others have been changed.
     key_added
-        Name of the result in ``uns``.
+        Name of the result in ``uns``. A second call with the same name replaces the first result: give each mark a name
+        of its own, such as ``key_added="dose_H3K27ac"``, to keep both.
 
     Returns
     -------

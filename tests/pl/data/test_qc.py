@@ -6,9 +6,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 from simplechrome_tk import datasets, pl, pp
+from simplechrome_tk.datasets._roadmap import CORE_MARKS
 from simplechrome_tk.pl.data._qc import _ODD, _PLAIN, _ticks
 
-MARKS = list(datasets.CORE_MARKS)
+MARKS = list(CORE_MARKS)
 
 
 def simulated(**kwargs) -> ad.AnnData:
@@ -168,7 +169,7 @@ def test_cell_types_are_told_apart():
 
 
 def test_one_mark_without_a_window_on_the_tss():
-    adata = datasets.simulate(300, marks=["H3K36me3"], windows=[pp.BODY_WINDOW])
+    adata = datasets.simulate(300, marks=["H3K36me3"], windows=[pp.Window.BODY])
     pp.qc(adata)
     axes = pl.qc(adata)
     assert axes.shape == (6,)
@@ -185,7 +186,7 @@ def test_few_genes_are_said_to_be_few():
 
 
 def test_nine_marks_of_unknown_strand_after_writing(tmp_path):
-    adata = datasets.simulate(300, marks=datasets.ALL_MARKS)
+    adata = datasets.simulate(300, marks="all")
     adata.obs["strand"] = "."
     pp.qc(adata)
     adata.write_h5ad(tmp_path / "qc.h5ad")

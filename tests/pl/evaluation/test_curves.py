@@ -15,14 +15,14 @@ def texts(legend):
 
 
 @pytest.mark.parametrize(
-    ("plot", "metric", "score", "guessing"),
-    [(pl.roc, "AUROC", roc_auc_score, 0.5), (pl.precision_recall, "AUPRC", average_precision_score, None)],
+    ("panel", "metric", "score", "guessing"),
+    [(0, "AUROC", roc_auc_score, 0.5), (1, "AUPRC", average_precision_score, None)],
 )
-def test_curves_name_each_model_and_its_area(adata, predictions, plot, metric, score, guessing):
+def test_curves_name_each_model_and_its_area(adata, predictions, panel, metric, score, guessing):
     inside = (adata.obs["split"] == "test").to_numpy()
     truth = (adata.obs["label"] == "high").to_numpy()[inside]
     guessing = truth.mean() if guessing is None else guessing
-    ax = plot(adata, predictions)
+    ax = pl.roc_and_precision_recall(adata, predictions)[panel]
     values = {name: score(truth, table["probability"][inside]) for name, table in predictions.items()}
     assert texts(ax.get_legend()) == [
         *(f"{name} ({metric} {value:.3f})" for name, value in values.items()),
@@ -30,22 +30,19 @@ def test_curves_name_each_model_and_its_area(adata, predictions, plot, metric, s
     ]
     assert ax.get_title(loc="left") == f"test split: 20 genes, {100 * truth.mean():.0f} % high"
     x, y = ax.lines[0].get_data()
-    if plot is pl.roc:
+    if metric == "AUROC":
         assert np.trapezoid(y, x) == pytest.approx(values["good"])
     else:
         assert ax.lines[0].get_drawstyle() == "steps-post"
         assert -np.sum(np.diff(x) * y[:-1]) == pytest.approx(values["good"])
 
 
-def test_curves_of_one_prediction_on_given_axes(adata, predictions):
-    figure, axes = plt.subplots(1, 2)
-    assert pl.roc(adata, predictions["good"], split="train", ax=axes[0]) is axes[0]
-    assert pl.precision_recall(adata, predictions["good"], split="train", ax=axes[1]) is axes[1]
+def test_the_curve_of_one_prediction_has_no_name(adata, predictions):
+    axes = pl.roc_and_precision_recall(adata, predictions["good"], split="train")
     assert texts(axes[0].get_legend())[0].startswith("AUROC 0.")
-    assert figure.axes == list(axes)
+    assert texts(axes[1].get_legend())[0].startswith("AUPRC 0.")
 
 
-@pytest.mark.parametrize("plot", [pl.roc, pl.precision_recall])
 @pytest.mark.parametrize(
     ("change", "split", "token"),
     [
@@ -57,7 +54,7 @@ def test_curves_of_one_prediction_on_given_axes(adata, predictions):
     ],
     ids=["no genes", "no probability", "no prediction", "other genes", "name of the prediction"],
 )
-def test_bad_input_is_named(adata, predictions, plot, change, split, token):
+def test_bad_input_is_named(adata, predictions, change, split, token):
     with pytest.raises(ValueError, match=token):
-        plot(adata, change(predictions["good"]), split=split)
+        pl.roc_and_precision_recall(adata, change(predictions["good"]), split=split)
     assert not plt.get_fignums()

@@ -55,6 +55,15 @@ def planted(n: int = 20) -> ad.AnnData:
     return adata
 
 
+def test_states_that_no_gene_has_are_no_categories():
+    adata = planted()
+    adata = adata[adata.obs["truth"].isin(["bivalent", "quiescent", "transcribed"])].copy()
+    sct.tl.name_states(adata, groupby="truth")
+    named = list(adata.obs["state"].cat.categories)
+    assert named == [name for name in STATES if name in set(adata.obs["state"])]
+    assert len(named) < len(STATES)
+
+
 @pytest.mark.parametrize("groupby", ["truth", None])
 def test_planted_states_are_found_by_cluster_and_by_gene(groupby: str | None):
     adata = planted()

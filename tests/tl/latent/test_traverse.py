@@ -47,7 +47,7 @@ def test_latents_that_are_missing_broken_or_of_another_model(adata, model, spoil
 
 @pytest.mark.parametrize("method", ["log1p", "paper"])
 def test_decoded_signal_inverts_the_normalisation(method: str):
-    adata = sct.datasets.simulate(200, windows=sct.pp.DEFAULT_WINDOWS[:1])
+    adata = sct.datasets.simulate(200, windows=[sct.pp.Window.TSS])
     sct.pp.split_by_chromosome(adata)
     sct.pp.normalize(adata, method=method)
     model = sct.SimpleChrome(adata, preset="paper" if method == "paper" else "default", n_latent=2, device="cpu")

@@ -2,7 +2,7 @@
 
 Each network is built from the shapes of its regions, reads ``(batch, n_columns)`` and returns
 :class:`simplechrome_tk.nn.Output`. The published networks predict the label alone; the output for expression was added.
-:class:`simplechrome_tk.evaluation.ComparisonNetwork` trains them.
+``evaluation._network_model`` trains them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class MLP(nn.Module):
     Examples
     --------
     >>> import torch, simplechrome_tk as sct
-    >>> net = sct.nn.baselines.MLP([sct.nn.RegionShape(5, 100), sct.nn.RegionShape(5, 20)])
+    >>> from simplechrome_tk.nn._vae import RegionShape
+    >>> net = MLP([RegionShape(5, 100), RegionShape(5, 20)])
     >>> net(torch.zeros(3, 600)).logit.shape
     torch.Size([3])
     """
@@ -96,7 +97,8 @@ class DeepChrome(nn.Module):
     Examples
     --------
     >>> import torch, simplechrome_tk as sct
-    >>> net = sct.nn.baselines.DeepChrome([sct.nn.RegionShape(5, 100)])
+    >>> from simplechrome_tk.nn._vae import RegionShape
+    >>> net = DeepChrome([RegionShape(5, 100)])
     >>> net(torch.zeros(3, 500)).log_expression.shape
     torch.Size([3])
     """
@@ -160,7 +162,8 @@ class AttentiveChrome(nn.Module):
     Examples
     --------
     >>> import torch, simplechrome_tk as sct
-    >>> net = sct.nn.baselines.AttentiveChrome([sct.nn.RegionShape(5, 100)])
+    >>> from simplechrome_tk.nn._vae import RegionShape
+    >>> net = AttentiveChrome([RegionShape(5, 100)])
     >>> net(torch.zeros(3, 500)).logit.shape
     torch.Size([3])
     """
@@ -223,6 +226,6 @@ def _require_bins(regions: Sequence[RegionShape], fewest: int, name: str) -> Non
     if min(found) < fewest:
         msg = (
             f"{name} reads regions of at least {fewest} bins, found {min(found)}: use windows with more bins, for "
-            "example windows=[sct.pp.TSS_WINDOW], or an MLP for columns that are not bins (use_rep)."
+            "example windows=[sct.pp.Window.TSS], or an MLP for columns that are not bins (use_rep)."
         )
         raise ValueError(msg)
