@@ -11,8 +11,6 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_data, chromosomes, obs_column, obs_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import anndata as ad
 
 
@@ -44,11 +42,25 @@ def positions(adata: ad.AnnData) -> Positions:
     return Positions(chrom, tss, np.where(obs_column(adata, k.STRAND, fix=fix) == "-", -1.0, 1.0))
 
 
-def graph_names(neighbors_key: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the graphs that a ``neighbors_key`` names: none, one or several."""
-    if neighbors_key is None:
-        return ()
-    return (neighbors_key,) if isinstance(neighbors_key, str) else tuple(neighbors_key)
+def graph_names(neighbors_key: object) -> tuple[str, ...]:
+    """Return the names of the graphs that a ``neighbors_key`` names: none, one or several.
+
+    An empty string names none, as in the record of attributions; names that were read from a file are in an array.
+    """
+    if neighbors_key is None or isinstance(neighbors_key, str):
+        return (neighbors_key,) if neighbors_key else ()
+    return tuple(map(str, np.asarray(neighbors_key).tolist()))
+
+
+def join_graphs(adata: ad.AnnData, neighbors_key: object) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Return weights and distances of all pairs in one graph or several; a pair in several has its largest weight."""
+    weights, distances = zip(*(neighbor_matrices(adata, name) for name in graph_names(neighbors_key)), strict=True)
+    joined_weights, joined_distances = weights[0], distances[0]
+    for other_weights, other_distances in zip(weights[1:], distances[1:], strict=True):
+        # All graphs measure a distance in the same way, so that it only has to be added where it was not stored.
+        missing = other_distances - other_distances.multiply(joined_distances != 0)
+        joined_weights, joined_distances = joined_weights.maximum(other_weights), joined_distances + missing
+    return sparse.csr_matrix(joined_weights).sorted_indices(), sparse.csr_matrix(joined_distances).sorted_indices()
 
 
 def neighbor_matrices(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:

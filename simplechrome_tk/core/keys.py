@@ -77,6 +77,7 @@ DISTANCES = "{}_distances"
 # attributions `name`: `layers[name]`, `uns[name]`, and these
 ATTRIBUTION = "attribution"
 NEIGHBOR_EFFECTS = "{}_neighbors"  # obsp: row gene, column neighbour
+REFERENCE_EFFECTS = "{}_reference"  # obsm: a column for each reference sample
 TOTAL_EFFECT = "{}_total"  # obs: prediction of the gene minus prediction of the baseline
 COMPLETENESS_ERROR = "{}_error"  # obs: total effect minus sum of the effects, as a fraction
 INPUT_FINGERPRINT = "{}_inputs"  # obs: fingerprint of what the networks read of a gene and its neighbours

@@ -42,8 +42,12 @@ class Reference(NamedTuple):
 class ReferenceConstants(NamedTuple):
     """Constants by which log expression in reference samples is standardised: ``(value - center) / scale``."""
 
-    center: float = 0.0
-    scale: float = 1.0
+    center: float
+    scale: float
+
+
+REFERENCE_CONSTANTS = ReferenceConstants(0.0, 1.0)
+"""Constants of a model that reads no reference samples."""
 
 
 def read_reference(adata: ad.AnnData, reference_key: str) -> Reference:

@@ -8,7 +8,7 @@ import anndata as ad
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.graph import join_graphs
 from simplechrome_tk.core.require import check_order
 from simplechrome_tk.get._neighbors import select_values
 from simplechrome_tk.tl.attribution._neighbor_attributions import attribute_neighbors
@@ -85,7 +85,7 @@ def neighbor_attributions(
         progress=progress,
     )
     explained = found.explained
-    weights, distances = neighbor_matrices(adata, explained.neighbors_key)
+    weights, distances = join_graphs(adata, explained.neighbors_key)
     names = adata.obs_names.to_numpy(str)
     obs = pd.DataFrame(
         {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.graph import graph_names, join_graphs
 from simplechrome_tk.get._neighbors import list_links, select_values
 from simplechrome_tk.tl.attribution._stored import read_neighbor_effects, read_record, select_attributed
 
@@ -67,11 +67,12 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
 
 def _read_graph(adata: ad.AnnData, key: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Return weights and distances of the graph that the attributed model reads."""
-    name = str(read_record(adata, key)["neighbors_key"])
+    names = graph_names(read_record(adata, key)["neighbors_key"])
     try:
-        return neighbor_matrices(adata, name)
+        return join_graphs(adata, names)
     except ValueError as error:
-        msg = f"{error} Attributions {key!r} are of a model that reads the graph {name!r}: make it as for that model."
+        graphs = ", ".join(map(repr, names))
+        msg = f"{error} Attributions {key!r} are of a model that reads the graph {graphs}: make it as for that model."
         raise ValueError(msg) from error
 
 
@@ -81,9 +82,9 @@ def _check_links(effects: sparse.csr_matrix, weights: sparse.csr_matrix, adata: 
     unlinked = effects - effects.multiply(weights != 0)
     unlinked.eliminate_zeros()
     if unlinked.nnz:
-        graph = read_record(adata, key)["neighbors_key"]
+        graphs = ", ".join(map(repr, graph_names(read_record(adata, key)["neighbors_key"])))
         msg = (
-            f"{unlinked.nnz} effects of neighbours in attributions {key!r} are of pairs that the graph {graph!r} does "
+            f"{unlinked.nnz} effects of neighbours in attributions {key!r} are of pairs that the graph {graphs} does "
             f"not link: it has changed since. Run sct.tl.attribute(adata, model, key_added={key!r}) again."
         )
         raise ValueError(msg)

@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.graph import join_graphs
 from simplechrome_tk.core.require import gene_rows, symbols
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
     from scipy import sparse
 
     from simplechrome_tk.core.require import Genes
 
 
-def neighbors(adata: ad.AnnData, *, neighbors_key: str = "tss", genes: Genes = None) -> pd.DataFrame:
+def neighbors(adata: ad.AnnData, *, neighbors_key: str | Sequence[str] = "tss", genes: Genes = None) -> pd.DataFrame:
     """List the neighbours of genes in a graph, the nearest first.
 
     :func:`neighbor_effects` lists the same neighbours with their effects on a prediction; :func:`neighborhood` copies
@@ -29,7 +31,7 @@ def neighbors(adata: ad.AnnData, *, neighbors_key: str = "tss", genes: Genes = N
     adata
         Genes with a graph, as :func:`simplechrome_tk.pp.tss_neighbors` writes it.
     neighbors_key
-        Name of the graph.
+        Name of the graph, or names of several.
     genes
         Names in ``obs_names``, symbols, or a mask; ``None`` for all.
 
@@ -50,7 +52,7 @@ def neighbors(adata: ad.AnnData, *, neighbors_key: str = "tss", genes: Genes = N
     >>> len(sct.get.neighbors(adata, genes="SIM0007"))
     4
     """
-    graph = neighbor_matrices(adata, neighbors_key)
+    graph = join_graphs(adata, neighbors_key)
     order, _, table = list_links(adata, gene_rows(adata, genes), graph)
     return table.iloc[np.lexsort((table["distance_bp"].abs(), order))].reset_index(drop=True)
 

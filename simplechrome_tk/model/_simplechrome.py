@@ -11,6 +11,7 @@ import pandas as pd
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.device import resolve_device
 from simplechrome_tk.core.features import reads_body
+from simplechrome_tk.core.reference import read_reference
 from simplechrome_tk.core.require import check_data
 from simplechrome_tk.evaluation._evaluate import evaluate
 from simplechrome_tk.model._calibration import LOG_ODDS
@@ -31,6 +32,7 @@ from simplechrome_tk.model._store import read_model, write_model
 from simplechrome_tk.model._training import LabelledData, adapt, train
 from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._predict import decode, encode
+from simplechrome_tk.nn._recipe import context_epochs as default_context_epochs
 
 if TYPE_CHECKING:
     import os
@@ -46,11 +48,13 @@ if TYPE_CHECKING:
 
 
 class SimpleChrome:
-    """Latents of each gene's histone marks, and expression predicted from them and from those of its neighbours.
+    """Latents of each gene's histone marks, and expression predicted from them and from what else is known of the gene.
 
     Phase 1 learns the latent with a variational autoencoder on the marks of all genes, without labels. Phase 2 trains
-    the prediction, end to end on the training genes, from the gene's latent and, with a graph of neighbours, from
-    attention to the latents of the neighbours and their distances. Phase 3 trains attention further on fixed latents.
+    the prediction from the gene's own marks, end to end on the training genes. Phase 3, of models with
+    ``neighbors_key`` or ``reference_key``, trains the *context* on fixed latents: what the marks of related genes,
+    found by attention, and the expression of the gene in reference samples add to that prediction. The latent therefore describes the
+    gene's own marks, whatever else a model reads.
 
     Parameters
     ----------
@@ -73,8 +77,13 @@ class SimpleChrome:
         Distribution of the signal around the decoded signal: ``"gaussian"`` for the normalised signal, or
         ``"negative_binomial"`` for read counts (:func:`simplechrome_tk.pp.bin_reads`, DeepChrome's files).
     neighbors_key
-        Graph of neighbouring genes in ``obsp`` (``"tss"`` after :func:`simplechrome_tk.pp.tss_neighbors`); ``None``
-        predicts from the gene alone.
+        Graph of related genes in ``obsp``, such as ``"coexpression"`` after
+        :func:`simplechrome_tk.pp.coexpression_neighbors` or ``"tss"`` after
+        :func:`simplechrome_tk.pp.tss_neighbors`; or the names of several graphs. ``None`` reads no other gene.
+    reference_key
+        Log expression of each gene in reference samples in ``obsm``, ``"reference_expression"`` after
+        :func:`simplechrome_tk.pp.add_reference_expression`. ``None`` reads none. Data that the model predicts need the
+        same samples.
     task
         ``"classification"`` of ``obs[label_key]``, ``"regression"`` of ``log10(obs[expression_key] + 0.1)``, or
         ``"both"`` by one network.
@@ -123,7 +132,8 @@ class SimpleChrome:
         n_models: int = 1,
         gene_length: bool | None = None,
         likelihood: Likelihood = "gaussian",
-        neighbors_key: str | None = None,
+        neighbors_key: str | Sequence[str] | None = None,
+        reference_key: str | None = None,
         task: Task = "both",
         preset: Preset = "default",
         condition_key: str | None = None,
@@ -143,7 +153,9 @@ class SimpleChrome:
             n_latent=n_latent,
             n_hidden=n_hidden,
             dropout=dropout,
-            neighbors_key=neighbors_key,
+            neighbors_key=neighbors_key if isinstance(neighbors_key, str | None) else tuple(neighbors_key),
+            reference_key=reference_key,
+            references=() if reference_key is None else tuple(read_reference(adata, reference_key).samples),
             task=task,
             preset=preset,
             label_key=label_key,
@@ -183,7 +195,7 @@ class SimpleChrome:
         *,
         latent_epochs: int | None = None,
         expression_epochs: int | None = None,
-        neighbor_epochs: int | None = None,
+        context_epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
         patience: int | None = None,
@@ -193,8 +205,8 @@ class SimpleChrome:
         """Train all phases, from new weights.
 
         Phase 2 stops early when the validation score (mean of AUROC and Pearson) no longer rises; the weights of its
-        best epoch are kept. Phase 3, of models with neighbours, trains attention and head on fixed latents; its weights
-        are kept if they raise that score.
+        best epoch are kept. Phase 3, of models with related genes or reference samples, trains what these add, on fixed
+        latents; its weights are kept if they raise that score.
 
         A second call does not continue the first: it starts again from the weights that the seed gives, and replaces
         networks and :attr:`history`. With the same arguments and data it therefore gives the same model. To continue
@@ -203,7 +215,7 @@ class SimpleChrome:
 
         Parameters
         ----------
-        latent_epochs, expression_epochs, neighbor_epochs
+        latent_epochs, expression_epochs, context_epochs
             Epochs of each phase; in phases 2 and 3 the largest number. ``None``, here and below, is the value of the
             preset.
         batch_size
@@ -229,15 +241,17 @@ class SimpleChrome:
             is no longer finite.
         """
         shared = {"batch_size": batch_size, "learning_rate": learning_rate}
-        recipe = self.settings.recipe(
-            latent={"epochs": latent_epochs, **shared},
-            expression={"epochs": expression_epochs, "patience": patience, **shared},
-            neighbors={"epochs": neighbor_epochs, "batch_size": batch_size},
-        )
         # New networks are trained, and replace those of the model once all has gone well.
         data = self.read()
         genes = LabelledData.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)
+        if context_epochs is None:
+            context_epochs = default_context_epochs(len(genes.observed.rows(genes.split)["train"]))
+        recipe = self.settings.recipe(
+            latent={"epochs": latent_epochs, **shared},
+            expression={"epochs": expression_epochs, "patience": patience, **shared},
+            context={"epochs": context_epochs, "batch_size": batch_size},
+        )
         trained = train(
             self._state.new_networks(self.device),
             genes,
@@ -271,7 +285,8 @@ class SimpleChrome:
         adata
             Genes by the same columns, normalised with the model's constants, labelled and split as for :meth:`train`.
         epochs, batch_size, learning_rate, patience, progress
-            As for phase 2 of :meth:`train`; a quarter of its learning rate by default.
+            As for phase 2 of :meth:`train`; a quarter of its learning rate by default. Phase 3 follows as in
+            :meth:`train` where the model has a context.
 
         Returns
         -------
@@ -293,7 +308,7 @@ class SimpleChrome:
             LabelledData.of(data, self.settings),
             recipe,
             seeds=self.settings.seeds,
-            phases=("expression",),
+            phases=self.settings.phases[1:],
             progress=progress,
         )
         state = dataclasses.replace(self._state, readout=trained.readout, history=trained.history)
@@ -364,7 +379,7 @@ class SimpleChrome:
         """One row for each epoch of each network.
 
         The columns are ``model``, the number of the network from 0; ``epoch``; ``phase`` (``latent``, ``expression`` or
-        ``neighbors``); ``train_loss`` and ``valid_loss``; in the latent phase ``reconstruction`` (mean squared error,
+        ``context``); ``train_loss`` and ``valid_loss``; in the latent phase ``reconstruction`` (mean squared error,
         or nats of the negative binomial) and ``kl`` (nats) of the validation genes; in the other phases
         ``valid_auroc`` and ``valid_pearson``; and ``best``, true for the epoch whose weights were kept.
         """
@@ -425,9 +440,9 @@ class SimpleChrome:
         Returns
         -------
         ModelData
-            ``adata``; ``layout``, the layout of its columns; ``x`` ``(n_genes, n_columns + n_covariates)`` on
-            :attr:`device`, which holds the normalised signal and, where the model reads them, the gene's length and
-            condition; and ``graph``, a :class:`simplechrome_tk.nn.Graph`, or ``None`` without neighbours.
+            ``adata``; ``layout``, the layout of its columns; ``x`` ``(n_genes, n_inputs)`` on :attr:`device`, which
+            holds the normalised signal and, where the model reads them, expression in reference samples, the gene's
+            length and condition; and ``graph``, a :class:`simplechrome_tk.nn.Graph`, or ``None`` without neighbours.
 
         Raises
         ------

@@ -16,7 +16,7 @@ import torch
 from simplechrome_tk.core.features import LENGTH_CONSTANTS, LengthConstants
 from simplechrome_tk.core.layout import Layout, region_shapes
 from simplechrome_tk.core.normalization import check_record, normalization
-from simplechrome_tk.core.reference import ReferenceConstants
+from simplechrome_tk.core.reference import REFERENCE_CONSTANTS, ReferenceConstants
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, whole
 from simplechrome_tk.model._calibration import Readout
 from simplechrome_tk.model._inputs import reference_constants
@@ -68,7 +68,7 @@ class ModelState:
     columns: list[str]
     normalization: dict[str, np.ndarray]
     length_constants: LengthConstants = LENGTH_CONSTANTS
-    reference_constants: ReferenceConstants = ReferenceConstants()
+    reference_constants: ReferenceConstants = REFERENCE_CONSTANTS
     readout: Readout = field(default_factory=Readout)
     history: list[dict[str, Any]] = field(default_factory=list)
 

@@ -125,9 +125,7 @@ def build_paper_network(
             "windows=[sct.pp.Window.TSS], or select its columns."
         )
         raise ValueError(msg)
-    head = nn.Sequential(
-        nn.Linear(n_latent, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 2)
-    )
+    head = nn.Sequential(nn.Linear(n_latent, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 2))
     return SimpleChromeNet(
         encoder=PaperEncoder(regions[0], n_latent=n_latent),
         decoder=PaperDecoder(regions[0], n_latent=n_latent),

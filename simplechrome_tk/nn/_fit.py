@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simplechrome_tk.nn._objectives import ContextObjective, ExpressionObjective, LatentObjective, NetworkObjective, warm_up
+from simplechrome_tk.nn._objectives import (
+    ContextObjective,
+    ExpressionObjective,
+    LatentObjective,
+    NetworkObjective,
+    warm_up,
+)
 from simplechrome_tk.nn._trainer import BestWeights, Trainer
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from simplechrome_tk.nn._network import Neighbors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 class Graph:
     """Neighbours of every gene in one or several graphs, padded to the largest number any gene has.
 

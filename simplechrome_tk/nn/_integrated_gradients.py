@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from simplechrome_tk.nn._network import Neighbors
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simplechrome_tk.nn._network import Neighbors, Output, SimpleChromeNet
+    from simplechrome_tk.nn._network import Output, SimpleChromeNet
 
 
 # Torch keeps one stack of forward derivatives for all threads: two threads that use it at the same time corrupt it.
 _FORWARD = Lock()
+# Genes whose latents are computed at once, which bounds the memory.
+_CHUNK = 4_096
 
 
 class Effects(NamedTuple):
@@ -39,6 +43,7 @@ def integrated_gradients(
     genes: torch.Tensor,
     neighbors: Neighbors,
     n_steps: int,
+    at_once: int | None = None,
 ) -> Effects:
     r"""Attribute predictions to the genes' own columns and to each neighbour as a whole.
 
@@ -66,6 +71,8 @@ def integrated_gradients(
         Neighbours of these genes. Its ``x`` ``(batch, n_neighbors)`` holds row numbers in ``x``, not marks.
     n_steps
         Number of points of the quadrature.
+    at_once
+        Number of explained genes whose gradients are computed at once, which bounds the memory; all by default.
 
     Returns
     -------
@@ -80,18 +87,19 @@ def integrated_gradients(
         # these change along the path, are computed once for each gene.
         at = baseline + alpha * path
         latent, velocity = _latent_and_velocity(net, at, path)
+        for part in torch.arange(len(genes), device=x.device).split(at_once or len(genes)):
+            # Two leaves of the graph of gradients: the inputs of the explained genes, and the latents of their
+            # neighbours. A gene that is both is two separate inputs here, one in each place.
+            own_inputs = at[genes[part]].requires_grad_()
+            around = Neighbors(*(values[part] for values in neighbors))
+            neighbor_latent = latent[around.x].requires_grad_()
+            value = read(net.express(net.encode(own_inputs).mean, own_inputs, around._replace(x=neighbor_latent)))
+            own_gradient, neighbor_gradient = torch.autograd.grad(value.sum(), (own_inputs, neighbor_latent))
 
-        # Two leaves of the graph of gradients: the marks of the explained genes, and the latents of their neighbours.
-        # A gene that is both is two separate inputs here, one in each place.
-        own_inputs = at[genes].requires_grad_()
-        neighbor_latent = latent[neighbors.x].requires_grad_()
-        value = read(net.express(net.encode(own_inputs).mean, own_inputs, neighbors._replace(x=neighbor_latent)))
-        own_gradient, neighbor_gradient = torch.autograd.grad(value.sum(), (own_inputs, neighbor_latent))
-
-        # The path of own marks is a straight line and is multiplied at the end. Latents move along a curve, so that
-        # their gradient is multiplied by their velocity in each step.
-        own += weight * own_gradient
-        of_neighbors += weight * (neighbor_gradient * velocity[neighbors.x]).sum(dim=-1)
+            # The path of own inputs is a straight line and is multiplied at the end. Latents move along a curve, so
+            # that their gradient is multiplied by their velocity in each step.
+            own[part] += weight * own_gradient
+            of_neighbors[part] += weight * (neighbor_gradient * velocity[around.x]).sum(dim=-1)
     return Effects(own * path[genes], of_neighbors * neighbors.mask)
 
 
@@ -99,11 +107,15 @@ def _latent_and_velocity(
     net: SimpleChromeNet, at: torch.Tensor, path: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return latents at a point of the paths, and their derivatives along them, ``(n_needed, n_latent)`` each."""
+    parts = []
     with _FORWARD, torch.no_grad(), warnings.catch_warnings():
         # Torch itself calls what it warns of.
         warnings.filterwarnings("ignore", message=".*torch.jit.script")
-        latent, velocity, *_ = torch.func.jvp(lambda x: net.encode(x).mean, (at,), (path,))
-    return latent, velocity
+        for points, directions in zip(at.split(_CHUNK), path.split(_CHUNK), strict=True):
+            latent, velocity, *_ = torch.func.jvp(lambda x: net.encode(x).mean, (points,), (directions,))
+            parts.append((latent, velocity))
+    latents, velocities = zip(*parts, strict=True)
+    return torch.cat(latents), torch.cat(velocities)
 
 
 def _quadrature(n_steps: int) -> tuple[list[float], list[float]]:

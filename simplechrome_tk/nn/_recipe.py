@@ -84,6 +84,16 @@ class Recipe:
     freeze_latent: bool = False
 
 
+def context_epochs(n_genes: int) -> int:
+    """Return the epochs of phase 3 for a number of training genes: 8 for 14,000, and more where there are fewer.
+
+    Eight epochs of 14,000 genes are 440 steps. On the validation chromosomes of E116, 8, 10 and 15 epochs of 50
+    co-expressed genes reach the same score to .001 (``docs/experiments.md``).
+    """
+    n_steps_of_one = -(-n_genes // 256)
+    return int(min(30, max(8, -(-440 // n_steps_of_one))))
+
+
 PAPER_RECIPE = Recipe(
     latent=Phase(5, 64, 1e-4),
     expression=Phase(5, 32, 1e-3),

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order, gene_rows
 from simplechrome_tk.core.write import check_key, to_change
+from simplechrome_tk.model._simplechrome import SimpleChrome
 from simplechrome_tk.tl.attribution._baselines import make_baselines
 from simplechrome_tk.tl.attribution._fingerprint import fingerprint_networks, fingerprint_settings
 from simplechrome_tk.tl.attribution._inputs import read_inputs
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.core.require import Genes
-    from simplechrome_tk.model._simplechrome import SimpleChrome
     from simplechrome_tk.tl.attribution._baselines import Baseline, Baselines
     from simplechrome_tk.tl.attribution._methods import By, Method
     from simplechrome_tk.tl.attribution._readout import TargetFunction
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _N_PROBES = 64
 """Genes whose values tell one function as target from another."""
+_LARGE_BATCH = 8
+"""Times the usual size that a batch has whose genes share their neighbours."""
 _MEDIAN_ERROR, _TAIL_ERROR = 0.01, 0.05
 """Completeness errors of the median gene and of one gene in a hundred above which the log warns."""
 
@@ -57,10 +59,11 @@ def attribute(
     progress: bool = True,
     copy: bool = False,
 ) -> ad.AnnData | None:
-    """Attribute predictions to each bin of the gene's own marks, and to each of its neighbours.
+    """Attribute predictions to each bin of the gene's own marks, to each related gene, and to each reference sample.
 
-    An effect says by how much the signal of a bin, or the marks of a neighbour taken together, moves the prediction of
-    a gene away from the prediction for the marks of the baseline. Effects describe the model: what moves the prediction
+    An effect says by how much the signal of a bin, the marks of a related gene taken together, or the expression of the
+    gene in a reference sample moves the prediction of a gene away from the prediction for the baseline. The three kinds
+    of effects of a complete method sum to the whole difference. Effects describe the model: what moves the prediction
     need not move expression in a cell. The length of a gene is no mark and is never replaced.
 
     A call that was interrupted keeps what it has computed; the same call continues from there, and calls for other
@@ -92,7 +95,8 @@ def attribute(
         The marks that a gene is compared with. ``"zero"``: no signal of any mark. ``"low"``: the median of the low
         genes of the cell type, bin by bin. ``"matched"``: the mean of the genes of the same cell type and, if a window
         reads the body of the gene, of the same tenth of length. An array holds normalised marks, ``(n_columns,)`` or
-        ``(n_genes, n_columns)``. Each neighbour is compared with its own baseline.
+        ``(n_genes, n_columns)``. Each neighbour is compared with its own baseline. Reference samples are always
+        compared with the average gene, whose expression is the mean over the training genes and the samples.
     by
         What ``"occlusion"`` replaces at once: ``"bin"``, ``"mark"`` (in one region) or ``"region"`` (all its marks).
         ``"feature_ablation"`` also takes a number for each column, ``(n_columns,)``; ``"mark"`` then is a mark in all
@@ -119,13 +123,17 @@ def attribute(
         ``layers["attribution"]``: effect of each bin of the gene's own marks, float32, NaN for genes not explained.
         ``obsp["attribution_neighbors"]``: sparse, row = gene, column = neighbour: effect of the neighbour's marks; for
         models with neighbours.
+        ``obsm["attribution_reference"]``: effect of the gene's expression in each reference sample, float32, NaN as
+        above; for models with ``reference_key``. ``"occlusion"`` and ``"feature_ablation"`` replace all samples at
+        once, which share the effect.
         ``obs["attribution_total"]``: the prediction less that at the baseline, which is the sum of complete effects.
         ``obs["attribution_error"]``: completeness error, the part of the total that the sum of the effects misses, as a
         fraction.
         ``obs["attribution_inputs"]``: fingerprint of the marks and neighbours that were read, an integer; 0 for genes
         not explained.
-        ``uns["attribution"]``: ``method``, ``target``, ``unit``, ``baseline``, ``by``, ``n_steps``, ``neighbors_key``
-        and ``fingerprint``, that of the ``networks`` and that of the ``settings``.
+        ``uns["attribution"]``: ``method``, ``target``, ``unit``, ``baseline``, ``by``, ``n_steps``,
+        ``neighbors_key``, ``references`` (names of the reference samples) and ``fingerprint``, that of the
+        ``networks`` and that of the ``settings``.
 
     Raises
     ------
@@ -164,7 +172,8 @@ def attribute(
         "baseline": baselines.name,
         "by": by if isinstance(by, str) else "given",
         "n_steps": n_steps,
-        "neighbors_key": explained.neighbors_key,
+        "neighbors_key": _to_record(explained.neighbors_key),
+        "references": list(_references(model)) if explained.n_reference else [],
         "fingerprint": {
             "networks": fingerprint_networks(explained, _probe(explained, baselines) if callable(target) else None),
             "settings": fingerprint_settings(settings, baselines),
@@ -181,6 +190,16 @@ def attribute(
     result.write(adata, key_added, record, explained)
     _report(result.errors[rows], key_added, record)
     return adata if copy else None
+
+
+def _to_record(neighbors_key: str | tuple[str, ...]) -> str | list[str]:
+    """Return a ``neighbors_key`` as files can store it: several names as a list."""
+    return neighbors_key if isinstance(neighbors_key, str) else list(neighbors_key)
+
+
+def _references(model: SimpleChrome | torch.nn.Module) -> tuple[str, ...]:
+    """Return the names of the reference samples that a model reads."""
+    return model.settings.references if isinstance(model, SimpleChrome) else ()
 
 
 def _probe(explained: ExplainedTarget, baselines: Baselines) -> np.ndarray:
@@ -218,7 +237,12 @@ def _compute(
     done = result.computed[rows]
     with freeze_networks(explained.networks), tqdm(total=len(rows), disable=not progress, unit="gene") as bar:
         bar.update(int(done.sum()))
-        for part in split_into_batches(explained, baselines, rows[~done], method.name, method.batch_size):
+        size = method.batch_size
+        if explained.graph is not None and method.name == "integrated_gradients":
+            # Related genes lie anywhere: nearly all genes are needed for every batch. A large batch encodes them less
+            # often, and its gradients are computed in parts of the usual size.
+            size *= _LARGE_BATCH
+        for part in split_into_batches(explained, baselines, rows[~done], method.name, size):
             compute_batch(result, explained, method, baselines, part)
             bar.update(len(part))
 
@@ -234,6 +258,7 @@ def compute_batch(
     expected = _predict_baseline(explained, batch, pool if method.name == "gradient_shap" else None)
     total = explained.predict(batch, batch.x) - expected
     result.own[rows] = effects.own.detach().cpu().numpy()
+    result.reference[rows] = effects.reference.detach().cpu().numpy()
     result.neighbors[rows] = effects.neighbors.detach().cpu().numpy()
     result.total[rows] = total.cpu().numpy()
 
@@ -242,9 +267,9 @@ def _predict_baseline(explained: ExplainedTarget, batch: Batch, pool: np.ndarray
     """Return the explained value at the baseline, ``(batch,)``; the mean over a pool of baselines, if there is one."""
     if pool is None:
         return explained.predict(batch, batch.baseline)
-    covariates = batch.x[:, batch.n_columns :]
+    covariates = batch.x[:, batch.n_explained :]
     # The covariates, such as the length of the gene, are never replaced.
-    marks = (batch.x.new_tensor(baseline).expand(len(covariates), -1) for baseline in pool)
+    marks = (baseline.expand(len(covariates), -1) for baseline in batch.add_reference(pool))
     return torch.stack([explained.predict(batch, torch.cat([own, covariates], dim=1)) for own in marks]).mean(dim=0)
 
 
@@ -280,7 +305,7 @@ def _report(errors: np.ndarray, key: str, record: Mapping[str, Any]) -> None:
         record["baseline"],
         median,
         tail,
-        " and obsp" if record["neighbors_key"] else "",
+        " and obsp" if len(record["neighbors_key"]) else "",
     )
     if record["method"] in COMPLETE and (median > _MEDIAN_ERROR or tail > _TAIL_ERROR):
         fix = "use method='integrated_gradients'" if record["method"] == "deep_lift" else "raise n_steps"

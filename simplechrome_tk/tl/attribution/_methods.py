@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -57,6 +57,24 @@ _DEEP_LIFT_LAYERS = (
 )
 
 
+class GeneEffects(NamedTuple):
+    """Effects on the explained value of each gene, averaged over the networks.
+
+    Attributes
+    ----------
+    own
+        Effects of the bins of its own marks, ``(batch, n_columns)``.
+    reference
+        Effects of its expression in each reference sample, ``(batch, n_reference)``.
+    neighbors
+        Effects of the marks of each neighbour, ``(batch, n_neighbors)``.
+    """
+
+    own: torch.Tensor
+    reference: torch.Tensor
+    neighbors: torch.Tensor
+
+
 @dataclass(frozen=True)
 class AttributionMethod:
     """A method and its settings.
@@ -81,13 +99,14 @@ class AttributionMethod:
     groups: np.ndarray
     rng: int
 
-    def compute_effects(self, explained: ExplainedTarget, batch: Batch, pool: np.ndarray) -> Effects:
+    def compute_effects(self, explained: ExplainedTarget, batch: Batch, pool: np.ndarray) -> GeneEffects:
         """Return the effects on a batch of genes, averaged over the networks.
 
         ``pool`` ``(n_draws, n_columns)`` holds the baselines that ``"gradient_shap"`` draws from.
         """
         parts = [self._compute_in_network(net, explained.readout, batch, pool) for net in explained.networks]
-        return Effects(*(torch.stack(part).mean(dim=0) for part in zip(*parts, strict=True)))
+        own, neighbors = (torch.stack(part).mean(dim=0) for part in zip(*parts, strict=True))
+        return GeneEffects(own[:, : batch.n_columns], own[:, batch.n_columns : batch.n_explained], neighbors)
 
     def _compute_in_network(self, net: Any, readout: TargetFunction, batch: Batch, pool: np.ndarray) -> Effects:
         """Return the effects in one network."""
@@ -106,14 +125,15 @@ class AttributionMethod:
                 genes=batch.genes,
                 neighbors=batch.neighbors,
                 n_steps=self.n_steps,
+                at_once=self.batch_size,
             )
-            return Effects(own[:, : batch.n_columns], neighbors)
+            return Effects(own, neighbors)
         # Neighbours that are padding have effects of 0.
         own, neighbor_marks = self._run_captum(NeighborReadout(net, readout), batch, pool)
         return Effects(own, neighbor_marks.sum(dim=2) * batch.neighbors.mask)
 
     def _run_captum(self, module: GeneReadout, batch: Batch, pool: np.ndarray) -> tuple[torch.Tensor, ...]:
-        inputs, baselines = batch.select_marks(batch.x), batch.select_marks(batch.baseline)
+        inputs, baselines = batch.select_explained(batch.x), batch.select_explained(batch.baseline)
         if self.name == "integrated_gradients":
             return integrate_with_captum(
                 module, inputs, baselines, batch.fixed, n_steps=self.n_steps, at_once=self.batch_size
@@ -121,8 +141,8 @@ class AttributionMethod:
         if self.name == "deep_lift":
             return _run_deep_lift(module, inputs, baselines, batch.fixed)
         # Captum draws from the first axis of each pool, whose other axes are those of the input.
-        rows = batch.x.new_tensor(pool)
-        shapes = [(len(rows), *(1,) * (part.ndim - 2), batch.n_columns) for part in inputs]
+        rows = batch.add_reference(pool)
+        shapes = [(len(rows), *(1,) * (part.ndim - 2), batch.n_explained) for part in inputs]
         pools = tuple(rows.view(shape).expand(-1, *part.shape[1:]) for shape, part in zip(shapes, inputs, strict=True))
         with _seed_globals(self.rng):
             return (
@@ -133,8 +153,10 @@ class AttributionMethod:
 
     def _ablate(self, net: Any, readout: TargetFunction, batch: Batch) -> Effects:
         """Replace groups of the gene's own columns, and each neighbour as a whole, by their baselines."""
-        inputs, baselines, fixed = batch.select_marks(batch.x), batch.select_marks(batch.baseline), batch.fixed
-        groups = torch.as_tensor(self.groups, device=batch.x.device)
+        inputs, baselines = batch.select_explained(batch.x), batch.select_explained(batch.baseline)
+        fixed, groups = batch.fixed, torch.as_tensor(self.groups, device=batch.x.device)
+        # All reference samples are replaced together.
+        groups = torch.cat([groups, (groups.max() + 1).expand(batch.n_reference)])
         masks: tuple[torch.Tensor, ...] = (groups[None],)
         module: torch.nn.Module = GeneReadout(net, readout)
         if batch.neighbors is not None:
@@ -222,6 +244,8 @@ def check_method(method: str, explained: ExplainedTarget) -> None:
     unknown = sorted({type(layer).__name__ for layer in layers if not isinstance(layer, _DEEP_LIFT_LAYERS)})
     if explained.graph is not None:
         unknown.append("attention over neighbours")
+    if explained.n_reference:
+        unknown.append("the standard deviation over reference samples")
     if unknown:
         msg = (
             f"DeepLIFT has no rule for {', '.join(unknown)} in this network, and its effects would be wrong without a "

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from simplechrome_tk.core.graph import graph_names
 from simplechrome_tk.core.require import gene_rows
 from simplechrome_tk.tl.attribution._baselines import make_baselines
 from simplechrome_tk.tl.attribution._inputs import read_inputs
@@ -71,7 +72,8 @@ def attribute_neighbors(
     baselines = make_baselines(data, baseline)
     index, mask = explained.graph.index.cpu().numpy(), explained.graph.mask.cpu().numpy()
     if not mask[rows].any():
-        msg = f"none of the {len(rows)} genes has a neighbour in the graph {explained.neighbors_key!r}."
+        graphs = ", ".join(map(repr, graph_names(explained.neighbors_key)))
+        msg = f"none of the {len(rows)} genes has a neighbour in the graph {graphs}."
         raise ValueError(msg)
     # Every gene goes through the networks together with all its neighbours.
     size = max(1, batch_size // (1 + index.shape[1]))
@@ -88,7 +90,7 @@ def attribute_neighbors(
 
 def _compute_batch(explained: ExplainedTarget, batch: Batch, n_steps: int) -> np.ndarray:
     """Return the effects of the neighbours' bins, ``(batch, n_neighbors, n_columns)``."""
-    inputs, baselines = batch.select_marks(batch.x), batch.select_marks(batch.baseline)
+    inputs, baselines = batch.select_explained(batch.x), batch.select_explained(batch.baseline)
     parts = []
     for net in explained.networks:
         # Captum integrates over the marks of the gene and of its neighbours together; only the latter are kept here.
@@ -100,5 +102,5 @@ def _compute_batch(explained: ExplainedTarget, batch: Batch, n_steps: int) -> np
             n_steps=n_steps,
             at_once=len(batch.genes),
         )
-        parts.append(neighbors.detach())
+        parts.append(neighbors.detach()[..., : batch.n_columns])
     return torch.stack(parts).mean(dim=0).cpu().numpy()

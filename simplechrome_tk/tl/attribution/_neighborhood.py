@@ -9,10 +9,12 @@ import numpy as np
 from scipy import sparse
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.graph import graph_names, join_graphs
 from simplechrome_tk.core.require import check_selectable, gene_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
 
     from simplechrome_tk.core.require import Genes
@@ -21,7 +23,7 @@ _SLICING = Lock()
 """AnnData switches a warning of pandas off while it slices, for all threads, and on again while another still does."""
 
 
-def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None = None) -> ad.AnnData:
+def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | Sequence[str] | None = None) -> ad.AnnData:
     """Copy genes, and after them their neighbours in a graph, into a small AnnData.
 
     The model predicts and explains ``genes`` in the copy as it does among all genes, in a fraction of the time, and
@@ -39,7 +41,7 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     genes
         Ids, symbols or a mask ``(n_genes,)``.
     neighbors_key
-        Graph of neighbouring genes in ``obsp``; ``None`` copies the genes alone.
+        Graph of neighbouring genes in ``obsp``, or names of several; ``None`` copies the genes alone.
 
     Returns
     -------
@@ -59,14 +61,15 @@ def neighborhood(adata: ad.AnnData, genes: Genes, *, neighbors_key: str | None =
     """
     check_selectable(adata)
     rows = gene_rows(adata, genes)
-    if neighbors_key is None:
+    names = graph_names(neighbors_key)
+    if not names:
         return _copy(adata, rows)
-    links = sparse.csr_matrix(neighbor_matrices(adata, neighbors_key)[0])[rows]
+    links = join_graphs(adata, names)[0][rows]
     neighbors = np.setdiff1d(links.indices[links.data != 0], rows)
     small = _copy(adata, np.concatenate([rows, neighbors]))
     # The rows of the neighbours are emptied: their own neighbours are not there, or not all of them.
     keep = sparse.diags_array((np.arange(small.n_obs) < len(rows)).astype(float))
-    for slot in (k.CONNECTIVITIES.format(neighbors_key), k.DISTANCES.format(neighbors_key)):
+    for slot in (form.format(name) for name in names for form in (k.CONNECTIVITIES, k.DISTANCES)):
         links = sparse.csr_matrix(keep @ small.obsp[slot])
         links.eliminate_zeros()
         small.obsp[slot] = links.astype(adata.obsp[slot].dtype)

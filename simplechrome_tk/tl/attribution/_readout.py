@@ -25,7 +25,7 @@ class GeneReadout(torch.nn.Module):
         self.net, self.readout = net, readout
 
     def forward(self, marks: torch.Tensor, covariates: torch.Tensor) -> torch.Tensor:
-        """Map ``(batch, n_columns)`` and ``(batch, n_covariates)`` to ``(batch,)``."""
+        """Map ``(batch, n_explained)`` and ``(batch, n_covariates)`` to ``(batch,)``."""
         return self.readout(self.net(torch.cat([marks, covariates], dim=1)))
 
 
@@ -41,7 +41,7 @@ class NeighborReadout(GeneReadout):
         edges: torch.Tensor,
         mask: torch.Tensor,
     ) -> torch.Tensor:
-        """Map marks of genes and of their neighbours ``(batch, n_neighbors, n_columns)`` to ``(batch,)``."""
+        """Map marks of genes and of their neighbours ``(batch, n_neighbors, n_explained)`` to ``(batch,)``."""
         neighbors = Neighbors(torch.cat([neighbor_marks, neighbor_covariates], dim=2), edges, mask)
         return self.readout(self.net(torch.cat([marks, covariates], dim=1), neighbors))
 
@@ -76,5 +76,5 @@ class LatentReadout(torch.nn.Module):
         mask: torch.Tensor,
     ) -> torch.Tensor:
         """Map marks of genes and latents of their neighbours ``(batch, n_neighbors, n_latent)`` to ``(batch,)``."""
-        own = self.net.encode(torch.cat([marks, covariates], dim=1)).mean
-        return self.readout(self.net.express(own, Neighbors(latents, edges, mask)))
+        x = torch.cat([marks, covariates], dim=1)
+        return self.readout(self.net.express(self.net.encode(x).mean, x, Neighbors(latents, edges, mask)))

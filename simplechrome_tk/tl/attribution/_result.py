@@ -37,6 +37,8 @@ class Result:
         Effects of the bins of the gene's own marks, ``(n_genes, n_columns)``; NaN for genes that were not computed.
     neighbors
         Effects of its neighbours in the order of the graph, ``(n_genes, n_neighbors)``.
+    reference
+        Effects of its expression in each reference sample, ``(n_genes, n_reference)``; NaN as in ``own``.
     total
         The prediction less that at the baseline, ``(n_genes,)``; NaN for genes that were not computed.
     graph
@@ -45,6 +47,7 @@ class Result:
 
     own: np.ndarray
     neighbors: np.ndarray
+    reference: np.ndarray
     total: np.ndarray
     graph: nn.Graph | None
 
@@ -56,7 +59,8 @@ class Result:
     @property
     def errors(self) -> np.ndarray:
         """Completeness error of each gene: the part of ``total`` that the sum of the effects misses, ``(n_genes,)``."""
-        missed = np.abs(np.nansum(self.own, axis=1) + self.neighbors.sum(axis=1) - self.total)
+        parts = (np.nansum(self.own, axis=1), np.nansum(self.reference, axis=1), self.neighbors.sum(axis=1))
+        missed = np.abs(sum(parts) - self.total)
         # The error of a gene without signal, 0 of 0, is 0.
         missed[missed < _ROUNDING] = 0
         return missed / np.maximum(np.abs(self.total), _ROUNDING)
@@ -72,6 +76,7 @@ class Result:
             ("obs", k.COMPLETENESS_ERROR.format(key), self.errors),
             ("obs", k.INPUT_FINGERPRINT.format(key), fingerprints),
             ("obsp", k.NEIGHBOR_EFFECTS.format(key), self._neighbor_matrix(adata.n_obs)),
+            ("obsm", k.REFERENCE_EFFECTS.format(key), self.reference if self.reference.shape[1] else ABSENT),
         ]
         write_whole(adata, slots, records={key: record})
 
@@ -89,7 +94,8 @@ def resume_result(adata: ad.AnnData, key: str, record: Mapping[str, Any], explai
     graph = explained.graph
     neighbors = np.zeros((adata.n_obs, 0 if graph is None else graph.index.shape[1]), dtype=np.float32)
     own = np.full(adata.shape, np.nan, dtype=np.float32)
-    result = Result(own, neighbors, np.full(adata.n_obs, np.nan), graph)
+    reference = np.full((adata.n_obs, explained.n_reference), np.nan, dtype=np.float32)
+    result = Result(own, neighbors, reference, np.full(adata.n_obs, np.nan), graph)
     # Other weights or settings give other effects: nothing that is stored can be kept.
     if not _is_complete(adata, key, explained) or read_fingerprint(adata, key) != record["fingerprint"]:
         return result
@@ -100,6 +106,8 @@ def resume_result(adata: ad.AnnData, key: str, record: Mapping[str, Any], explai
             "%s: the marks or the neighbours of %d genes have changed; their attributions are dropped.", key, n_changed
         )
     result.own[rows] = dense(adata, key)[rows]
+    if explained.n_reference:
+        result.reference[rows] = adata.obsm[k.REFERENCE_EFFECTS.format(key)][rows]
     result.total[rows] = adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
     if graph is not None:
         # The stored matrix has a column for each gene, the result one for each neighbour in the order of the graph.
@@ -131,4 +139,5 @@ def _is_complete(adata: ad.AnnData, key: str, explained: ExplainedTarget) -> boo
     """Whether all slots of a result are there."""
     columns = (k.TOTAL_EFFECT.format(key), k.INPUT_FINGERPRINT.format(key))
     has_own = key in adata.layers and all(column in adata.obs for column in columns)
-    return has_own and (explained.graph is None or k.NEIGHBOR_EFFECTS.format(key) in adata.obsp)
+    has_neighbors = explained.graph is None or k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
+    return has_own and has_neighbors and (not explained.n_reference or k.REFERENCE_EFFECTS.format(key) in adata.obsm)

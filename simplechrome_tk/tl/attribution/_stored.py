@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.graph import graph_names
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import gene_rows, symbols
 
@@ -63,7 +64,7 @@ def select_known(adata: ad.AnnData, rows: np.ndarray, values: np.ndarray, name: 
 def read_neighbor_effects(adata: ad.AnnData, key: str) -> sparse.csr_matrix:
     """Return the effects of neighbours, row = gene, column = neighbour."""
     slot = k.NEIGHBOR_EFFECTS.format(key)
-    if not read_record(adata, key)["neighbors_key"]:
+    if not graph_names(read_record(adata, key)["neighbors_key"]):
         msg = (
             f"attributions {key!r} are of a model without neighbours: train one with "
             f"sct.SimpleChrome(adata, neighbors_key='tss') and run sct.tl.attribute(adata, model, key_added={key!r})."
@@ -80,7 +81,7 @@ def read_neighbor_effects(adata: ad.AnnData, key: str) -> sparse.csr_matrix:
 
 def has_neighbor_effects(adata: ad.AnnData, key: str) -> bool:
     """Whether effects of neighbours are stored."""
-    return bool(read_record(adata, key)["neighbors_key"]) and k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
+    return bool(graph_names(read_record(adata, key)["neighbors_key"])) and k.NEIGHBOR_EFFECTS.format(key) in adata.obsp
 
 
 def sum_neighbor_effects(adata: ad.AnnData, key: str, rows: np.ndarray) -> np.ndarray:

@@ -38,18 +38,20 @@ class ExplainedTarget(NamedTuple):
     readout
         Takes the output of a network to the explained value of each gene, ``(batch,)``, in ``unit``.
     x
-        Inputs of the networks, ``(n_genes, n_columns + n_covariates)``. Covariates, such as the length of the gene, are
-        no marks: they stay what they are.
+        Inputs of the networks, ``(n_genes, n_inputs)``: marks, reference samples, and covariates, such as the length of
+        the gene, which stay what they are.
     graph
         The graph of neighbours; ``None`` where the target depends on the gene's own marks alone.
     n_columns
         Columns of ``x`` that are marks.
+    n_reference
+        Columns behind them that are reference samples, where the target depends on these.
     name
         Name of the target, such as ``"logit"``.
     unit
         Unit of the value, as plots name it.
     neighbors_key
-        Name of ``graph``; empty without one.
+        Name of ``graph``, or names of the graphs that it joins; empty without one.
     factor
         What one unit of the networks' output is worth in ``unit``.
     """
@@ -59,9 +61,10 @@ class ExplainedTarget(NamedTuple):
     x: torch.Tensor
     graph: nn.Graph | None
     n_columns: int
+    n_reference: int
     name: str
     unit: str
-    neighbors_key: str
+    neighbors_key: str | tuple[str, ...]
     factor: float
 
     def gather(self, genes: np.ndarray, baselines: Baselines) -> Batch:
@@ -74,12 +77,14 @@ class ExplainedTarget(NamedTuple):
             rows, position, position_of_neighbors = self.graph.closure(rows)
             neighbors = Neighbors(position_of_neighbors, edges, mask)
         x = self.x[rows]
+        # Standardised reference expression of 0 is that of the average gene.
+        reference = x.new_zeros(len(x), self.n_reference)
         marks = x.new_tensor(baselines.select(rows.cpu().numpy()))
-        baseline = torch.cat([marks, x[:, self.n_columns :]], dim=1)
-        return Batch(x, baseline, position, neighbors, self.n_columns)
+        baseline = torch.cat([marks, reference, x[:, self.n_columns + self.n_reference :]], dim=1)
+        return Batch(x, baseline, position, neighbors, self.n_columns, self.n_reference)
 
     def predict(self, batch: Batch, x: torch.Tensor) -> torch.Tensor:
-        """Return the explained value ``(batch,)`` at ``x`` ``(n_needed, n_columns + n_covariates)``."""
+        """Return the explained value ``(batch,)`` at ``x`` ``(n_needed, n_inputs)``."""
         with torch.no_grad():
             if batch.neighbors is None:
                 outputs = [net(x[batch.genes]) for net in self.networks]
@@ -88,7 +93,7 @@ class ExplainedTarget(NamedTuple):
             return torch.stack([self.readout(output) for output in outputs]).mean(dim=0)
 
     def fix_neighbors(self, batch: Batch) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return a function from own inputs ``(batch, n_columns + n_covariates)`` to values; neighbours stay.
+        """Return a function from own inputs ``(batch, n_inputs)`` to values; neighbours stay.
 
         The latents of the neighbours are computed once, however often the function is called.
         """
@@ -103,7 +108,7 @@ class ExplainedTarget(NamedTuple):
         def predict_own(x: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 outputs = [
-                    net(x) if latents is None else net.express(net.encode(x).mean, latents)
+                    net(x) if latents is None else net.express(net.encode(x).mean, x, latents)
                     for net, latents in zip(self.networks, neighbors, strict=True)
                 ]
                 return torch.stack([self.readout(output) for output in outputs]).mean(dim=0)
@@ -115,7 +120,7 @@ def _predict_with_neighbors(
     net: nn.SimpleChromeNet, x: torch.Tensor, genes: torch.Tensor, neighbors: Neighbors
 ) -> nn.Output:
     latent = net.encode(x).mean
-    return net.express(latent[genes], neighbors._replace(x=latent[neighbors.x]))
+    return net.express(latent[genes], x[genes], neighbors._replace(x=latent[neighbors.x]))
 
 
 class Batch(NamedTuple):
@@ -124,13 +129,13 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x, baseline
-        Inputs and baselines of the needed genes, ``(n_needed, n_columns + n_covariates)``.
+        Inputs and baselines of the needed genes, ``(n_needed, n_inputs)``.
     genes
         Positions of the explained genes among the needed ones, ``(batch,)``.
     neighbors
         ``neighbors.x`` holds the positions of their neighbours, ``(batch, n_neighbors)``.
-    n_columns
-        Columns of ``x`` that are marks.
+    n_columns, n_reference
+        Columns of ``x`` that are marks, and columns behind them that are reference samples.
     """
 
     x: torch.Tensor
@@ -138,16 +143,27 @@ class Batch(NamedTuple):
     genes: torch.Tensor
     neighbors: Neighbors | None
     n_columns: int
+    n_reference: int
 
-    def select_marks(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the marks of the explained genes ``(batch, n_columns)`` and, if there are any, of their neighbours."""
-        marks = x[:, : self.n_columns]
-        return (marks[self.genes],) if self.neighbors is None else (marks[self.genes], marks[self.neighbors.x])
+    @property
+    def n_explained(self) -> int:
+        """Number of columns that are explained: marks and reference samples."""
+        return self.n_columns + self.n_reference
+
+    def select_explained(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the explained columns of the genes ``(batch, n_explained)`` and, if there are any, of neighbours."""
+        columns = x[:, : self.n_explained]
+        return (columns[self.genes],) if self.neighbors is None else (columns[self.genes], columns[self.neighbors.x])
+
+    def add_reference(self, marks: np.ndarray) -> torch.Tensor:
+        """Return baselines of marks ``(n, n_columns)`` with those of the reference samples, ``(n, n_explained)``."""
+        rows = self.x.new_tensor(marks)
+        return torch.cat([rows, rows.new_zeros(len(rows), self.n_reference)], dim=1)
 
     @property
     def fixed(self) -> tuple[torch.Tensor, ...]:
         """The inputs that are not explained: covariates, edges of the graph and its mask."""
-        covariates = self.x[:, self.n_columns :]
+        covariates = self.x[:, self.n_explained :]
         if self.neighbors is None:
             return (covariates[self.genes],)
         positions, edges, mask = self.neighbors
@@ -195,16 +211,18 @@ def choose_target(data: Inputs, model: SimpleChrome | torch.nn.Module, target: s
             f"'latent:{n_latent - 1}', or a function of what its networks return."
         )
         raise ValueError(msg)
-    neighbors_key = "" if graph is None else str(model.settings.neighbors_key)
+    neighbors_key = model.settings.neighbors_key if graph is not None else None
     return ExplainedTarget(
         networks,
         readout,
         data.x,
         graph,
         data.layout.n_columns,
+        # A latent depends on the gene's own marks alone.
+        0 if latent else len(model.settings.references),
         _target_name(target),
         unit,
-        neighbors_key,
+        neighbors_key or "",
         factor,
     )
 
@@ -229,7 +247,7 @@ def _choose_output(data: Inputs, module: torch.nn.Module, target: str | TargetFu
             raise ValueError(msg)
         return value
 
-    return ExplainedTarget([module], readout, data.x, None, data.layout.n_columns, name, name, "", 1.0)
+    return ExplainedTarget([module], readout, data.x, None, data.layout.n_columns, 0, name, name, "", 1.0)
 
 
 def _read_output(name: str, factor: float) -> TargetFunction:

@@ -116,7 +116,7 @@ class _Predictor:
         with torch.no_grad():
             if self.neighbors:
                 pairs = zip(self.explained.networks, self.neighbors, strict=True)
-                outputs = [net.express(net.encode(x).mean, neighbors) for net, neighbors in pairs]
+                outputs = [net.express(net.encode(x).mean, x, neighbors) for net, neighbors in pairs]
             else:
                 outputs = [net(x) for net in self.explained.networks]
             value = torch.stack([self.explained.readout(output) for output in outputs]).mean(dim=0)

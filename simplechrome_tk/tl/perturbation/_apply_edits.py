@@ -30,7 +30,7 @@ def apply_edits(
     edits: Edit | Sequence[Edit],
     *,
     genes: Genes = None,
-    neighbors_key: str | None = None,
+    neighbors_key: str | Sequence[str] | None = None,
     copy: bool = False,
 ) -> ad.AnnData | None:
     """Edit the marks of genes, or of their neighbours, in the data.
@@ -47,7 +47,7 @@ def apply_edits(
     genes
         Genes to edit, or whose neighbours are edited: ids, symbols or a mask; ``None`` takes all.
     neighbors_key
-        Graph of neighbouring genes in ``obsp``, for edits of neighbours.
+        Graph of neighbouring genes in ``obsp``, or names of several, for edits of neighbours.
     copy
         Return a changed copy and leave ``adata`` as it is.
 

@@ -43,13 +43,15 @@ class NeighborEdges(NamedTuple):
     neighbor
         The neighbour, ``(n_edges,)``: its row number in the AnnData or, in a :class:`Batch`, its place among
         ``Batch.neighbors``.
-    weight, distance
-        Values of the graph, ``(n_edges,)``.
+    weights
+        Weight in each graph that the model reads, ``(n_edges, n_graphs)``.
+    distance
+        Distance in bp, ``(n_edges,)``.
     """
 
     gene: np.ndarray
     neighbor: np.ndarray
-    weight: np.ndarray
+    weights: np.ndarray
     distance: np.ndarray
 
 

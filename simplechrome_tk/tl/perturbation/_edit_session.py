@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.graph import graph_names, join_graphs
 from simplechrome_tk.core.layout import Layout, values
 from simplechrome_tk.core.require import cell_types, check_selectable, gene_rows
 from simplechrome_tk.core.shorten import shorten
@@ -41,18 +41,28 @@ class EditSession:
     adata
         Normalised genes by bins, with their signal.
     neighbors_key
-        Graph of the neighbours that the model reads; ``None`` where it reads each gene alone.
+        Graph of the neighbours that the model reads, or names of several; ``None`` where it reads each gene alone.
+    reference_key
+        Slot of ``obsm`` with the reference samples that the model reads; ``None`` where it reads none.
     layout
         Columns of ``adata``, where they were read before.
     """
 
-    def __init__(self, adata: ad.AnnData, *, neighbors_key: str | None, layout: Layout | None = None) -> None:
+    def __init__(
+        self,
+        adata: ad.AnnData,
+        *,
+        neighbors_key: str | Sequence[str] | None,
+        reference_key: str | None = None,
+        layout: Layout | None = None,
+    ) -> None:
         check_selectable(adata)
         self.adata = adata
         self.layout = Layout.of(adata) if layout is None else layout
         self._renormalizer = Renormalizer(adata)
-        self._neighbors_key = neighbors_key
-        self._graph = None if neighbors_key is None else neighbor_matrices(adata, neighbors_key)
+        self._reference_key = reference_key
+        self._graph_names = graph_names(neighbors_key)
+        self._graph = join_graphs(adata, self._graph_names) if self._graph_names else None
 
     def check(self, edits: Sequence[Edit]) -> None:
         """Raise ``TypeError`` when ``edits`` hold something else, ``ValueError`` when an edit cannot be made here."""
@@ -172,14 +182,17 @@ class EditSession:
     def neighbor_edges(self, rows: np.ndarray) -> NeighborEdges:
         """Return the edges from genes to their neighbours, which are given by their rows."""
         if self._graph is None:
-            return NeighborEdges(np.empty(0, int), np.empty(0, int), np.empty(0), np.empty(0))
+            return NeighborEdges(np.empty(0, int), np.empty(0, int), np.empty((0, 0)), np.empty(0))
         connectivities, distances = (matrix[rows] for matrix in self._graph)
         pairs = connectivities.tocoo()
         kept = pairs.data != 0
         gene, neighbor = pairs.row[kept].astype(int), pairs.col[kept].astype(int)
-        # Indexing a sparse matrix with empty arrays returns a sparse matrix instead of an array.
-        distance = np.asarray(distances[gene, neighbor], dtype=float).ravel() if len(gene) else np.empty(0)
-        return NeighborEdges(gene, neighbor, pairs.data[kept], distance)
+        if len(self._graph_names) == 1:
+            weights = [pairs.data[kept]]
+        else:
+            slots = (k.CONNECTIVITIES.format(name) for name in self._graph_names)
+            weights = [_select(sparse.csr_matrix(self.adata.obsp[slot])[rows], gene, neighbor) for slot in slots]
+        return NeighborEdges(gene, neighbor, np.stack(weights, axis=1), _select(distances, gene, neighbor))
 
     def name_genes(self, rows: np.ndarray) -> pd.DataFrame:
         """Return ``gene`` and ``symbol`` of rows."""
@@ -213,7 +226,8 @@ class EditSession:
         """
         obs = self.adata.obs.iloc[_all_rows(batch)].copy()
         obs.index = np.arange(len(obs)).astype(str)
-        return self._to_adata(batch, obs, {k.NORMALIZE: self.adata.uns[k.NORMALIZE]})
+        needed = [key for key in (k.NORMALIZE, self._reference_key) if key is not None and key in self.adata.uns]
+        return self._to_adata(batch, obs, {key: self.adata.uns[key] for key in needed})
 
     def to_named_adata(self, batch: Batch) -> ad.AnnData:
         """Return the genes of a batch by their ids, then their neighbours as ``"id (neighbour)"``, as an AnnData.
@@ -241,12 +255,22 @@ class EditSession:
             layers={k.SIGNAL: np.concatenate([batch.genes.signal, batch.neighbors.signal])},
             uns=uns,
         )
-        if self._graph is not None:
-            pairs = batch.edges.gene, len(batch.genes.rows) + batch.edges.neighbor
-            shape = data.n_obs, data.n_obs
-            for slot, weights in ((k.CONNECTIVITIES, batch.edges.weight), (k.DISTANCES, batch.edges.distance)):
-                data.obsp[slot.format(self._neighbors_key)] = sparse.csr_matrix((weights, pairs), shape=shape)
+        if self._reference_key is not None:
+            data.obsm[self._reference_key] = self.adata.obsm[self._reference_key][_all_rows(batch)]
+        gene, neighbor = batch.edges.gene, len(batch.genes.rows) + batch.edges.neighbor
+        shape = data.n_obs, data.n_obs
+        for name, weights in zip(self._graph_names, batch.edges.weights.T, strict=True):
+            # A pair of another graph has a weight of 0 here, and is no link of this graph.
+            linked = weights != 0
+            pairs = gene[linked], neighbor[linked]
+            for slot, stored in ((k.CONNECTIVITIES, weights), (k.DISTANCES, batch.edges.distance)):
+                data.obsp[slot.format(name)] = sparse.csr_matrix((stored[linked], pairs), shape=shape)
         return data
+
+
+def _select(matrix: sparse.csr_matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return single values of a matrix, ``(n,)``; with empty arrays scipy returns a matrix instead of an array."""
+    return np.asarray(matrix[rows, columns], dtype=float).ravel() if len(rows) else np.empty(0)
 
 
 def _all_rows(batch: Batch) -> np.ndarray:

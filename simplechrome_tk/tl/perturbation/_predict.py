@@ -33,7 +33,10 @@ def open_session(adata: ad.AnnData, model: object) -> EditSession:
         raise TypeError(msg)
     require_trained(model)
     data = model.read(adata)
-    return EditSession(data.adata, neighbors_key=model.settings.neighbors_key, layout=data.layout)
+    settings = model.settings
+    return EditSession(
+        data.adata, neighbors_key=settings.neighbors_key, reference_key=settings.reference_key, layout=data.layout
+    )
 
 
 def predict_batch(model: SimpleChrome, session: EditSession, batch: Batch) -> pd.DataFrame:

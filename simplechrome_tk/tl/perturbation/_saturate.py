@@ -196,7 +196,7 @@ def _repeat_edges(edges: NeighborEdges, neighbor: np.ndarray, n_variants: int) -
     return NeighborEdges(
         np.repeat(np.arange(n_variants), n_edges),
         np.broadcast_to(neighbor, (n_variants, n_edges)).ravel(),
-        np.tile(edges.weight, n_variants),
+        np.tile(edges.weights, (n_variants, 1)),
         np.tile(edges.distance, n_variants),
     )
 
