@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CHROMOSOMES = ["chr8", "chr21"]
 N_STEPS = 50
 N_ROUNDS = 5
-QUICK = {"latent_epochs": 1, "expression_epochs": 1, "neighbor_epochs": 1, "progress": False}
+QUICK = {"latent_epochs": 1, "expression_epochs": 1, "context_epochs": 1, "progress": False}
 
 
 def load_with_graph(cell_type: str) -> ad.AnnData:

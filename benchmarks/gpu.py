@@ -80,7 +80,7 @@ def step_seconds(model: sct.SimpleChrome, adata: ad.AnnData, runs: int, *, compi
     def loss(batch: torch.Tensor) -> torch.Tensor:
         latent = net.encode(batch)
         own = latent_loss(net, batch, latent, kl_weight=None).total
-        return expression_loss(net.express(latent.mean), targets, regression_weight=1.5) + 0.05 * own
+        return expression_loss(net.express_own(latent.mean), targets, regression_weight=1.5) + 0.05 * own
 
     compute = torch.compile(loss, mode="reduce-overhead") if compiled else loss
 

@@ -45,7 +45,7 @@ def train_minimally(model: sct.SimpleChrome, x: torch.Tensor, targets: Targets, 
                 loss = latent_loss(net, x[genes], latent, kl_weight=None).total
                 if supervised:
                     known = Targets(targets.label[genes], targets.log_expression[genes])
-                    loss = loss + expression_loss(net.express(latent.mean), known, regression_weight=1.5)
+                    loss = loss + expression_loss(net.express_own(latent.mean), known, regression_weight=1.5)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

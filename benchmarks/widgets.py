@@ -40,7 +40,7 @@ def prepared() -> tuple[ad.AnnData, sct.SimpleChrome]:
     sct.pp.normalize(adata)
     sct.pp.tss_neighbors(adata)
     model = sct.SimpleChrome(adata, neighbors_key="tss")
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=1, context_epochs=1, progress=False)
     adata.obsm["X_simplechrome_umap"] = np.random.default_rng(0).normal(size=(N_GENES, 2)).astype(np.float32)
     return adata, model
 

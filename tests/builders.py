@@ -42,7 +42,7 @@ def _trained(n_genes: int, n_neighbors: int, rng: int, settings: tuple[tuple[str
     neighbors_key = "tss" if n_neighbors else None
     data = prepared(n_genes, n_neighbors=n_neighbors, rng=rng)
     model = sct.SimpleChrome(data, neighbors_key=neighbors_key, device="cpu", **dict(settings))
-    model.train(neighbor_epochs=1, **BRIEF)
+    model.train(context_epochs=1, **BRIEF)
     return model
 
 

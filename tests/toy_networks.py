@@ -21,10 +21,19 @@ REGIONS = [RegionShape(3, 100), RegionShape(3, 20)]
 N_COLUMNS = 360
 
 
-def network(*, neighbors: bool = False, dropout: float = 0.0, n_latent: int = 6) -> SimpleChromeNet:
-    """Return a small network with weights of seed 0."""
+def network(*, n_graphs: int = 0, n_reference: int = 0, dropout: float = 0.0, n_latent: int = 6) -> SimpleChromeNet:
+    """Return a small network with weights of seed 0; a context, if it has one, adds nothing yet."""
     torch.manual_seed(0)
-    return build_network(REGIONS, n_latent=n_latent, n_hidden=16, dropout=dropout, neighbors=neighbors).eval()
+    return build_network(
+        REGIONS, n_latent=n_latent, n_hidden=16, dropout=dropout, n_graphs=n_graphs, n_reference=n_reference
+    ).eval()
+
+
+def with_random_context(net: SimpleChromeNet) -> SimpleChromeNet:
+    """Give the last layer of a context weights that are not 0, so that it adds something."""
+    assert net.context is not None
+    torch.nn.init.normal_(net.context.head[-1].weight)
+    return net
 
 
 def ring(n: int) -> Graph:
@@ -32,10 +41,9 @@ def ring(n: int) -> Graph:
     gene = np.repeat(np.arange(1, n - 1), 2)
     neighbor = gene + np.tile([-1, 1], n - 2)
     shape = (n, n)
-    return Graph(
-        sparse.csr_matrix((np.ones(len(gene)), (gene, neighbor)), shape=shape),
-        sparse.csr_matrix(((neighbor - gene) * 1_000.0, (gene, neighbor)), shape=shape),
-    )
+    links = (gene, neighbor)
+    weights = sparse.csr_matrix((np.ones(len(gene)), links), shape=shape)
+    return Graph([(weights, sparse.csr_matrix(((neighbor - gene) * 1_000.0, links), shape=shape))])
 
 
 def toy(n: int = 300) -> tuple[torch.Tensor, Targets]:

@@ -10,7 +10,7 @@ import torch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.features import Observed, gene_length, one_hot, read_features
-from simplechrome_tk.core.graph import neighbor_matrices
+from simplechrome_tk.core.graph import graph_names, neighbor_matrices
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.model_checks import check_columns, check_normalization
@@ -200,10 +200,10 @@ def reference_of(adata: ad.AnnData, settings: Settings, constants: ReferenceCons
     return np.nan_to_num(standardised, nan=0.0).astype(np.float32)
 
 
-def neighbor_graph(adata: ad.AnnData, keys: Sequence[str]) -> Graph:
-    """Read graphs from ``obsp``, joined to one."""
+def neighbor_graph(adata: ad.AnnData, neighbors_key: str | Sequence[str]) -> Graph:
+    """Read a graph, or several that are joined to one, from ``obsp``."""
     graphs = []
-    for key in keys:
+    for key in graph_names(neighbors_key):
         connectivities, distances = neighbor_matrices(adata, key)
         _check_distances(adata, distances, key)
         graphs.append((connectivities, distances))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -18,7 +19,7 @@ from simplechrome_tk.nn._network import Correction
 from simplechrome_tk.nn._recipe import PAPER_RECIPE, Phase, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy as np
 
@@ -41,7 +42,7 @@ class Settings:
     n_latent: int
     n_hidden: int
     dropout: float
-    neighbors_key: str | tuple[str, ...] | None
+    neighbors_key: str | Sequence[str] | None
     task: Task
     preset: Preset
     label_key: str
@@ -221,7 +222,10 @@ def _graph_names(value: object) -> str | tuple[str, ...] | None:
         return None
     if isinstance(value, str):
         return text("neighbors_key", value)
-    names = tuple(texts("neighbors_key", list(value) if isinstance(value, tuple) else value))
+    if not isinstance(value, Sequence):
+        msg = f"neighbors_key is {value!r}; expected a name, as a string, or the names of several graphs."
+        raise ValueError(msg)
+    names = tuple(texts("neighbors_key", list(value)))
     if not names or len(set(names)) < len(names):
         msg = f"neighbors_key is {value!r}; expected the name of a graph in obsp, or different names of several."
         raise ValueError(msg)

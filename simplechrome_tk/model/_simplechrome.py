@@ -53,8 +53,8 @@ class SimpleChrome:
     Phase 1 learns the latent with a variational autoencoder on the marks of all genes, without labels. Phase 2 trains
     the prediction from the gene's own marks, end to end on the training genes. Phase 3, of models with
     ``neighbors_key`` or ``reference_key``, trains the *context* on fixed latents: what the marks of related genes,
-    found by attention, and the expression of the gene in reference samples add to that prediction. The latent therefore describes the
-    gene's own marks, whatever else a model reads.
+    found by attention, and the expression of the gene in reference samples add to that prediction. The latent therefore
+    describes the gene's own marks, whatever else a model reads.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class SimpleChrome:
             n_latent=n_latent,
             n_hidden=n_hidden,
             dropout=dropout,
-            neighbors_key=neighbors_key if isinstance(neighbors_key, str | None) else tuple(neighbors_key),
+            neighbors_key=neighbors_key,
             reference_key=reference_key,
             references=() if reference_key is None else tuple(read_reference(adata, reference_key).samples),
             task=task,

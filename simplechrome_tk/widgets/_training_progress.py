@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-PHASES = {"latent": "latent of the marks", "expression": "prediction of expression", "neighbors": "neighbours"}
+PHASES = {
+    "latent": "latent of the marks",
+    "expression": "prediction of expression",
+    "context": "related genes and reference samples",
+}
 
 
 class TrainingProgress:

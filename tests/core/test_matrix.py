@@ -49,7 +49,7 @@ def normal(raw: ad.AnnData) -> ad.AnnData:
 @pytest.fixture(scope="module")
 def model(normal: ad.AnnData) -> sct.SimpleChrome:
     model = sct.SimpleChrome(normal, n_latent=2, n_hidden=8, neighbors_key="tss", device="cpu")
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=1, context_epochs=1, progress=False)
     normal.obsm["X_simplechrome"] = model.get_latent_representation()
     return model
 

@@ -114,7 +114,7 @@ def model() -> sct.SimpleChrome:
     adata = prepared()
     sct.pp.tss_neighbors(adata, n_neighbors=4)
     model = sct.SimpleChrome(adata, n_latent=2, n_hidden=8, neighbors_key="tss", device="cpu")
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=1, context_epochs=1, progress=False)
     return model
 
 

@@ -93,7 +93,7 @@ def test_a_dense_graph_is_read_as_the_sparse_one(linked: ad.AnnData):
 
 
 def test_predictions_and_attributions_take_a_dense_graph(linked: ad.AnnData, model: sct.SimpleChrome):
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=1, context_epochs=1, progress=False)
     prediction = model.predict()
     _make_dense(linked, "tss_connectivities", "tss_distances")
     np.testing.assert_array_equal(model.predict().to_numpy(), prediction.to_numpy())

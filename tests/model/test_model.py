@@ -108,7 +108,7 @@ def test_data_are_left_as_found():
 def test_history_names_phases_and_the_epoch_that_was_kept(model: sct.SimpleChrome):
     history = model.history
     assert history["epoch"].tolist() == list(range(1, len(history) + 1))
-    assert history["phase"].unique().tolist() == ["latent", "expression", "neighbors"]
+    assert history["phase"].unique().tolist() == ["latent", "expression", "context"]
     assert history["best"].sum() == 1
     best = history[history["best"]].iloc[0]
     assert best["valid_auroc"] == pytest.approx(score(model.evaluate(), "AUROC", "valid"), abs=1e-9)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-EPOCHS = {"latent_epochs": 2, "expression_epochs": 3, "neighbor_epochs": 2}
+EPOCHS = {"latent_epochs": 2, "expression_epochs": 3, "context_epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_rows_are_those_of_the_history_with_the_place_in_the_plan(genes: ad.AnnD
     model = train(genes, rows.append, n_models=2)
     assert [row["phase_epoch"] for row in rows[:7]] == [1, 2, 1, 2, 3, 1, 2]
     assert [row["epoch"] for row in rows] == [*range(1, 8), *range(1, 8)]
-    assert all(row["plan"] == {"latent": 2, "expression": 3, "neighbors": 2} for row in rows)
+    assert all(row["plan"] == {"latent": 2, "expression": 3, "context": 2} for row in rows)
     assert all(row["n_models"] == 2 for row in rows)
     table = pd.DataFrame(rows)[model.history.columns.drop("best")]
     pd.testing.assert_frame_equal(table, model.history.drop(columns="best"))
@@ -51,9 +51,9 @@ def test_a_callback_that_returns_nothing_changes_nothing(genes: ad.AnnData):
 @pytest.mark.parametrize(
     ("phase", "phases"),
     [
-        ("latent", ["latent", "expression", "expression", "expression", "neighbors", "neighbors"]),
+        ("latent", ["latent", "expression", "expression", "expression", "context", "context"]),
         ("expression", ["latent", "latent", "expression"]),
-        ("neighbors", ["latent", "latent", "expression", "expression", "expression", "neighbors"]),
+        ("context", ["latent", "latent", "expression", "expression", "expression", "context"]),
     ],
 )
 def test_a_stop_ends_the_phase_and_after_the_first_phase_the_network(genes: ad.AnnData, phase: str, phases: list[str]):
@@ -69,7 +69,7 @@ def test_a_stop_ends_one_network_of_several(genes: ad.AnnData):
 
 def test_a_callback_that_raises_leaves_the_model_as_it_was(genes: ad.AnnData):
     def fail(row: Mapping[str, Any]) -> None:
-        if row["phase"] == "neighbors":
+        if row["phase"] == "context":
             raise KeyboardInterrupt
 
     model = train(genes, None)

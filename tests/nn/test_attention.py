@@ -27,4 +27,4 @@ def test_attention_ignores_absent_neighbors_and_their_order():
 
 def test_network_with_attention_asks_for_neighbors():
     with pytest.raises(ValueError, match="attends to neighbours"):
-        network(neighbors=True)(torch.randn(2, N_COLUMNS))
+        network(n_graphs=1)(torch.randn(2, N_COLUMNS))

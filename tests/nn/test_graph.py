@@ -22,7 +22,7 @@ def test_graph_pads_and_keeps_signed_distances():
 
 def test_graph_keeps_neighbors_at_distance_zero():
     one = sparse.csr_matrix(np.array([[0, 1], [1, 0]], dtype=float))
-    graph = Graph(one, sparse.csr_matrix((2, 2)))
+    graph = Graph([(one, sparse.csr_matrix((2, 2)))])
     assert graph.mask.all()
     assert graph.edges[:, 0].tolist() == [[1, 0, 0], [1, 0, 0]]
 
@@ -36,11 +36,11 @@ def test_closure_holds_each_needed_gene_once():
     assert torch.equal(needed[around], graph.index[genes])
 
 
-def test_shuffle_draws_every_gene_once_and_keeps_groups_together():
-    graph = ring(400)
-    genes = torch.arange(0, 400, 2)
-    torch.manual_seed(0)
-    first, second = graph.shuffle(genes), graph.shuffle(genes)
-    assert torch.equal(first.sort().values, genes)
-    assert not torch.equal(first, second)
-    assert (first.diff().abs() <= 4).float().mean() > 0.8
+def test_graphs_are_joined_and_keep_their_weights():
+    first = sparse.csr_matrix(np.array([[0, 2, 0], [0, 0, 0], [0, 0, 0]], dtype=float))
+    second = sparse.csr_matrix(np.array([[0, 5, 7], [0, 0, 0], [0, 0, 0]], dtype=float))
+    bp = sparse.csr_matrix(np.array([[0, 0, -1_000], [0, 0, 0], [0, 0, 0]], dtype=float))
+    graph = Graph([(first, sparse.csr_matrix((3, 3))), (second, bp)])
+    assert graph.index[0].tolist() == [1, 2]
+    torch.testing.assert_close(graph.edges[0], torch.tensor([[2.0, 5.0, 0.0, 0.0], [0.0, 7.0, -1.0, LOG2]]))
+    assert graph.mask.sum(dim=1).tolist() == [2, 0, 0]

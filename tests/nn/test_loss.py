@@ -40,7 +40,7 @@ def test_one_pass_gives_the_losses_and_gradients_of_two(published: bool):
     torch.manual_seed(0)
     net = network(dropout=0.5)
     if published:
-        net = build_paper_network(REGIONS[:1], n_latent=6, neighbors=False)
+        net = build_paper_network(REGIONS[:1], n_latent=6)
     x = torch.randn(20, 300 if published else N_COLUMNS)
     found = []
     for encode in (SimpleChromeNet.encode_twice, in_two_passes):
@@ -49,7 +49,7 @@ def test_one_pass_gives_the_losses_and_gradients_of_two(published: bool):
         latent, whole = encode(net, x)
         assert torch.equal(latent.mean, whole.mean) == published, "the published encoder drops nothing"
         own = latent_loss(net, x, whole, kl_weight=None, noise=0.01).total
-        (own + net.express(latent.mean).log_expression.square().mean()).backward()
+        (own + net.express_own(latent.mean).log_expression.square().mean()).backward()
         found.append((own.detach(), *(value.grad for value in net.parameters() if value.grad is not None)))
         assert all(module.training for module in net.modules())
     torch.testing.assert_close(*found)

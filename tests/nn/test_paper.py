@@ -27,9 +27,9 @@ def test_paper_encoder_treats_every_bin_alone_and_slides_over_marks():
 
 
 def test_paper_network_decodes_into_minus_one_to_one_and_reads_one_region():
-    net = build_paper_network([RegionShape(5, 100)], n_latent=10, neighbors=False)
+    net = build_paper_network([RegionShape(5, 100)], n_latent=10)
     decoded = net.decoder(torch.randn(3, 10) * 100)
     assert decoded.shape == (3, 500)
     assert decoded.abs().max() <= 1
     with pytest.raises(ValueError, match=r"reads one region, found 2.*Window\.TSS"):
-        build_paper_network(REGIONS, n_latent=10, neighbors=False)
+        build_paper_network(REGIONS, n_latent=10)

@@ -54,7 +54,7 @@ def test_region_encoder_tells_no_signal_from_little():
 
 def test_covariates_reach_the_latent_and_are_not_reconstructed():
     torch.manual_seed(0)
-    net = build_network(REGIONS, n_latent=6, n_hidden=16, dropout=0.0, neighbors=False, n_covariates=1).eval()
+    net = build_network(REGIONS, n_latent=6, n_hidden=16, dropout=0.0, n_covariates=1).eval()
     x = torch.randn(4, N_COLUMNS + 1)
     other = x.clone()
     other[:, -1] += 1

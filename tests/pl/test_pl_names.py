@@ -39,7 +39,7 @@ def named():
     sct.pp.tss_neighbors(adata, n_neighbors=3)
     sct.pp.normalize(adata)
     model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=1, context_epochs=1, progress=False)
     sct.tl.attribute(adata, model, n_steps=2, progress=False)
     sct.tl.interactions(adata, model, progress=False)
     sct.tl.embed(adata, model)

@@ -114,7 +114,7 @@ def test_a_loop_between_chromosomes_has_no_distance():
     adata = genes([100, 1_000], chrom=["chr1", "chr2"])
     sct.pp.contact_neighbors(adata, loop_list([(90, 110, 990, 1_010, 10)]).assign(chrom2="chr2"))
     assert links(adata, "hic_distances") == {(0, 1): 0, (1, 0): 0}
-    graph = sct.nn.Graph(adata.obsp["hic_connectivities"], adata.obsp["hic_distances"])
+    graph = sct.nn.Graph([(adata.obsp["hic_connectivities"], adata.obsp["hic_distances"])])
     assert graph.edges[0].tolist() == [[0.5, 0, 0]]
 
 
@@ -205,7 +205,7 @@ def test_real_loops(e116, real_roadmap, caplog):
     found = links(small)
     assert found.keys() == expected.keys()
     assert all(found[p] == pytest.approx(w * scale / (w * scale + 1 - w), rel=1e-5) for p, w in expected.items())
-    sct.nn.Graph(small.obsp["hic_connectivities"], small.obsp["hic_distances"])
+    sct.nn.Graph([(small.obsp["hic_connectivities"], small.obsp["hic_distances"])])
 
 
 def test_real_loops_of_every_cell_type(real_roadmap):

@@ -74,6 +74,6 @@ def test_ids_say_little_about_the_genome(e116):
     assert adata.uns["id_neighbors"]["same_chromosome"] == pytest.approx(0.38, abs=0.005)
     by_id, by_place = adata.obsp["id_connectivities"], adata.obsp["tss_connectivities"]
     assert by_id.multiply(by_place).sum() / by_id.sum() == pytest.approx(0.07, abs=0.01)
-    graph = sct.nn.Graph(by_id, adata.obsp["id_distances"])
+    graph = sct.nn.Graph([(by_id, adata.obsp["id_distances"])])
     elsewhere = graph.edges[:, :, 1:].abs().sum(dim=2)[graph.mask] == 0
     assert elsewhere.double().mean() == pytest.approx(0.62, abs=0.01)

@@ -28,7 +28,7 @@ def genes():
 @pytest.fixture(scope="module")
 def model(genes):
     model = sct.SimpleChrome(genes, n_latent=4, neighbors_key="tss")
-    model.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=1, context_epochs=1, progress=False)
     return model
 
 

@@ -31,7 +31,7 @@ def stacked():
     sct.pp.normalize(adata)
     sct.pp.tss_neighbors(adata, n_neighbors=4)
     model = sct.SimpleChrome(adata, n_latent=4, neighbors_key="tss")
-    model.train(latent_epochs=1, expression_epochs=2, neighbor_epochs=1, progress=False)
+    model.train(latent_epochs=1, expression_epochs=2, context_epochs=1, progress=False)
     return adata, model
 
 

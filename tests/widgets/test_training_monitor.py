@@ -17,7 +17,7 @@ import simplechrome_tk as sct
 from simplechrome_tk.widgets import TrainingMonitor
 from simplechrome_tk.widgets._training_progress import TrainingProgress
 
-EPOCHS = {"latent_epochs": 2, "expression_epochs": 4, "neighbor_epochs": 3}
+EPOCHS = {"latent_epochs": 2, "expression_epochs": 4, "context_epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def phases(model):
 @pytest.mark.parametrize(
     ("phase", "left"),
     [
-        ("latent", {"latent": 1, "expression": 4, "neighbors": 3}),
+        ("latent", {"latent": 1, "expression": 4, "context": 3}),
         ("expression", {"latent": 2, "expression": 1}),
-        ("neighbors", {"latent": 2, "expression": 4, "neighbors": 1}),
+        ("context", {"latent": 2, "expression": 4, "context": 1}),
     ],
 )
 def test_a_stop_ends_the_phase(adata, phase, left):
@@ -93,7 +93,7 @@ def test_watching_changes_no_bit(adata, whole):
     table = model.history
     assert [row["epoch"] for row in rows] == table["epoch"].tolist()
     assert [row["train_loss"] for row in rows] == table["train_loss"].tolist()
-    assert rows[2]["plan"] == {"latent": 2, "expression": 4, "neighbors": 3}
+    assert rows[2]["plan"] == {"latent": 2, "expression": 4, "context": 3}
     assert [row["phase_epoch"] for row in rows] == [1, 2, 1, 2, 3, 4, 1, 2, 3]
 
 
@@ -132,7 +132,7 @@ def test_stop_button_keeps_the_best_and_says_what(monitor):
 def test_stop_in_the_latent_goes_on_to_the_prediction(monitor):
     monitor.train(**EPOCHS, on_epoch=lambda row: monitor.stop() if row["epoch"] == 1 else None)
     monitor.wait()
-    assert phases(monitor._model) == {"latent": 1, "expression": 4, "neighbors": 3}
+    assert phases(monitor._model) == {"latent": 1, "expression": 4, "context": 3}
     assert "Phase 1, latent of the marks: stopped after 1 of 2 epochs. The weights of epoch" in monitor._line.value
 
 
@@ -208,7 +208,7 @@ def test_what_cannot_be_trained_is_a_sentence_and_corrected_data_train(adata):
     assert "The training did not finish" in monitor._line.value
     assert not monitor._start_button.disabled
     broken.obs[["label", "expression"]] = labels
-    monitor.train(latent_epochs=1, expression_epochs=1, neighbor_epochs=1)
+    monitor.train(latent_epochs=1, expression_epochs=1, context_epochs=1)
     monitor.wait()
     assert "sct-error" not in monitor._status.value
     assert monitor._model.is_trained

@@ -22,7 +22,7 @@ from simplechrome_tk.tl.attribution._result import resume_result
 from simplechrome_tk.tl.attribution._target import choose_target, freeze_networks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import anndata as ad
 
@@ -192,7 +192,7 @@ def attribute(
     return adata if copy else None
 
 
-def _to_record(neighbors_key: str | tuple[str, ...]) -> str | list[str]:
+def _to_record(neighbors_key: str | Sequence[str]) -> str | list[str]:
     """Return a ``neighbors_key`` as files can store it: several names as a list."""
     return neighbors_key if isinstance(neighbors_key, str) else list(neighbors_key)
 

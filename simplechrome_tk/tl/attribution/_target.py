@@ -64,7 +64,7 @@ class ExplainedTarget(NamedTuple):
     n_reference: int
     name: str
     unit: str
-    neighbors_key: str | tuple[str, ...]
+    neighbors_key: str | Sequence[str]
     factor: float
 
     def gather(self, genes: np.ndarray, baselines: Baselines) -> Batch:
