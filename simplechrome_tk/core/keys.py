@@ -70,6 +70,9 @@ EMBED = "embed"
 # obsm: log expression in reference samples, whose names are in `uns` under the same key
 REFERENCE_EXPRESSION = "reference_expression"
 
+# the graph of co-expressed genes
+COEXPRESSION = "coexpression"
+
 # obsp: a graph `name` is stored as a pair
 CONNECTIVITIES = "{}_connectivities"
 DISTANCES = "{}_distances"

@@ -3,6 +3,7 @@
 from simplechrome_tk.datasets._example import example
 from simplechrome_tk.datasets._example_tracks import example_tracks
 from simplechrome_tk.datasets._hic import hic_loops
+from simplechrome_tk.datasets._reference import reference_expression
 from simplechrome_tk.datasets._roadmap import roadmap
 from simplechrome_tk.datasets._simulate import simulate
 from simplechrome_tk.io._public import DatasetUnavailableError
@@ -12,6 +13,7 @@ __all__ = [
     "example",
     "example_tracks",
     "hic_loops",
+    "reference_expression",
     "roadmap",
     "simulate",
 ]

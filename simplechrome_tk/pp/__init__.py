@@ -4,6 +4,7 @@ from simplechrome_tk.core.expression import log_expression
 from simplechrome_tk.core.window import Window
 from simplechrome_tk.pp._bigwig import bin_bigwig
 from simplechrome_tk.pp._bin import bin_peaks
+from simplechrome_tk.pp._coexpression import coexpression_neighbors
 from simplechrome_tk.pp._contacts import contact_neighbors
 from simplechrome_tk.pp._control import subtract_control
 from simplechrome_tk.pp._from_tracks import from_tracks
@@ -13,6 +14,7 @@ from simplechrome_tk.pp._neighbors import tss_neighbors
 from simplechrome_tk.pp._normalize import normalize
 from simplechrome_tk.pp._qc import qc
 from simplechrome_tk.pp._reads import bin_reads
+from simplechrome_tk.pp._reference import add_reference_expression
 from simplechrome_tk.pp._split import (
     split_by_chromosome,
     split_by_family,
@@ -23,9 +25,11 @@ from simplechrome_tk.pp._strata import gene_strata
 
 __all__ = [
     "Window",
+    "add_reference_expression",
     "bin_bigwig",
     "bin_peaks",
     "bin_reads",
+    "coexpression_neighbors",
     "contact_neighbors",
     "from_tracks",
     "gene_strata",

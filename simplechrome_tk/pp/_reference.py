@@ -1,0 +1,242 @@
+"""Expression of the genes in reference samples, such as other cell types."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.core.require import cell_types, gene_ids
+from simplechrome_tk.core.shorten import shorten
+from simplechrome_tk.core.write import to_change, write_whole
+from simplechrome_tk.io._reference import read_public_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anndata as ad
+
+logger = logging.getLogger(__name__)
+
+# Lowest and highest log10(expression + 0.1) that any unit of expression comes near.
+_LOWEST, _HIGHEST = -1.0, 7.0
+# Correlation with the sample's own expression above which a reference sample counts as the sample itself or as a
+# replicate of it. Of the 1,540 pairs of Roadmap epigenomes, half correlate below .76, and only pairs of the same tissue
+# above .95 (left and right ventricle .99). The closest to E116, E123, E117 and E122 reach .80, .83, .88 and .90. The
+# expression of E116 correlates with itself at .98 after a noise of twofold (standard deviation .3 in log10).
+_REPLICATE = 0.95
+# Genes that a correlation needs, and the share of matched genes below which the log warns.
+_FEWEST_GENES, _FEW_MATCHED = 30, 0.5
+
+
+def add_reference_expression(
+    adata: ad.AnnData,
+    table: pd.DataFrame | None = None,
+    *,
+    exclude: str | Sequence[str] | None = None,
+    key_added: str = k.REFERENCE_EXPRESSION,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Add the expression of each gene in reference samples, such as other cell types.
+
+    What is known of a gene from elsewhere often predicts its expression better than its marks do. It is kept apart from
+    the marks: models read it with ``reference_key``, scores of the *deviation* are measured against its mean, and
+    :func:`coexpression_neighbors` finds related genes by it.
+
+    The sample's own expression must not be among the references, or a model would read what it has to predict. Samples
+    with the name of a cell type in ``adata`` are therefore left out, and a sample that looks like a replicate is an
+    error.
+
+    Parameters
+    ----------
+    adata
+        Genes; in data of several cell types each row gets the values of its gene.
+    table
+        Log expression, ``log10(expression + 0.1)``, genes by samples. The index holds Ensembl ids, with or without
+        version, or symbols. ``None`` takes :func:`simplechrome_tk.datasets.reference_expression`. Of rows with the same
+        id the first is taken.
+    exclude
+        Name of a sample, or several, to leave out beside the cell types of ``adata``.
+    key_added
+        Name of the result.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes, with ``key_added="reference_expression"``,
+
+        ``obsm["reference_expression"]``: float32 ``(n_genes, n_references)``, NaN for genes that the table lacks.
+        ``uns["reference_expression"]``: ``samples``, the names of the columns; ``excluded``, the names left out; and
+        ``n_unmatched``, the number of genes that the table lacks.
+
+    Raises
+    ------
+    ValueError
+        When the table shares no gene with ``adata``, does not hold logarithms, has no sample left, a name in
+        ``exclude`` is unknown, or a sample correlates above .95 with the expression of a cell type in ``adata``.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> level = np.log10(adata.obs["expression"] + 0.1)
+    >>> noise = np.random.default_rng(0).normal(size=(adata.n_obs, 3))
+    >>> table = pd.DataFrame(level.to_numpy()[:, None] + noise, adata.obs_names, ["A", "B", "C"]).clip(lower=-1)
+    >>> sct.pp.add_reference_expression(adata, table)
+    >>> adata.obsm["reference_expression"].shape
+    (300, 3)
+    """
+    adata = to_change(adata, copy=copy)
+    table = read_public_reference() if table is None else table
+    _check_table(table)
+    kept, excluded = _choose_samples(table, cell_types(adata), exclude)
+    matched = _match(adata, table[kept])
+    _check_samples(matched.values, kept)
+    _check_replicates(adata, matched.values, kept)
+    record = {"samples": kept, "excluded": excluded, "n_unmatched": matched.n_unmatched}
+    values = matched.values.astype(np.float32)
+    write_whole(adata, [("obsm", key_added, values)], records={key_added: record})
+    logger.info(
+        "%s: %d reference samples%s; %d of %d genes found.",
+        key_added,
+        len(kept),
+        f", without {shorten(excluded)}" if excluded else "",
+        adata.n_obs - matched.n_unmatched,
+        adata.n_obs,
+    )
+    return adata if copy else None
+
+
+def _check_table(table: pd.DataFrame) -> None:
+    """Raise an error unless the table holds the logarithm of expression, genes by samples."""
+    if not isinstance(table, pd.DataFrame):
+        msg = f"table is a {type(table).__name__}; expected a pandas.DataFrame, genes by samples."
+        raise TypeError(msg)
+    words = [str(name) for name, kind in table.dtypes.items() if kind.kind not in "fiu"]
+    if words or not table.size:
+        what = f"columns that hold no numbers ({shorten(words)})" if words else "no values"
+        msg = f"table has {what}; expected log10(expression + 0.1) of genes by samples, with gene ids in the index."
+        raise ValueError(msg)
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()].astype(str)
+        msg = f"table has several columns named {shorten(twice)}; expected one for each sample."
+        raise ValueError(msg)
+    values = table.to_numpy(float)
+    lowest, highest = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
+    # The logarithm of 0.1 is -1, up to rounding.
+    if not np.isfinite([lowest, highest]).all() or lowest < _LOWEST - 1e-3 or highest > _HIGHEST:
+        msg = (
+            f"table holds values from {lowest:g} to {highest:g}; expected log10(expression + 0.1), from {_LOWEST:g} to "
+            f"{_HIGHEST:g}. For linear values, such as RPKM or TPM, pass numpy.log10(table + 0.1)."
+        )
+        raise ValueError(msg)
+
+
+def _choose_samples(
+    table: pd.DataFrame, cells: pd.Series, exclude: str | Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Return the names of the samples that are kept, and of those that are left out."""
+    named = [exclude] if isinstance(exclude, str) else [str(name) for name in exclude or ()]
+    samples = table.columns.astype(str)
+    unknown = [name for name in named if name not in samples]
+    if unknown:
+        msg = f"exclude names {shorten(unknown)}, which the table lacks; it holds {shorten(samples, limit=20)}."
+        raise ValueError(msg)
+    left_out = {*named, *cells.astype(str).unique()}
+    kept = [name for name in samples if name not in left_out]
+    if not kept:
+        msg = f"all {len(samples)} samples of the table are left out; expected one at least that is no sample of adata."
+        raise ValueError(msg)
+    if len(kept) == 1:
+        logger.warning(
+            "There is one reference sample, %s: related genes cannot be found by co-expression, which needs several.",
+            kept[0],
+        )
+    return kept, [name for name in samples if name in left_out]
+
+
+class _Matched(NamedTuple):
+    """Values of the genes of an AnnData, ``(n_genes, n_samples)``, and the number of genes that the table lacks."""
+
+    values: np.ndarray
+    n_unmatched: int
+
+
+def _match(adata: ad.AnnData, table: pd.DataFrame) -> _Matched:
+    """Find the genes in the table by Ensembl id or by symbol, whichever finds more of them."""
+    index = _without_version(table.index)
+    repeated = index.duplicated()
+    if repeated.any():
+        logger.warning("%d rows of the table repeat the id of another; the first is taken.", repeated.sum())
+    table = table.set_axis(index, axis=0)[~repeated]
+    names = [_without_version(gene_ids(adata))]
+    if k.SYMBOL in adata.obs:
+        names.append(pd.Index(adata.obs[k.SYMBOL].astype(str)))
+    best = max(names, key=lambda found: int(found.isin(table.index).sum()))
+    known = best.isin(table.index)
+    if not known.any():
+        msg = (
+            f"none of the {adata.n_obs} genes, such as {names[0][0]!r}, is among the {len(table)} of the table, such as "
+            f"{table.index[0]!r}; expected the same species, and Ensembl ids or symbols in the index."
+        )
+        raise ValueError(msg)
+    n_unmatched = int((~known).sum())
+    if n_unmatched:
+        level = logging.WARNING if known.mean() < _FEW_MATCHED else logging.INFO
+        missing = shorten(names[0][~known])
+        logger.log(level, "The table lacks %d of %d genes, such as %s.", n_unmatched, adata.n_obs, missing)
+    return _Matched(table.reindex(best).to_numpy(float), n_unmatched)
+
+
+def _without_version(names: pd.Index) -> pd.Index:
+    """Return names as strings, Ensembl ids without their version."""
+    return pd.Index(pd.Series(names.astype(str)).str.replace(r"^(ENS[A-Z]*G\d+)\.\d+$", r"\1", regex=True), name=None)
+
+
+def _check_samples(values: np.ndarray, samples: list[str]) -> None:
+    """Count missing values and name samples that say nothing; raise ``ValueError`` where none says anything."""
+    known = ~np.isnan(values)
+    partly = int((known.any(axis=1) & ~known.all(axis=1)).sum())
+    if partly:
+        logger.warning("%d genes have a value in some reference samples only.", partly)
+    # The range of a column without any value is NaN, which is not above 0.
+    lowest, highest = np.where(known, values, np.inf).min(axis=0), np.where(known, values, -np.inf).max(axis=0)
+    flat = [name for name, varies in zip(samples, highest > lowest, strict=True) if not varies]
+    if len(flat) == len(samples):
+        msg = "no reference sample differs between the genes of adata; expected log expression of these genes."
+        raise ValueError(msg)
+    if flat:
+        logger.warning("%d reference samples are the same for all genes: %s.", len(flat), shorten(flat))
+
+
+def _check_replicates(adata: ad.AnnData, values: np.ndarray, samples: list[str]) -> None:
+    """Raise ``ValueError`` when a reference sample looks like the sample itself or a replicate of it."""
+    if k.EXPRESSION not in adata.obs:
+        return
+    expression = expression_truth(adata, k.EXPRESSION)
+    for cell, rows in _by_cell(adata):
+        own = pd.Series(expression[rows])
+        if own.count() < _FEWEST_GENES:
+            continue
+        columns = pd.DataFrame(values[rows], columns=samples)
+        # Ranks find a replicate in another unit, whose logarithm is no linear function of this one.
+        found = pd.concat([columns.corrwith(own), columns.rank().corrwith(own.rank())], axis=1).max(axis=1)
+        if found.max() > _REPLICATE:
+            name = str(found.idxmax())
+            msg = (
+                f"reference sample {name!r} correlates with the expression of {cell or 'adata'} at {found.max():.3f}; "
+                f"expected at most {_REPLICATE}. It seems to be the same sample or a replicate, which a model must not "
+                f"read: sct.pp.add_reference_expression(adata, table, exclude=[{name!r}])."
+            )
+            raise ValueError(msg)
+
+
+def _by_cell(adata: ad.AnnData) -> list[tuple[str, np.ndarray]]:
+    """Return the name of each cell type and its rows."""
+    cells = cell_types(adata)
+    return [(str(cell), rows) for cell, rows in cells.groupby(cells).indices.items()]
