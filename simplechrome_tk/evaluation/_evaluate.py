@@ -107,9 +107,9 @@ def evaluate(
     ``deviation`` is the Pearson correlation of predicted and measured log expression, each minus the mean of the gene
     over the reference samples. It asks how well a model predicts what is special about this cell type: most of the
     variance of expression lies between genes and not between cell types, so that the mean of other cell types alone
-    reaches a high ``Pearson``, and has no ``deviation``. Genes without a reference have none either. A prediction of one
-    value for all genes has a deviation near 0 (.03, -.03 and -.06 in E116, E123 and E117, over 53 epigenomes), although
-    the mean is in both terms.
+    reaches a high ``Pearson``, and has no ``deviation``. Genes without a reference have none either. Although the mean
+    is in both terms, a prediction of one value for all genes has a ``deviation`` near 0: .03, -.03 and -.06 in E116,
+    E123 and E117, over 53 other epigenomes.
 
     With several trainings, each ``value`` is the mean of their scores, which is not the score of their mean prediction.
     Each resample then draws genes and trainings together (a bootstrap on two levels): of ``s`` trainings it draws
