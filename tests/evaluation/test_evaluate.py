@@ -385,6 +385,24 @@ def test_groups_of_one_class_or_without_truth_are_no_error(caplog):
     assert "'unknown': none of 10 genes is measured" in caplog.text
 
 
+def test_groups_of_one_expression_have_no_deviation(caplog):
+    adata, prediction = with_reference()
+    adata.obs["expressed"] = np.where(np.arange(300) < 150, "zero", "above zero")
+    adata.obs.loc[adata.obs_names[:150], "expression"] = 0.0
+    with caplog.at_level(logging.INFO):
+        table = evaluation.evaluate(adata, prediction, splits="test", groupby="expressed", n_bootstrap=0)
+    assert list(table.loc[table["metric"] == "deviation", "expressed"]) == ["above zero"]
+    assert "same expression; its deviation is not scored" in caplog.text
+
+
+def test_groups_keep_their_order():
+    adata, prediction = make()
+    adata.obs["size"] = pd.Categorical(np.resize(["small", "large"], 300), categories=["small", "large"], ordered=True)
+    table = evaluation.evaluate(adata, prediction, splits="test", groupby="size", n_bootstrap=0)
+    assert list(table["size"].cat.categories) == ["small", "large"]
+    assert list(table["size"].unique()) == ["small", "large"]
+
+
 @pytest.mark.parametrize(("groupby", "message"), [("kind", "no column 'kind'"), ("split", "column of the scores")])
 def test_bad_groups_are_named(groupby, message):
     with pytest.raises(ValueError, match=message):
