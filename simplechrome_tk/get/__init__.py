@@ -1,6 +1,7 @@
 """Results, data and answers of a model as arrays, tidy tables and small AnnData; nothing here changes an AnnData."""
 
 from simplechrome_tk.core.layout import region
+from simplechrome_tk.get._attribution_shares import attribution_shares
 from simplechrome_tk.get._effects import mark_effects
 from simplechrome_tk.get._interactions import interactions
 from simplechrome_tk.get._latent import latent_information, nearest_genes, states
@@ -14,6 +15,7 @@ from simplechrome_tk.tl.attribution._neighborhood import neighborhood
 from simplechrome_tk.tl.perturbation._before_after import before_and_after
 
 __all__ = [
+    "attribution_shares",
     "before_and_after",
     "interactions",
     "latent_information",

@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import positions
@@ -84,6 +86,8 @@ def coexpression_neighbors(
     Examples
     --------
     >>> import numpy as np
+    import pandas as pd
+    import torch
     >>> profiles = np.random.default_rng(0).normal(size=(adata.n_obs, 8))
     >>> adata.obsm["reference_expression"] = profiles.astype("float32")
     >>> sct.pp.coexpression_neighbors(adata, n_neighbors=5)
@@ -105,11 +109,14 @@ def coexpression_neighbors(
     for cell in np.unique(cells):
         rows = np.flatnonzero(cells == cell)
         unknown = np.isnan(values[rows]).any(axis=1)
+        n_unknown += int(unknown.sum())
+        if unknown.all():
+            continue
         profiles, flat = _center(values[rows[~unknown]])
-        n_flat, n_unknown = n_flat + int(flat.sum()), n_unknown + int(unknown.sum())
+        n_flat += int(flat.sum())
         parts.append(_correlate(profiles[~flat], rows[~unknown][~flat], where, n_neighbors, min_distance))
-    edges = Edges(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    if not len(edges.gene):
+    edges = Edges(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else None
+    if edges is None or not len(edges.gene):
         msg = f"no two of the {adata.n_obs} genes correlate over the {len(samples)} samples in obsm[{reference_key!r}]."
         raise ValueError(msg)
     params = {"n_neighbors": n_neighbors, "min_distance": min_distance, "reference_key": reference_key}
@@ -145,18 +152,20 @@ def _correlate(
     n_kept = min(n_neighbors, len(rows) - 1)
     if n_kept < 1:
         return np.empty(0, int), np.empty(0, int), np.empty(0, np.float32)
-    chrom, tss = where.chrom[rows], where.tss[rows]
+    # Numbers are compared many times faster than names.
+    chrom, tss = pd.factorize(where.chrom[rows])[0].astype(np.int32), where.tss[rows]
     parts = []
     for start in range(0, len(rows), _CHUNK):
         part = np.arange(start, min(start + _CHUNK, len(rows)))
         correlation = profiles[part] @ profiles.T
-        near = (chrom[part, None] == chrom) & (np.abs(tss[part, None] - tss) < min_distance)
-        correlation[near] = -1
+        gene, other = np.nonzero(chrom[part, None] == chrom)
+        near = np.abs(tss[part[gene]] - tss[other]) < min_distance
+        correlation[gene[near], other[near]] = -1
         correlation[np.arange(len(part)), part] = -1
-        best = np.argpartition(-correlation, n_kept - 1, axis=1)[:, :n_kept]
-        weight = np.take_along_axis(correlation, best, axis=1)
-        gene, neighbor = np.repeat(rows[part], n_kept), rows[best].ravel()
-        positive = weight.ravel() > 0
-        parts.append((gene[positive], neighbor[positive], np.minimum(weight.ravel()[positive], 1)))
-    gene, neighbor, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return gene, neighbor, weight
+        # Torch finds the largest of many numbers several times faster than numpy.
+        weight, best = (values.numpy() for values in torch.topk(torch.from_numpy(correlation), n_kept, sorted=False))
+        positive = weight > 0
+        of_gene = np.broadcast_to(rows[part, None], best.shape)
+        parts.append((of_gene[positive], rows[best[positive]], np.minimum(weight[positive], 1)))
+    genes, neighbors, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return genes, neighbors, weights

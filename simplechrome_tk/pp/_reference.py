@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
@@ -72,8 +73,9 @@ def add_reference_expression(
         The copy when ``copy=True``. Writes, with ``key_added="reference_expression"``,
 
         ``obsm["reference_expression"]``: float32 ``(n_genes, n_references)``, NaN for genes that the table lacks.
-        ``uns["reference_expression"]``: ``samples``, the names of the columns; ``excluded``, the names left out; and
-        ``n_unmatched``, the number of genes that the table lacks.
+        ``uns["reference_expression"]``: ``samples``, the names of the columns; ``excluded``, the names left out, those
+        of samples that are the same for all genes among them; and ``n_unmatched``, the number of genes that the table
+        lacks.
 
     Raises
     ------
@@ -96,10 +98,12 @@ def add_reference_expression(
     _check_table(table)
     kept, excluded = _choose_samples(table, cell_types(adata), exclude)
     matched = _match(adata, table[kept])
-    _check_samples(matched.values, kept)
-    _check_replicates(adata, matched.values, kept)
+    varying = _find_varying(matched.values, kept)
+    values = matched.values[:, varying].astype(np.float32)
+    excluded += [name for name, varies in zip(kept, varying, strict=True) if not varies]
+    kept = [name for name, varies in zip(kept, varying, strict=True) if varies]
+    _check_replicates(adata, values, kept)
     record = {"samples": kept, "excluded": excluded, "n_unmatched": matched.n_unmatched}
-    values = matched.values.astype(np.float32)
     write_whole(adata, [("obsm", key_added, values)], records={key_added: record})
     logger.info(
         "%s: %d reference samples%s; %d of %d genes found.",
@@ -181,8 +185,8 @@ def _match(adata: ad.AnnData, table: pd.DataFrame) -> _Matched:
     known = best.isin(table.index)
     if not known.any():
         msg = (
-            f"none of the {adata.n_obs} genes, such as {names[0][0]!r}, is among the {len(table)} of the table, such as "
-            f"{table.index[0]!r}; expected the same species, and Ensembl ids or symbols in the index."
+            f"none of the {adata.n_obs} genes, such as {names[0][0]!r}, is among the {len(table)} of the table, such "
+            f"as {table.index[0]!r}; expected the same species, and Ensembl ids or symbols in the index."
         )
         raise ValueError(msg)
     n_unmatched = int((~known).sum())
@@ -198,45 +202,63 @@ def _without_version(names: pd.Index) -> pd.Index:
     return pd.Index(pd.Series(names.astype(str)).str.replace(r"^(ENS[A-Z]*G\d+)\.\d+$", r"\1", regex=True), name=None)
 
 
-def _check_samples(values: np.ndarray, samples: list[str]) -> None:
-    """Count missing values and name samples that say nothing; raise ``ValueError`` where none says anything."""
+def _find_varying(values: np.ndarray, samples: list[str]) -> np.ndarray:
+    """Return which samples differ between genes, ``(n_samples,)``; the others are named in the log, as is missing data.
+
+    Raises
+    ------
+    ValueError
+        When no sample differs between genes.
+    """
     known = ~np.isnan(values)
-    partly = int((known.any(axis=1) & ~known.all(axis=1)).sum())
-    if partly:
-        logger.warning("%d genes have a value in some reference samples only.", partly)
-    # The range of a column without any value is NaN, which is not above 0.
+    # A column without any value has the range from infinity to minus infinity, and does not vary either.
     lowest, highest = np.where(known, values, np.inf).min(axis=0), np.where(known, values, -np.inf).max(axis=0)
-    flat = [name for name, varies in zip(samples, highest > lowest, strict=True) if not varies]
+    varying = highest > lowest
+    flat = [name for name, varies in zip(samples, varying, strict=True) if not varies]
     if len(flat) == len(samples):
         msg = "no reference sample differs between the genes of adata; expected log expression of these genes."
         raise ValueError(msg)
     if flat:
-        logger.warning("%d reference samples are the same for all genes: %s.", len(flat), shorten(flat))
+        logger.warning(
+            "%d reference samples are the same for all genes, or unknown, and are left out: %s.",
+            len(flat),
+            shorten(flat),
+        )
+    known = known[:, varying]
+    partly = int((known.any(axis=1) & ~known.all(axis=1)).sum())
+    if partly:
+        logger.warning("%d genes have a value in some reference samples only.", partly)
+    return varying
 
 
 def _check_replicates(adata: ad.AnnData, values: np.ndarray, samples: list[str]) -> None:
-    """Raise ``ValueError`` when a reference sample looks like the sample itself or a replicate of it."""
+    """Raise ``ValueError`` when reference samples look like the sample itself or a replicate of it."""
     if k.EXPRESSION not in adata.obs:
+        logger.warning(
+            "obs has no %r: whether the sample itself is among the reference samples was not checked.", k.EXPRESSION
+        )
         return
     expression = expression_truth(adata, k.EXPRESSION)
-    for cell, rows in _by_cell(adata):
-        own = pd.Series(expression[rows])
-        if own.count() < _FEWEST_GENES:
-            continue
-        columns = pd.DataFrame(values[rows], columns=samples)
-        # Ranks find a replicate in another unit, whose logarithm is no linear function of this one.
-        found = pd.concat([columns.corrwith(own), columns.rank().corrwith(own.rank())], axis=1).max(axis=1)
-        if found.max() > _REPLICATE:
-            name = str(found.idxmax())
+    cells = cell_types(adata)
+    for cell, rows in cells.groupby(cells).indices.items():
+        found = {name: _likeness(expression[rows], values[rows, i]) for i, name in enumerate(samples)}
+        alike = [name for name in samples if found[name] > _REPLICATE]
+        if alike:
             msg = (
-                f"reference sample {name!r} correlates with the expression of {cell or 'adata'} at {found.max():.3f}; "
-                f"expected at most {_REPLICATE}. It seems to be the same sample or a replicate, which a model must not "
-                f"read: sct.pp.add_reference_expression(adata, table, exclude=[{name!r}])."
+                f"{len(alike)} reference samples ({shorten(alike)}) correlate with the expression of {cell} above "
+                f"{_REPLICATE}, {alike[0]!r} at {found[alike[0]]:.3f}. They seem to be the same sample or replicates, "
+                "which a model must not read: sct.pp.add_reference_expression(adata, table, "
+                f"exclude={alike})."
             )
             raise ValueError(msg)
 
 
-def _by_cell(adata: ad.AnnData) -> list[tuple[str, np.ndarray]]:
-    """Return the name of each cell type and its rows."""
-    cells = cell_types(adata)
-    return [(str(cell), rows) for cell, rows in cells.groupby(cells).indices.items()]
+def _likeness(own: np.ndarray, reference: np.ndarray) -> float:
+    """Return the correlation of two samples, or that of their ranks where it is higher; 0 where it is not defined."""
+    both = ~np.isnan(own) & ~np.isnan(reference)
+    own, reference = own[both], reference[both]
+    if len(own) < _FEWEST_GENES or np.ptp(own) == 0 or np.ptp(reference) == 0:
+        return 0.0
+    # Ranks find a replicate in another unit, whose logarithm is no linear function of this one.
+    pairs = ((own, reference), (stats.rankdata(own), stats.rankdata(reference)))
+    return max(float(np.corrcoef(*pair)[0, 1]) for pair in pairs)

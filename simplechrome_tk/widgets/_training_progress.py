@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PHASES = {
     "latent": "latent of the marks",
     "expression": "prediction of expression",
-    "context": "related genes and reference samples",
+    "context": "context of the gene",
 }
 
 

@@ -139,8 +139,8 @@ def attribute_with_captum(adata, model, rows, target, baseline) -> tuple[np.ndar
         parts = [
             integrate_with_captum(
                 NeighborReadout(net, explained.readout),
-                batch.select_marks(batch.x),
-                batch.select_marks(batch.baseline),
+                batch.select_explained(batch.x),
+                batch.select_explained(batch.baseline),
                 batch.fixed,
                 n_steps=20,
                 at_once=64,

@@ -39,6 +39,7 @@ def computed(monkeypatch) -> list[str]:
         original(result, explained, method, baselines, rows)
 
     monkeypatch.setattr(_attribute, "compute_batch", compute)
+    monkeypatch.setattr(_attribute, "_LARGE_BATCH", 1)
     return found
 
 
@@ -62,6 +63,7 @@ def test_an_interrupted_call_keeps_what_it_has_computed(adata, model, monkeypatc
         original(*arguments)
 
     monkeypatch.setattr(_attribute, "compute_batch", compute)
+    monkeypatch.setattr(_attribute, "_LARGE_BATCH", 1)
     with pytest.raises(KeyboardInterrupt):
         attribute(adata, model, slice(60), batch_size=20)
     assert n_attributed(adata) == 40
