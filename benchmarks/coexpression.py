@@ -45,10 +45,8 @@ def main() -> None:
         start = time.process_time()
         sct.pp.coexpression_neighbors(adata, N_NEIGHBORS)
         seconds.append(time.process_time() - start)
-    print(
-        f"{N_GENES:,} genes x {N_SAMPLES} samples, {N_NEIGHBORS} neighbours: {np.median(seconds):.1f} CPU s (median of"
-    )
-    print(f"{N_RUNS}); peak memory of the process {peak_gb():.2f} GB, {before:.2f} GB before the first call")
+    print(f"{N_GENES:,} genes x {N_SAMPLES} samples, {N_NEIGHBORS} neighbours, median of {N_RUNS}:")
+    print(f"{np.median(seconds):.1f} CPU s; peak memory {peak_gb():.2f} GB, {before:.2f} GB before the first call")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from simplechrome_tk.model._inputs import (
     read_data,
     read_inputs,
     read_points,
+    reference_constants,
     require_trained,
 )
 from simplechrome_tk.model._settings import Settings
@@ -312,6 +313,79 @@ class SimpleChrome:
             progress=progress,
         )
         state = dataclasses.replace(self._state, readout=trained.readout, history=trained.history)
+        return self._from_state(state, trained.ensemble, data.adata, self.device)
+
+    def add_context(
+        self,
+        adata: ad.AnnData | None = None,
+        *,
+        neighbors_key: str | Sequence[str] | None = None,
+        reference_key: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        progress: bool = True,
+    ) -> SimpleChrome:
+        """Train what related genes and reference samples add to this model's predictions, and return the new model.
+
+        This is phase 3 of :meth:`train` alone, on the latents of this model, which stays as it was. Several contexts can
+        so be compared on the same predictions of the genes' own marks, and a model that was trained elsewhere, such as
+        one that comes with the package, can read what is known of the genes of your data.
+
+        Parameters
+        ----------
+        adata
+            Genes by the same columns, normalised with the model's constants, labelled and split as for :meth:`train`;
+            the training data by default.
+        neighbors_key, reference_key
+            As for the class; they replace those of this model.
+        epochs, batch_size, progress
+            As for phase 3 of :meth:`train`.
+
+        Returns
+        -------
+        SimpleChrome
+            The new model, with ``adata`` as its data.
+
+        Raises
+        ------
+        ValueError
+            When neither key is given, the model was adapted, or the data do not fit the model.
+
+        Examples
+        --------
+        >>> with_context = model.add_context(neighbors_key="tss", epochs=1, progress=False)
+        >>> bool((with_context.get_latent_representation() == model.get_latent_representation()).all())
+        True
+        """
+        require_trained(self)
+        if neighbors_key is None and reference_key is None:
+            msg = "neighbors_key and reference_key are None; expected a graph in obsp, a slot of obsm, or both."
+            raise ValueError(msg)
+        if self.settings.adapted:
+            msg = "the model was adapted to few labels; add a context before, and then run model.adapt(adata) again."
+            raise ValueError(msg)
+        adata = self._given_or_own(adata)
+        references = () if reference_key is None else tuple(read_reference(adata, reference_key).samples)
+        settings = dataclasses.replace(
+            self.settings, neighbors_key=neighbors_key, reference_key=reference_key, references=references
+        )
+        state = dataclasses.replace(self._state, settings=settings)
+        if reference_key is not None:
+            constants = reference_constants(adata, reference_key, settings.split_key)
+            state = dataclasses.replace(state, reference_constants=constants)
+        data = read_data(adata, state, self.device)
+        genes = LabelledData.of(data, settings)
+        networks = state.new_networks(self.device)
+        for new, net in zip(networks, self._net.networks, strict=True):
+            # Everything but the context is that of this model.
+            own = {name: weight for name, weight in net.state_dict().items() if not name.startswith("context.")}
+            new.load_state_dict({**new.state_dict(), **own})
+        if epochs is None:
+            epochs = default_context_epochs(len(genes.observed.rows(genes.split)["train"]))
+        recipe = settings.recipe(latent={}, expression={}, context={"epochs": epochs, "batch_size": batch_size})
+        trained = train(networks, genes, recipe, seeds=settings.seeds, phases=("context",), progress=progress)
+        own_history = [row for row in self._state.history if row["phase"] != "context"]
+        state = dataclasses.replace(state, readout=trained.readout, history=own_history + trained.history)
         return self._from_state(state, trained.ensemble, data.adata, self.device)
 
     def adapt(self, adata: ad.AnnData) -> SimpleChrome:

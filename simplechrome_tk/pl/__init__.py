@@ -1,7 +1,12 @@
 """Plots. Each returns its Axes; none saves or shows."""
 
-from simplechrome_tk.pl.attribution import check_attributions, effect_map, interactions, mark_effects
-from simplechrome_tk.pl.attribution._attribution_shares import attribution_shares
+from simplechrome_tk.pl.attribution import (
+    attribution_shares,
+    check_attributions,
+    effect_map,
+    interactions,
+    mark_effects,
+)
 from simplechrome_tk.pl.data import mark_profiles, qc
 from simplechrome_tk.pl.evaluation import calibration, compare, history, roc_and_precision_recall
 from simplechrome_tk.pl.genes import browser, edited, gene, neighbor_effects
