@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -327,9 +328,9 @@ class SimpleChrome:
     ) -> SimpleChrome:
         """Train what related genes and reference samples add to this model's predictions, and return the new model.
 
-        This is phase 3 of :meth:`train` alone, on the latents of this model, which stays as it was. Several contexts can
-        so be compared on the same predictions of the genes' own marks, and a model that was trained elsewhere, such as
-        one that comes with the package, can read what is known of the genes of your data.
+        This is phase 3 of :meth:`train` alone, on the latents of this model, which stays as it was. In this way several
+        contexts can be compared on the same predictions of the genes' own marks, and a model that was trained
+        elsewhere, such as one that comes with the package, can read what is known of the genes of your data.
 
         Parameters
         ----------
@@ -384,8 +385,11 @@ class SimpleChrome:
             epochs = default_context_epochs(len(genes.observed.rows(genes.split)["train"]))
         recipe = settings.recipe(latent={}, expression={}, context={"epochs": epochs, "batch_size": batch_size})
         trained = train(networks, genes, recipe, seeds=settings.seeds, phases=("context",), progress=progress)
-        own_history = [row for row in self._state.history if row["phase"] != "context"]
-        state = dataclasses.replace(state, readout=trained.readout, history=own_history + trained.history)
+        history = [row for row in self._state.history if row["phase"] != "context"]
+        # Epochs are counted from the first of each network.
+        before = Counter(row["model"] for row in history)
+        history += [{**row, "epoch": row["epoch"] + before[row["model"]]} for row in trained.history]
+        state = dataclasses.replace(state, readout=trained.readout, history=history)
         return self._from_state(state, trained.ensemble, data.adata, self.device)
 
     def adapt(self, adata: ad.AnnData) -> SimpleChrome:
