@@ -1,8 +1,9 @@
-"""What related genes and reference samples add to a gene's own marks, with controls, beside boosting on the same inputs.
+"""What related genes and reference samples add to own marks, with controls, beside boosting on the same inputs.
 
 Test chromosomes 1, 8 and 21; five marks, TSS and body; annotated genes. The reference samples are the 53 Roadmap
 epigenomes besides E116, E117 and E123. Phases 1 and 2 are trained once for each seed; each context is added to them.
-Five seeds for the headline rows and two for the controls; intervals resample genes and trainings. By default E116;
+Five seeds for the headline rows and two for the controls; intervals resample genes and trainings. The rows without
+labels are of one model that was trained on the two other cell types, with the reference of the new one. By default E116;
 ``--all`` runs E116, E123 and E117 (about an hour on one core), and writes ``benchmarks/results/related_genes.csv``.
 Predictions are kept in ``build/benchmark``.
 """
@@ -48,8 +49,12 @@ BOOSTING = {
     "boosting, + co-expressed genes, reference": {"neighbors_key": GRAPH, "reference_key": ALL},
     "boosting, reference without marks": {"reference_key": ALL, "marks": False},
 }
+UNLABELLED = {
+    "no labels, own marks": {},
+    "no labels, + co-expressed genes, reference": {"neighbors_key": GRAPH, "reference_key": ALL},
+}
 PERMUTED = "+ co-expressed genes, permuted labels"
-METRICS = ("AUROC", "Pearson", "deviation")
+METRICS, INTERVAL = ("AUROC", "Pearson", "deviation"), ("low", "high", "share_above")
 N_SEEDS, N_CONTROL_SEEDS = 5, 2
 
 
@@ -105,6 +110,7 @@ class Trained:
         return model
 
     def predict(self, seed: int, context: dict[str, str] | None) -> pd.DataFrame:
+        """Predict with own marks, or with a context that is added to them."""
         model = self.own(seed)
         return (model if context is None else model.add_context(progress=False, **context)).predict()
 
@@ -139,8 +145,25 @@ def predictions(cell: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
     }
     for name, model in simple.items():
         yield name, [kept(("related", cell, name), lambda model=model: model().fit(adata).predict(adata))]
+    for name, inputs in UNLABELLED.items():
+        yield name, [kept(("related", cell, name), partial(predict_without_labels, cell, inputs))]
     for name, inputs in BOOSTING.items():
         yield name, [kept(("related", cell, name), partial(boost, cell, inputs))]
+
+
+def predict_without_labels(cell: str, inputs: dict[str, str]) -> pd.DataFrame:
+    """Train on the two other cell types and predict this one."""
+    others = tuple(other for other in CELL_TYPES if other != cell)
+    known = load(others, "TSS + body", method="quantile").copy()
+    new = sct.datasets.roadmap(cell)
+    sct.pp.split_by_chromosome(new)
+    sct.pp.normalize(new, reference=known.uns["normalize"])
+    for adata in (known, new):
+        sct.pp.add_reference_expression(adata, exclude=CELL_TYPES)
+        sct.pp.coexpression_neighbors(adata)
+    model = sct.SimpleChrome(known, **inputs)
+    model.train(progress=False)
+    return model.predict(new)
 
 
 def boost(cell: str, inputs: dict[str, str]) -> pd.DataFrame:
