@@ -3,7 +3,8 @@
 Test chromosomes 1, 8 and 21; five marks, TSS and body; annotated genes. The reference samples are the 53 Roadmap
 epigenomes besides E116, E117 and E123. Phases 1 and 2 are trained once for each seed; each context is added to them.
 Five seeds for the headline rows and two for the controls; intervals resample genes and trainings. The rows without
-labels are of one model that was trained on the two other cell types, with the reference of the new one. By default E116;
+labels are of one model that was trained on the two other cell types, with the reference of the new one. By default
+E116;
 ``--all`` runs E116, E123 and E117 (about an hour on one core), and writes ``benchmarks/results/related_genes.csv``.
 Predictions are kept in ``build/benchmark``.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from _runs import CELL_TYPES, Table, kept, load
+from _runs import CELL_TYPES, KEPT, Table, kept, load
 from scipy import sparse
 
 import simplechrome_tk as sct
@@ -98,16 +99,19 @@ def permute_labels(adata: ad.AnnData) -> ad.AnnData:
 
 
 class Trained:
-    """Networks of the genes' own marks, trained once for each seed."""
+    """Networks of the genes' own marks, trained once for each seed, and kept under a name."""
 
-    def __init__(self, adata: ad.AnnData) -> None:
-        self.adata = adata
-        self.own = functools.cache(self._train)
+    def __init__(self, adata: ad.AnnData, *name: str) -> None:
+        self.adata, self.folder = adata, KEPT.joinpath("models", "related", *name)
 
-    def _train(self, seed: int) -> sct.SimpleChrome:
-        model = sct.SimpleChrome(self.adata, rng=seed)
-        model.train(progress=False)
-        return model
+    def own(self, seed: int) -> sct.SimpleChrome:
+        """Train, unless an earlier run has kept the model."""
+        path = self.folder / str(seed)
+        if not path.exists():
+            model = sct.SimpleChrome(self.adata, rng=seed)
+            model.train(progress=False)
+            model.save(path)
+        return sct.SimpleChrome.load(path, self.adata)
 
     def predict(self, seed: int, context: dict[str, str] | None) -> pd.DataFrame:
         """Predict with own marks, or with a context that is added to them."""
@@ -118,7 +122,7 @@ class Trained:
 def predictions(cell: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
     """Yield each model's predictions, one for each seed."""
     adata = data(cell)
-    trained = Trained(adata)
+    trained = Trained(adata, cell)
     for name, context in {OWN: None, **CONTEXTS, **CONTROLS}.items():
         n_seeds = N_CONTROL_SEEDS if name in CONTROLS else N_SEEDS
         yield (
@@ -128,11 +132,9 @@ def predictions(cell: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
                 for seed in range(n_seeds)
             ],
         )
-    permuted = Trained(permute_labels(adata))
-    yield (
-        PERMUTED,
-        [kept(("related", cell, PERMUTED, "0"), partial(permuted.predict, 0, CONTEXTS[next(iter(CONTEXTS))]))],
-    )
+    permuted = Trained(permute_labels(adata), cell, "permuted")
+    context = CONTEXTS["+ co-expressed genes"]
+    yield PERMUTED, [kept(("related", cell, PERMUTED, "0"), partial(permuted.predict, 0, context))]
     ensemble = "+ co-expressed genes, reference, mean of 5 networks"
     tables = [
         kept(("related", cell, "+ co-expressed genes, reference", str(seed)), partial(trained.predict, seed, None))
