@@ -1,4 +1,4 @@
-"""simplechrome_tk: how the histone marks of a gene, and of its neighbours, go together with its expression."""
+"""simplechrome_tk: how the histone marks of a gene, and of related genes, go together with its expression."""
 
 from importlib import import_module
 from importlib.metadata import version
