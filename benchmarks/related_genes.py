@@ -51,7 +51,7 @@ BOOSTING = {
     "boosting, reference without marks": {"reference_key": ALL, "marks": False},
 }
 UNLABELLED = {
-    "no labels, own marks": {},
+    "no labels, own marks": None,
     "no labels, + co-expressed genes, reference": {"neighbors_key": GRAPH, "reference_key": ALL},
 }
 PERMUTED = "+ co-expressed genes, permuted labels"
@@ -153,7 +153,7 @@ def predictions(cell: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
         yield name, [kept(("related", cell, name), partial(boost, cell, inputs))]
 
 
-def predict_without_labels(cell: str, inputs: dict[str, str]) -> pd.DataFrame:
+def predict_without_labels(cell: str, context: dict[str, str] | None) -> pd.DataFrame:
     """Train on the two other cell types and predict this one."""
     others = tuple(other for other in CELL_TYPES if other != cell)
     known = load(others, "TSS + body", method="quantile").copy()
@@ -163,9 +163,8 @@ def predict_without_labels(cell: str, inputs: dict[str, str]) -> pd.DataFrame:
     for adata in (known, new):
         sct.pp.add_reference_expression(adata, exclude=CELL_TYPES)
         sct.pp.coexpression_neighbors(adata)
-    model = sct.SimpleChrome(known, **inputs)
-    model.train(progress=False)
-    return model.predict(new)
+    own = Trained(known, "without", cell).own(0)
+    return (own if context is None else own.add_context(progress=False, **context)).predict(new)
 
 
 def boost(cell: str, inputs: dict[str, str]) -> pd.DataFrame:
