@@ -64,6 +64,7 @@ class Elements(NamedTuple):
     end: np.ndarray
 
     def shift(self, by: int) -> Elements:
+        """Return the positions moved by so many bp along the gene."""
         return Elements(self.row, self.start + by, self.end + by)
 
     def mirror(self) -> Elements:
@@ -223,7 +224,8 @@ def show_positions(adata: ad.AnnData, pairs: pd.DataFrame, elements: Elements) -
     length = elements.end - elements.start
     for what, at in places.items():
         signal = (sum_signal(adata, at) / length)[pairs["regulated"]]
-        print(f"mean H3K27ac signal of regulated elements {what}: {signal.mean():.2f}, present {(signal > 0).mean():.2f}")
+        present = (signal > 0).mean()
+        print(f"H3K27ac signal of regulated elements {what}: mean {signal.mean():.2f}, present in {present:.0%}")
 
 
 def main() -> None:
