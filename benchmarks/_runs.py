@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ WINDOWS = {
     "TSS": [sct.pp.Window.TSS],
     "TSS + body": [sct.pp.Window.TSS, sct.pp.Window.BODY],
     "TSS + body + end + 50 kb": [sct.pp.Window.TSS, sct.pp.Window.BODY, sct.pp.Window.TES, _CONTEXT],
+    "TSS + body + 50 kb in fine bins": [sct.pp.Window.TSS, sct.pp.Window.BODY, replace(_CONTEXT, n_bins=200)],
 }
 
 
@@ -89,9 +91,16 @@ def load(cells: tuple[str, ...], inputs: str, *, method: str = "log1p", nine_mar
 @functools.cache
 def trained_on(cells: tuple[str, ...], inputs: str, n_models: int) -> sct.SimpleChrome:
     """Train on several cell types, with quantiles exchanged, unless an earlier run has kept the model."""
-    path = _path(("models", inputs, " ".join(cells), str(n_models)), "")
+    return kept_model(
+        (inputs, " ".join(cells), str(n_models)), lambda: load(cells, inputs, method="quantile"), n_models=n_models
+    )
+
+
+def kept_model(name: Sequence[str], data: Callable[[], ad.AnnData], *, n_models: int) -> sct.SimpleChrome:
+    """Return the model of that name, trained now on ``data`` unless an earlier run has kept it."""
+    path = _path(("models", *name), "")
     if not path.exists():
-        model = sct.SimpleChrome(load(cells, inputs, method="quantile"), n_models=n_models)
+        model = sct.SimpleChrome(data(), n_models=n_models)
         model.train(progress=False)
         model.save(path)
     return sct.SimpleChrome.load(path)

@@ -1,5 +1,6 @@
 """Public data, and simulated data with a known truth."""
 
+from simplechrome_tk.datasets._crispr import crispr_pairs
 from simplechrome_tk.datasets._example import example
 from simplechrome_tk.datasets._example_tracks import example_tracks
 from simplechrome_tk.datasets._hic import hic_loops
@@ -10,6 +11,7 @@ from simplechrome_tk.io._public import DatasetUnavailableError
 
 __all__ = [
     "DatasetUnavailableError",
+    "crispr_pairs",
     "example",
     "example_tracks",
     "hic_loops",

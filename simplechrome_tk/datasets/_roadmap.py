@@ -155,13 +155,9 @@ def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
     split = listed["name"].str.split("_", n=1, expand=True)
     listed = listed.assign(id=split[0], symbol=split[1], row=np.arange(len(listed)), tss=listed["left"] + _WINDOW_FLANK)
     table = listed.drop_duplicates("id").set_index("id")
-    bounds = pd.read_csv(fetch("abc/CollapsedGeneBounds.hg19.bed"), sep="\t").rename(
-        columns={"#chr": k.CHROM, "name": k.SYMBOL, "Ensembl_ID": "id"}
-    )
-    # Bounds are found by Ensembl id, of repeated ids those with the same symbol first, and otherwise by symbol.
-    same_symbol = bounds[k.SYMBOL] == table[k.SYMBOL].reindex(bounds["id"]).to_numpy()
-    by_id = bounds.loc[same_symbol.sort_values(ascending=False, kind="stable").index].drop_duplicates("id")
-    found = by_id.set_index("id").reindex(table.index)
+    bounds = read_gene_bounds("hg19")
+    # Bounds are found by Ensembl id, and otherwise by symbol.
+    found = bounds_by_id(bounds, table[k.SYMBOL]).reindex(table.index)
     fallback = bounds.set_index(k.SYMBOL).reindex(table[k.SYMBOL]).set_axis(table.index)
     columns = [k.CHROM, k.START, k.END, k.STRAND]
     body = found[columns].where(found[k.CHROM].notna(), fallback[columns])
@@ -187,6 +183,22 @@ def _gene_table() -> tuple[pd.DataFrame, dict[str, int]]:
         "unannotated": int((~near).sum()),
     }
     return table[[k.SYMBOL, k.CHROM, k.START, k.END, k.STRAND, k.TSS, k.ANNOTATED, "row"]].rename_axis(None), counts
+
+
+def read_gene_bounds(assembly: str) -> pd.DataFrame:
+    """Read the gene bounds of the ABC model: ``id`` (Ensembl), ``symbol``, ``chrom``, ``start``, ``end``, ``strand``.
+
+    ``assembly`` is ``"hg19"`` or ``"hg38"``.
+    """
+    names = {"#chr": k.CHROM, "name": k.SYMBOL, "Ensembl_ID": "id"}
+    return pd.read_csv(fetch(f"abc/CollapsedGeneBounds.{assembly}.bed"), sep="\t").rename(columns=names)
+
+
+def bounds_by_id(bounds: pd.DataFrame, symbols: pd.Series) -> pd.DataFrame:
+    """Return bounds by Ensembl id; of repeated ids, those with the symbol that ``symbols`` (by id) gives come first."""
+    same_symbol = bounds[k.SYMBOL] == symbols.reindex(bounds["id"]).to_numpy()
+    ordered = bounds.loc[same_symbol.sort_values(ascending=False, kind="stable").index]
+    return ordered.drop_duplicates("id").set_index("id")
 
 
 def _with_expression(table: pd.DataFrame, cell: str) -> ad.AnnData:
