@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from simplechrome_tk.core.require import Genes
 
 # Colours of Okabe and Ito (2008).
-_COLORS = {"own marks": "#009E73", "related genes": "#E69F00", "reference": "#0072B2"}
+_COLORS = {"own_marks": "#009E73", "related_genes": "#E69F00", "reference": "#0072B2"}
 _ALL = "all genes"
 # Sizes in inches: of the plot, of each group, and of the rest.
 _WIDTH, _GROUP_HEIGHT, _MARGIN = 6.5, 0.75, 1.3
+# Share of the height of a group that its boxes take.
+_SPREAD = 0.8
 
 
 def attribution_shares(
@@ -68,29 +71,30 @@ def attribution_shares(
     group = pd.Series(_ALL, index=table.index)
     if groupby is not None:
         group = read_groups(adata, groupby).loc[table["gene"]].reset_index(drop=True)
-    long = table[drawn].assign(group=group).melt("group", var_name="part", value_name="effect")
-    long["part"] = long["part"].str.replace("_", " ")
     counts = group.value_counts(sort=False)
     counts = counts[counts > 0]
     if ax is None:
         _, ax = subplots(figsize=(_WIDTH, _GROUP_HEIGHT * len(counts) + _MARGIN), layout="constrained")
     ax.axvline(0, color=GREY, linewidth=1, zorder=0)
-    sns.boxplot(
-        long,
-        x="effect",
-        y="group",
-        hue="part",
-        order=list(counts.index),
-        hue_order=[part.replace("_", " ") for part in drawn],
-        palette=_COLORS,
-        whis=(5, 95),
-        showfliers=False,
-        linewidth=1,
-        ax=ax,
-    )
+    step = _SPREAD / len(drawn)
+    for number, part in enumerate(drawn):
+        boxes = ax.boxplot(
+            [table.loc[(group == name).to_numpy(), part] for name in counts.index],
+            positions=np.arange(len(counts)) + step * (number - (len(drawn) - 1) / 2),
+            widths=0.85 * step,
+            orientation="horizontal",
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            medianprops={"color": "black"},
+            boxprops={"facecolor": _COLORS[part]},
+            manage_ticks=False,
+        )
+        boxes["boxes"][0].set_label(part.replace("_", " "))
+    ax.set_ylim(len(counts) - 0.5, -0.5)
     names = [f"{name}\n({number:,} genes)" for name, number in counts.items()]
     ax.set_yticks(range(len(names)), [literal(name) for name in names])
     ax.set(xlabel=f"effect on the prediction ({read_record(adata, key)['unit']})", ylabel="")
-    sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncols=len(drawn), title=None, frameon=False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(drawn), frameon=False)
     sns.despine(ax=ax, left=True)
     return ax
