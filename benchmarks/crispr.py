@@ -13,8 +13,8 @@ either side of the TSS. The tested elements that lie within 50 kb of their gene'
   side of the TSS.
 
 AUPRC and AUROC have 95 % intervals by bootstrap over genes, and paired differences from the distance. All genes count,
-and then those whose chromosomes were not used for training. By default one network (three minutes); ``--all`` trains
-three and writes ``benchmarks/results/crispr.csv``.
+and then those whose chromosomes were not used for training. By default one network (five minutes); ``--all`` trains
+three and writes ``benchmarks/results/crispr.csv`` (15 minutes).
 """
 
 from __future__ import annotations
