@@ -24,15 +24,15 @@ _MEAN, _SD, _MORE = 0.5, 0.15, 0.05
 _LOWEST, _HIGHEST = 0.05, 1.0
 
 
-def plant_related(adata: ad.AnnData, carries: np.ndarray, n_related: int, rng: np.random.Generator) -> sparse.csr_matrix:
+def plant_related(adata: ad.AnnData, able: np.ndarray, n_related: int, rng: np.random.Generator) -> sparse.csr_matrix:
     """Draw related genes for each gene, write them as a graph, and return which of them act.
 
     Parameters
     ----------
     adata
         Simulated genes; the graph ``"related"`` is written to it.
-    carries
-        Which genes carry the mark by which a related gene acts, ``(n_genes,)``.
+    able
+        Which genes act on the genes that they are related to, ``(n_genes,)``.
     n_related
         Number of related genes of each gene, drawn from all others.
     rng
@@ -48,7 +48,7 @@ def plant_related(adata: ad.AnnData, carries: np.ndarray, n_related: int, rng: n
     # Of the n - 1 other genes, those from the number of the gene on are shifted by one.
     drawn = np.concatenate([rng.choice(n - 1, n_related, replace=False) for _ in range(n)])
     related = drawn + (drawn >= gene)
-    acts = carries[related]
+    acts = able[related]
     weight = np.clip(rng.normal(_MEAN + _MORE * acts, _SD), _LOWEST, _HIGHEST)
     params = {"n_neighbors": n_related}
     edges = Edges(gene, related, weight)

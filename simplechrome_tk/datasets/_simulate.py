@@ -97,7 +97,7 @@ _STRENGTH_SD, _MARK_SD = 0.4, 0.35
 # Expression in log10 RPKM: its mean, and the standard deviations that come from the gene's own marks, from the marks of
 # its neighbour, from those of its related genes, and from noise.
 _MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _RELATED_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.5, 0.48
-# The mark that a related gene must carry to act, and the share of the height of the mark from which on it is carried.
+# The mark that keeps a related gene from acting.
 _CONDITION = "H3K27me3"
 # Two marks, and the effect of the product of their levels, relative to the effects of single marks in _MARKS.
 _INTERACTION = ("H3K4me3", "H3K27me3", -0.5)
@@ -241,9 +241,9 @@ def simulate(
         of the five nearest, a close one more likely. Upstream of the gene it raises expression, downstream it lowers
         it, so that the rule can be learnt from ``tss_distances`` (:func:`simplechrome_tk.pp.tss_neighbors`).
     n_related
-        Number of related genes of each gene, drawn from the whole genome; 0 simulates none. Those act that carry
-        H3K27me3, and raise the expression of the gene with their H3K4me3. The weights of the graph ``"related"`` say
-        little about which ones act (AUROC .59): the rule has to be learnt from their marks.
+        Number of related genes of each gene, drawn from the whole genome; 0 simulates none. Those act that do not
+        carry H3K27me3, and raise the expression of the gene with their H3K4me3. The weights of the graph ``"related"``
+        say little about which ones act (AUROC .59): the rule has to be learnt from their marks.
     rng
         Seed or generator.
 
@@ -262,7 +262,7 @@ def simulate(
         ``uns["simulate"]``: ``n_genes``, ``marks``, ``neighbor_fraction``, ``n_related``, ``intercept``, ``noise_sd``,
         ``interaction`` (``marks``, ``effect``; empty when one of the two marks is left out), ``neighbor`` (``mark``:
         H3K4me3, or the first mark when that is left out; ``center``) and, with related genes, ``related`` (``mark``:
-        H3K27me3, or the last mark when that is left out; ``threshold``: mean of log1p(X) over its planted columns above
+        H3K27me3, or the last mark when that is left out; ``threshold``: mean of log1p(X) over its planted columns below
         which a related gene acts).
 
     Raises
@@ -438,7 +438,7 @@ def _plant_related(
     mark = _CONDITION if _CONDITION in level else list(level)[-1]
     # Two groups of genes, with and without the mark, are split in the middle between their levels.
     threshold = float(np.quantile(level[mark], [0.1, 0.95]).mean())
-    acts = plant_related(adata, level[mark] > threshold, n_related, rng)
+    acts = plant_related(adata, level[mark] < threshold, n_related, rng)
     spread = (acts @ (level[source] - level[source].mean())).std()
     scale = _RELATED_SD / spread if spread > 0 else 0.0
     return acts * scale, {"mark": mark, "threshold": threshold}
