@@ -73,7 +73,8 @@ def coexpression_neighbors(
     Raises
     ------
     ValueError
-        When there are fewer than three reference samples, ``n_neighbors`` is below 1, ``min_distance`` below 0, or no two genes correlate.
+        When there are fewer than three reference samples, ``n_neighbors`` is below 1, ``min_distance`` is below 0, or
+        no two genes correlate.
 
     Notes
     -----

@@ -212,7 +212,9 @@ def _check_replicates(adata: ad.AnnData, values: np.ndarray, samples: list[str])
             continue
         columns = pd.DataFrame(values[rows], columns=samples)
         # Ranks find a replicate in another unit, whose logarithm is no linear function of this one.
-        found = pd.concat([columns.corrwith(own), columns.rank().corrwith(own.rank())], axis=1).max(axis=1)
+        # A sample that is the same for all genes correlates with nothing: 0 / 0.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = pd.concat([columns.corrwith(own), columns.rank().corrwith(own.rank())], axis=1).max(axis=1)
         if found.max() > _REPLICATE:
             name = str(found.idxmax())
             msg = (
