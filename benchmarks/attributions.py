@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 from _runs import CELL_TYPES, RESULTS, load
+from sklearn.metrics import roc_auc_score
 
 import simplechrome_tk as sct
 
@@ -138,11 +139,42 @@ def check_planted_truth() -> pd.DataFrame:
     return verdicts.assign(cell="simulated", labels="measured")
 
 
+def check_related_genes(n_genes: int = 12_000) -> None:
+    """Print how well attributions rank related genes that act, anywhere in the genome, beside the graph's weight."""
+    adata = sct.datasets.simulate(n_genes, n_related=10, neighbor_fraction=0.0)
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata)
+    model = sct.SimpleChrome(adata, neighbors_key="related")
+    model.train(progress=False)
+    genes = adata.obs["chrom"].isin([*CHROMOSOMES, "chr1"]).to_numpy()
+    sct.tl.attribute(adata, model, genes=genes, target="log_expression", n_steps=N_STEPS // 2, progress=False)
+    for name, slot in (("attribution", "attribution_neighbors"), ("weight alone", "related_connectivities")):
+        print(f"related genes that act, AUROC of the {name}: {rank_related(adata, genes, slot):.3f}", flush=True)
+
+
+def rank_related(adata: ad.AnnData, genes: np.ndarray, slot: str) -> float:
+    """Rank pairs whose related gene has more of the acting mark than the mean gene, as the check of the truth does."""
+    pairs = adata.obsp["related_connectivities"].tocoo()
+    truth = adata.uns["simulate"]["neighbor"]
+    columns = ((adata.var["mark"] == truth["mark"]) & (adata.var["planted_effect"] != 0)).to_numpy()
+    has_mark = np.log1p(adata.layers["signal"][:, columns]).mean(axis=1) > truth["center"]
+    kept = genes[pairs.row] & has_mark[pairs.col]
+    acts, size = (
+        np.abs(np.asarray(adata.obsp[name].tocsr()[pairs.row[kept], pairs.col[kept]]).ravel())
+        for name in ("planted_neighbor_effects", slot)
+    )
+    return float(roc_auc_score(acts > 0, size))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="train, and test biology and planted truth")
     parser.add_argument("--memory", type=int, metavar="GENES", help="measure only the memory, for this number of genes")
+    parser.add_argument("--related", action="store_true", help="train on simulated related genes, and rank them")
     options = parser.parse_args()
+    if options.related:
+        check_related_genes()
+        return
     if options.memory:
         measure_memory(options.memory)
         return

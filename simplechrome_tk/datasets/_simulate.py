@@ -12,7 +12,9 @@ from scipy import sparse
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout
+from simplechrome_tk.core.values import whole
 from simplechrome_tk.core.window import DEFAULT_WINDOWS
+from simplechrome_tk.datasets._related import plant_related
 from simplechrome_tk.datasets._roadmap import choose_marks
 from simplechrome_tk.pp._bin import bin_peaks
 from simplechrome_tk.pp._label import label_expression
@@ -52,6 +54,7 @@ _CHROMOSOMES = {
 # The neighbour that acts on a gene is one of so many nearest genes.
 _NEIGHBORS = 5
 _FEWEST, _MOST = (_NEIGHBORS + 1) * len(_CHROMOSOMES), 200_000
+_MOST_RELATED = 100
 
 # bp without genes at both ends of a chromosome.
 _CHROMOSOME_END = 1_000_000
@@ -92,8 +95,10 @@ _POLYCOMB_ON_ACTIVE, _HETEROCHROMATIN_ON_ACTIVE = 0.3, 0.5
 _STRENGTH_SD, _MARK_SD = 0.4, 0.35
 
 # Expression in log10 RPKM: its mean, and the standard deviations that come from the gene's own marks, from the marks of
-# its neighbour, and from noise.
-_MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.48
+# its neighbour, from those of its related genes, and from noise.
+_MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _RELATED_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.5, 0.48
+# The mark that keeps a related gene from acting.
+_CONDITION = "H3K27me3"
 # Two marks, and the effect of the product of their levels, relative to the effects of single marks in _MARKS.
 _INTERACTION = ("H3K4me3", "H3K27me3", -0.5)
 # The probability that a neighbour acts is proportional to 1 / (distance + _NEARBY)**2, in bp.
@@ -204,6 +209,7 @@ def simulate(
     marks: str | Sequence[str] = "core",
     windows: Sequence[Window] = DEFAULT_WINDOWS,
     neighbor_fraction: float = 0.5,
+    n_related: int = 0,
     rng: np.random.Generator | int | None = 0,
 ) -> ad.AnnData:
     """Simulate genes whose marks set their expression by known effects, in the layout of :func:`roadmap`.
@@ -234,6 +240,10 @@ def simulate(
         Fraction of the genes that a neighbour acts on: those whose nearest neighbours are closest. The neighbour is one
         of the five nearest, a close one more likely. Upstream of the gene it raises expression, downstream it lowers
         it, so that the rule can be learnt from ``tss_distances`` (:func:`simplechrome_tk.pp.tss_neighbors`).
+    n_related
+        Number of related genes of each gene, drawn from the whole genome; 0 simulates none. Those act that do not
+        carry H3K27me3, and raise the expression of the gene with their H3K4me3. The weights of the graph ``"related"``
+        say little about which ones act (AUROC .59): the rule has to be learnt from their marks.
     rng
         Seed or generator.
 
@@ -244,16 +254,22 @@ def simulate(
         Ids have the form of Ensembl ids without their meaning; symbols count along the genome. The truth:
 
         ``var["planted_effect"]``: effect on log10 expression per unit of log1p signal, 0 for most columns.
-        ``obsp["planted_neighbor_effects"]``: ``n_genes x n_genes`` sparse, row = gene, column = neighbour.
+        ``obsp["planted_neighbor_effects"]``: ``n_genes x n_genes`` sparse, row = gene, column = neighbour or related
+        gene.
+        ``obsp["related_connectivities"]``, ``obsp["related_distances"]``, ``uns["related_neighbors"]``: with
+        ``n_related``, the graph of related genes, for ``neighbors_key="related"``.
         ``uns["units"]``: what ``X`` and ``expression`` hold, as plots call it.
-        ``uns["simulate"]``: ``n_genes``, ``marks``, ``neighbor_fraction``, ``intercept``, ``noise_sd``,
-        ``interaction`` (``marks``, ``effect``; empty when one of the two marks is left out) and ``neighbor`` (``mark``:
-        H3K4me3, or the first mark when that is left out; ``center``).
+        ``uns["simulate"]``: ``n_genes``, ``marks``, ``neighbor_fraction``, ``n_related``, ``intercept``, ``noise_sd``,
+        ``interaction`` (``marks``, ``effect``; empty when one of the two marks is left out), ``neighbor`` (``mark``:
+        H3K4me3, or the first mark when that is left out; ``center``) and, with related genes, ``related`` (``mark``:
+        H3K27me3, or the last mark when that is left out; ``threshold``: mean of log1p(X) over its planted columns below
+        which a related gene acts).
 
     Raises
     ------
     ValueError
-        When a mark is unknown, ``n_genes`` is below 138 or above 200,000, or ``neighbor_fraction`` is not a fraction.
+        When a mark is unknown, ``n_genes`` is below 138 or above 200,000, ``neighbor_fraction`` is not a fraction, or
+        ``n_related`` is no number from 0 to 100.
 
     Examples
     --------
@@ -271,12 +287,13 @@ def simulate(
     if not 0 <= neighbor_fraction <= 1:
         msg = f"neighbor_fraction is {neighbor_fraction}; expected a fraction of the genes, from 0 to 1."
         raise ValueError(msg)
+    whole("n_related", n_related, least=0, most=_MOST_RELATED)
     generator = np.random.default_rng(rng)
     genes = _draw_genes(n_genes, generator)
     background = pd.DataFrame({"chrom": list(_CHROMOSOMES), "start": 0, "end": _BACKGROUND_END, "signal": _BACKGROUND})
     adata = bin_peaks(dict.fromkeys(marks, background), genes, windows=windows)
     _draw_signal(adata, windows, generator)
-    log_expression = _plant(adata, neighbor_fraction, generator)
+    log_expression = _plant(adata, neighbor_fraction, n_related, generator)
     adata.obs[k.EXPRESSION] = np.maximum(10**log_expression - 0.1, 0)
     adata.obs[k.CELL_TYPE] = pd.Categorical(["simulated"] * n_genes)
     label_expression(adata)
@@ -370,7 +387,7 @@ def _draw_domains(genes: pd.DataFrame, rng: np.random.Generator, *, share: float
     return levels
 
 
-def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator) -> np.ndarray:
+def _plant(adata: ad.AnnData, neighbor_fraction: float, n_related: int, rng: np.random.Generator) -> np.ndarray:
     """Write the truth into ``var``, ``obsp`` and ``uns``; return log10 expression, ``(n_genes,)``."""
     marks, layout = list(adata.var[k.MARK].cat.categories), Layout.of(adata)
     anchor = adata.uns[k.WINDOWS]["anchor"].reindex(layout.region).to_numpy()
@@ -392,6 +409,11 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
     for mark, at in columns.items():
         planted[at] = scale * _MARKS[mark].effect / len(at)
     adata.var["planted_effect"] = planted
+    related: dict[str, object] = {}
+    if n_related:
+        effects, related = _plant_related(adata, level, source, n_related, rng)
+        neighbor_effects = (neighbor_effects + effects).tocsr()
+
     adata.obsp["planted_neighbor_effects"] = neighbor_effects
     intercept = _MEAN_LOG - float(own.mean())
     adata.uns[k.SIMULATE] = {
@@ -402,9 +424,24 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, rng: np.random.Generator
         "noise_sd": _NOISE_SD,
         "interaction": {"marks": [first, second], "effect": float(scale * product)} if interacts else {},
         "neighbor": {"mark": source, "center": center},
+        "n_related": int(n_related),
+        "related": related,
     }
     noise = _NOISE_SD * rng.standard_normal(adata.n_obs)
     return intercept + own + neighbor_effects @ (level[source] - center) + noise
+
+
+def _plant_related(
+    adata: ad.AnnData, level: dict[str, np.ndarray], source: str, n_related: int, rng: np.random.Generator
+) -> tuple[sparse.csr_matrix, dict[str, object]]:
+    """Plant related genes; return their effects per unit of the level of the acting mark, and the rule."""
+    mark = _CONDITION if _CONDITION in level else list(level)[-1]
+    # Two groups of genes, with and without the mark, are split in the middle between their levels.
+    threshold = float(np.quantile(level[mark], [0.1, 0.95]).mean())
+    acts = plant_related(adata, level[mark] < threshold, n_related, rng)
+    spread = (acts @ (level[source] - level[source].mean())).std()
+    scale = _RELATED_SD / spread if spread > 0 else 0.0
+    return acts * scale, {"mark": mark, "threshold": threshold}
 
 
 def _acting_columns(layout: Layout, anchor: np.ndarray, mark: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from simplechrome_tk.pp._coexpression import coexpression_neighbors
 from simplechrome_tk.pp._contacts import contact_neighbors
 from simplechrome_tk.pp._control import subtract_control
 from simplechrome_tk.pp._from_tracks import from_tracks
+from simplechrome_tk.pp._gene_sets import gene_set_neighbors
 from simplechrome_tk.pp._id_neighbors import id_neighbors
 from simplechrome_tk.pp._label import label_expression
 from simplechrome_tk.pp._neighbors import tss_neighbors
@@ -32,6 +33,7 @@ __all__ = [
     "coexpression_neighbors",
     "contact_neighbors",
     "from_tracks",
+    "gene_set_neighbors",
     "gene_strata",
     "id_neighbors",
     "label_expression",

@@ -6,15 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import torch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import positions
 from simplechrome_tk.core.reference import read_reference
 from simplechrome_tk.core.require import cell_types
 from simplechrome_tk.core.write import to_change
-from simplechrome_tk.pp._graph import Edges, check_n_neighbors, write_graph
+from simplechrome_tk.pp._graph import Edges, check_n_neighbors, join_edges, keep_strongest, write_graph
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -75,7 +73,8 @@ def coexpression_neighbors(
     Raises
     ------
     ValueError
-        When there are fewer than three reference samples, ``n_neighbors`` is below 1, or no two genes correlate.
+        When there are fewer than three reference samples, ``n_neighbors`` is below 1, ``min_distance`` is below 0, or
+        no two genes correlate.
 
     Notes
     -----
@@ -86,8 +85,6 @@ def coexpression_neighbors(
     Examples
     --------
     >>> import numpy as np
-    import pandas as pd
-    import torch
     >>> profiles = np.random.default_rng(0).normal(size=(adata.n_obs, 8))
     >>> adata.obsm["reference_expression"] = profiles.astype("float32")
     >>> sct.pp.coexpression_neighbors(adata, n_neighbors=5)
@@ -95,6 +92,9 @@ def coexpression_neighbors(
     5
     """
     check_n_neighbors(n_neighbors)
+    if min_distance < 0:
+        msg = f"min_distance is {min_distance}; expected 0 bp or more."
+        raise ValueError(msg)
     adata = to_change(adata, copy=copy)
     where = positions(adata)
     values, samples = read_reference(adata, reference_key)
@@ -109,15 +109,16 @@ def coexpression_neighbors(
     for cell in np.unique(cells):
         rows = np.flatnonzero(cells == cell)
         unknown = np.isnan(values[rows]).any(axis=1)
-        n_unknown += int(unknown.sum())
-        if unknown.all():
-            continue
         profiles, flat = _center(values[rows[~unknown]])
-        n_flat += int(flat.sum())
+        n_flat, n_unknown = n_flat + int(flat.sum()), n_unknown + int(unknown.sum())
         parts.append(_correlate(profiles[~flat], rows[~unknown][~flat], where, n_neighbors, min_distance))
-    edges = Edges(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else None
-    if edges is None or not len(edges.gene):
-        msg = f"no two of the {adata.n_obs} genes correlate over the {len(samples)} samples in obsm[{reference_key!r}]."
+    edges = join_edges(parts)
+    if not len(edges.gene):
+        msg = (
+            f"no two of the {adata.n_obs} genes correlate over the {len(samples)} samples in obsm[{reference_key!r}]: "
+            f"{n_flat} have the same expression in all samples, and {n_unknown} lack a value in some. A sample that "
+            "lacks most genes can be left out: sct.pp.add_reference_expression(adata, table, exclude=[...])."
+        )
         raise ValueError(msg)
     params = {"n_neighbors": n_neighbors, "min_distance": min_distance, "reference_key": reference_key}
     record = {"n_flat": n_flat, "n_unknown": n_unknown}
@@ -136,6 +137,8 @@ def coexpression_neighbors(
 
 def _center(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return profiles of length 1, centred by sample and by gene, and which of them are flat, ``(n_genes,)``."""
+    if not len(values):
+        return values.astype(np.float32), np.zeros(0, dtype=bool)
     # Where every sample has the same value the profile is flat, whatever the means of the samples are.
     constant = np.ptp(values, axis=1) < _FLAT
     profiles = values - values.mean(axis=0)
@@ -145,27 +148,30 @@ def _center(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (profiles / np.maximum(length, _FLAT)[:, None]).astype(np.float32), flat
 
 
-def _correlate(
-    profiles: np.ndarray, rows: np.ndarray, where: Positions, n_neighbors: int, min_distance: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return gene, neighbour and correlation of the best pairs; ``rows`` are the row numbers of the profiles."""
-    n_kept = min(n_neighbors, len(rows) - 1)
-    if n_kept < 1:
-        return np.empty(0, int), np.empty(0, int), np.empty(0, np.float32)
-    # Numbers are compared many times faster than names.
-    chrom, tss = pd.factorize(where.chrom[rows])[0].astype(np.int32), where.tss[rows]
+def _correlate(profiles: np.ndarray, rows: np.ndarray, where: Positions, n_neighbors: int, min_distance: int) -> Edges:
+    """Return the best pairs with their correlation as weight; ``rows`` are the row numbers of the profiles."""
+    # Along the genome, the genes that are too near are one stretch of columns for each gene.
+    order = np.lexsort((where.tss[rows], where.chrom[rows]))
+    rows, profiles = rows[order], profiles[order]
+    first, last = _near(where.chrom[rows], where.tss[rows], min_distance)
     parts = []
     for start in range(0, len(rows), _CHUNK):
         part = np.arange(start, min(start + _CHUNK, len(rows)))
         correlation = profiles[part] @ profiles.T
-        gene, other = np.nonzero(chrom[part, None] == chrom)
-        near = np.abs(tss[part[gene]] - tss[other]) < min_distance
-        correlation[gene[near], other[near]] = -1
-        correlation[np.arange(len(part)), part] = -1
-        # Torch finds the largest of many numbers several times faster than numpy.
-        weight, best = (values.numpy() for values in torch.topk(torch.from_numpy(correlation), n_kept, sorted=False))
-        positive = weight > 0
-        of_gene = np.broadcast_to(rows[part, None], best.shape)
-        parts.append((of_gene[positive], rows[best[positive]], np.minimum(weight[positive], 1)))
-    genes, neighbors, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return genes, neighbors, weights
+        for i, gene in enumerate(part):
+            correlation[i, first[gene] : last[gene]] = 0
+            correlation[i, gene] = 0
+        best = keep_strongest(correlation, n_neighbors)
+        parts.append(Edges(rows[part[best.gene]], rows[best.neighbor], np.minimum(best.weight, 1)))
+    return join_edges(parts)
+
+
+def _near(chrom: np.ndarray, tss: np.ndarray, min_distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and behind the last of the genes that are nearer than ``min_distance``, of sorted genes."""
+    first, last = np.zeros(len(tss), dtype=int), np.zeros(len(tss), dtype=int)
+    for name in np.unique(chrom):
+        on = np.flatnonzero(chrom == name)
+        line = tss[on]
+        first[on] = on[0] + np.searchsorted(line, line - min_distance, side="right")
+        last[on] = on[0] + np.searchsorted(line, line + min_distance, side="left")
+    return first, last

@@ -11,7 +11,7 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.write import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import anndata as ad
 
@@ -24,6 +24,23 @@ class Edges(NamedTuple):
     gene: np.ndarray
     neighbor: np.ndarray
     weight: np.ndarray
+
+
+def join_edges(parts: Sequence[Edges]) -> Edges:
+    """Return the links of several parts one after another."""
+    if not parts:
+        return Edges(np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
+    return Edges(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def keep_strongest(weights: np.ndarray, n_neighbors: int) -> Edges:
+    """Return the ``n_neighbors`` largest weights above 0 of each row of a dense matrix, ``(n_rows, n_genes)``."""
+    best = np.broadcast_to(np.arange(weights.shape[1]), weights.shape)
+    if n_neighbors < weights.shape[1]:
+        best = np.argpartition(weights, -n_neighbors, axis=1)[:, -n_neighbors:]
+    weight = np.take_along_axis(weights, best, axis=1)
+    row, place = np.nonzero(weight > 0)
+    return Edges(row, best[row, place], weight[row, place])
 
 
 def write_graph(

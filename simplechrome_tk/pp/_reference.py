@@ -11,10 +11,11 @@ from scipy import stats
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
-from simplechrome_tk.core.require import cell_types, gene_ids
+from simplechrome_tk.core.require import cell_types
 from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.core.write import to_change, write_whole
 from simplechrome_tk.io._reference import read_public_reference
+from simplechrome_tk.pp._gene_names import match_genes, plain_names, report_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,8 @@ _LOWEST, _HIGHEST = -1.0, 7.0
 # above .95 (left and right ventricle .99). The closest to E116, E123, E117 and E122 reach .80, .83, .88 and .90. The
 # expression of E116 correlates with itself at .98 after a noise of twofold (standard deviation .3 in log10).
 _REPLICATE = 0.95
-# Genes that a correlation needs, and the share of matched genes below which the log warns.
-_FEWEST_GENES, _FEW_MATCHED = 30, 0.5
+# Genes that a correlation needs.
+_FEWEST_GENES = 30
 
 
 def add_reference_expression(
@@ -96,6 +97,7 @@ def add_reference_expression(
     adata = to_change(adata, copy=copy)
     table = read_public_reference() if table is None else table
     _check_table(table)
+    table = table.set_axis(table.columns.astype(str), axis=1)
     kept, excluded = _choose_samples(table, cell_types(adata), exclude)
     matched = _match(adata, table[kept])
     varying = _find_varying(matched.values, kept)
@@ -126,11 +128,12 @@ def _check_table(table: pd.DataFrame) -> None:
         what = f"columns that hold no numbers ({shorten(words)})" if words else "no values"
         msg = f"table has {what}; expected log10(expression + 0.1) of genes by samples, with gene ids in the index."
         raise ValueError(msg)
-    if table.columns.has_duplicates:
-        twice = table.columns[table.columns.duplicated()].astype(str)
+    names = table.columns.astype(str)
+    if names.has_duplicates:
+        twice = names[names.duplicated()].unique()
         msg = f"table has several columns named {shorten(twice)}; expected one for each sample."
         raise ValueError(msg)
-    values = table.to_numpy(float)
+    values = table.to_numpy(float, na_value=np.nan)
     lowest, highest = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
     # The logarithm of 0.1 is -1, up to rounding.
     if not np.isfinite([lowest, highest]).all() or lowest < _LOWEST - 1e-3 or highest > _HIGHEST:
@@ -146,7 +149,7 @@ def _choose_samples(
 ) -> tuple[list[str], list[str]]:
     """Return the names of the samples that are kept, and of those that are left out."""
     named = [exclude] if isinstance(exclude, str) else [str(name) for name in exclude or ()]
-    samples = table.columns.astype(str)
+    samples = list(table.columns)
     unknown = [name for name in named if name not in samples]
     if unknown:
         msg = f"exclude names {shorten(unknown)}, which the table lacks; it holds {shorten(samples, limit=20)}."
@@ -173,33 +176,17 @@ class _Matched(NamedTuple):
 
 def _match(adata: ad.AnnData, table: pd.DataFrame) -> _Matched:
     """Find the genes in the table by Ensembl id or by symbol, whichever finds more of them."""
-    index = _without_version(table.index)
-    repeated = index.duplicated()
+    names = plain_names(table.index)
+    match = match_genes(adata, names, source="table")
+    table = table.set_axis(pd.Index(names), axis=0)
+    # Rows without an id are no gene, and match none.
+    repeated = table.index.duplicated() & (names != "")
     if repeated.any():
-        logger.warning("%d rows of the table repeat the id of another; the first is taken.", repeated.sum())
-    table = table.set_axis(index, axis=0)[~repeated]
-    names = [_without_version(gene_ids(adata))]
-    if k.SYMBOL in adata.obs:
-        names.append(pd.Index(adata.obs[k.SYMBOL].astype(str)))
-    best = max(names, key=lambda found: int(found.isin(table.index).sum()))
-    known = best.isin(table.index)
-    if not known.any():
-        msg = (
-            f"none of the {adata.n_obs} genes, such as {names[0][0]!r}, is among the {len(table)} of the table, such "
-            f"as {table.index[0]!r}; expected the same species, and Ensembl ids or symbols in the index."
-        )
-        raise ValueError(msg)
-    n_unmatched = int((~known).sum())
-    if n_unmatched:
-        level = logging.WARNING if known.mean() < _FEW_MATCHED else logging.INFO
-        missing = shorten(names[0][~known])
-        logger.log(level, "The table lacks %d of %d genes, such as %s.", n_unmatched, adata.n_obs, missing)
-    return _Matched(table.reindex(best).to_numpy(float), n_unmatched)
-
-
-def _without_version(names: pd.Index) -> pd.Index:
-    """Return names as strings, Ensembl ids without their version."""
-    return pd.Index(pd.Series(names.astype(str)).str.replace(r"^(ENS[A-Z]*G\d+)\.\d+$", r"\1", regex=True), name=None)
+        twice = shorten(table.index[repeated].unique())
+        logger.warning("%d rows of the table repeat the id of another: %s; the first is taken.", repeated.sum(), twice)
+    values = table[~table.index.duplicated()].reindex(pd.Index(match.names)).to_numpy(float, na_value=np.nan)
+    values[~match.known] = np.nan
+    return _Matched(values, report_missing(adata, match, source="The table"))
 
 
 def _find_varying(values: np.ndarray, samples: list[str]) -> np.ndarray:

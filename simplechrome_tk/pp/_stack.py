@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Literal, get_args
 
 import anndata as ad
+import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
@@ -13,7 +14,9 @@ from simplechrome_tk.core.expression import by_cell_type
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.normalization import is_normalized
+from simplechrome_tk.core.reference import read_reference
 from simplechrome_tk.core.require import check_selectable
+from simplechrome_tk.core.shorten import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +43,9 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
         ``obs_names`` are ``gene:cell_type``, ``obs["cell_type"]`` a categorical in the order given; columns of ``obs``
         and records of ``uns`` that differ or are missing in a cell type are left out; ``uns["label_expression"]`` keeps
         the threshold of each cell type, where all were labelled by the same rule. Graphs in ``obsp`` are left out: make
-        them again; they connect genes of the same cell type.
+        them again; they connect genes of the same cell type. ``obsm["reference_expression"]`` and its record are kept
+        where all cell types have the same reference samples and none of these is a cell type of the stack; otherwise
+        they are left out, which is logged.
 
     Raises
     ------
@@ -92,7 +97,36 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     stacked = ad.concat([part[:, first] for part in parts], merge="same", uns_merge="same")
     stacked.obs[k.CELL_TYPE] = pd.Categorical(stacked.obs[k.CELL_TYPE], categories=list(adatas))
     _gather_thresholds(stacked, adatas)
+    _keep_reference(stacked, adatas)
     return stacked
+
+
+def _keep_reference(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:
+    """Keep expression in reference samples where all cell types have the same samples, in the order of the first."""
+    stacked.uns.pop(k.REFERENCE_EXPRESSION, None)
+    having = {cell: adata for cell, adata in adatas.items() if k.REFERENCE_EXPRESSION in adata.obsm}
+    if not having:
+        return
+    again = f"obsm[{k.REFERENCE_EXPRESSION!r}] is left out: run sct.pp.add_reference_expression on the stack."
+    if lacking := [cell for cell in adatas if cell not in having]:
+        logger.warning("%s lack reference expression, which others have. %s", shorten(lacking), again)
+        return
+    references = [read_reference(adata, k.REFERENCE_EXPRESSION) for adata in adatas.values()]
+    samples = references[0].samples
+    differing = sorted(set().union(*(set(samples) ^ set(other.samples) for other in references)))
+    # The expression of a cell type of the stack must not be read for the genes of another either: it is predicted.
+    own = [name for name in samples if name in adatas]
+    if differing or own:
+        what = "not all cell types have" if differing else "are cell types of the stack"
+        logger.warning("%s: reference samples that %s. %s", shorten(differing or own), what, again)
+        return
+    aligned = [values[:, [names.index(name) for name in samples]] for values, names in references]
+    stacked.obsm[k.REFERENCE_EXPRESSION] = np.concatenate(aligned).astype(np.float32)
+    records = [adata.uns.get(k.REFERENCE_EXPRESSION, {}) for adata in adatas.values()]
+    excluded = dict.fromkeys(str(name) for record in records for name in record.get("excluded", ()))
+    n_unmatched = sum(int(np.isnan(reference.values).all(axis=1).sum()) for reference in references)
+    record = {"samples": samples, "excluded": list(excluded), "n_unmatched": n_unmatched}
+    stacked.uns[k.REFERENCE_EXPRESSION] = record
 
 
 def _gather_thresholds(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:

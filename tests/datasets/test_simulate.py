@@ -271,6 +271,62 @@ def test_neighbor_fraction_counts_the_genes_acted_on(fraction, pairs, tmp_path):
     adata.write_h5ad(tmp_path / "simulated.h5ad")
 
 
+@pytest.fixture(scope="module")
+def related() -> ad.AnnData:
+    return sct.datasets.simulate(1_000, n_related=10, neighbor_fraction=0.0)
+
+
+def test_related_genes_lie_anywhere_and_their_weights_say_little(related):
+    pairs = related.obsp["related_connectivities"].tocoo()
+    assert (np.bincount(pairs.row) == 10).all()
+    assert (pairs.row != pairs.col).all()
+    chrom = related.obs["chrom"].to_numpy()
+    assert (chrom[pairs.row] == chrom[pairs.col]).mean() < 0.1
+    acts = np.asarray(related.obsp["planted_neighbor_effects"].tocsr()[pairs.row, pairs.col]).ravel() > 0
+    assert acts.sum() == related.obsp["planted_neighbor_effects"].nnz
+    assert 0.55 < roc_auc_score(acts, pairs.data) < 0.63
+    rule = related.uns["simulate"]["related"]
+    np.testing.assert_array_equal(acts, level(related, rule["mark"])[pairs.col] < rule["threshold"])
+
+
+def test_the_truth_of_related_genes_accounts_for_expression(related):
+    noise, clear = residual(related)
+    assert noise[clear].std() == pytest.approx(related.uns["simulate"]["noise_sd"], rel=0.12)
+    assert planted_terms(related)["neighbors"].std() == pytest.approx(0.5)
+
+
+def test_related_genes_change_nothing_else():
+    plain, related = (sct.datasets.simulate(200, n_related=n) for n in (0, 3))
+    np.testing.assert_array_equal(plain.X, related.X)
+    assert not [slot for slot in plain.obsp if slot.startswith("related")]
+
+
+def test_a_model_reads_the_graph_and_ranks_related_genes_better_than_their_weight():
+    windows = [sct.pp.Window("tss", anchor="tss", upstream=3_000, downstream=5_000, n_bins=8)]
+    adata = sct.datasets.simulate(
+        5_000, n_related=6, neighbor_fraction=0.0, marks=("H3K4me3", "H3K27me3"), windows=windows
+    )
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata)
+    model = sct.SimpleChrome(adata, neighbors_key="related", n_latent=8, device="cpu")
+    model.train(latent_epochs=8, expression_epochs=6, context_epochs=20, progress=False)
+    genes = (adata.obs["split"] == "test").to_numpy()
+    sct.tl.attribute(adata, model, genes=genes, target="log_expression", n_steps=8, progress=False)
+    pairs = adata.obsp["related_connectivities"].tocoo()
+    has_mark = level_of_signal(adata, "H3K4me3") > adata.uns["simulate"]["neighbor"]["center"]
+    kept = genes[pairs.row] & has_mark[pairs.col]
+    at = pairs.row[kept], pairs.col[kept]
+    acts = np.asarray(adata.obsp["planted_neighbor_effects"].tocsr()[at]).ravel() > 0
+    effect = np.abs(np.asarray(adata.obsp["attribution_neighbors"].tocsr()[at]).ravel())
+    found, alone = roc_auc_score(acts, effect), roc_auc_score(acts, pairs.data[kept])
+    assert found >= 0.9
+    assert found > alone + 0.2
+
+
+def level_of_signal(adata: ad.AnnData, mark: str) -> np.ndarray:
+    return level(ad.AnnData(adata.layers["signal"], var=adata.var), mark)
+
+
 @pytest.mark.parametrize(
     ("marks", "windows"),
     [
@@ -313,6 +369,8 @@ def test_round_trip_through_h5ad(simulated, tmp_path):
         ({"windows": ()}, "at least one"),
         ({"neighbor_fraction": 1.5}, "neighbor_fraction is 1.5; expected a fraction"),
         ({"neighbor_fraction": float("nan")}, "neighbor_fraction is nan"),
+        ({"n_related": -1}, "n_related is -1"),
+        ({"n_related": 101}, "n_related is 101"),
     ],
 )
 def test_bad_input_is_named(arguments, message):

@@ -1,114 +1,144 @@
-"""The graph of co-expressed genes."""
+"""The graph of co-expressed genes, against correlations by pandas."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from builders import prepared
 
 import simplechrome_tk as sct
 
-if TYPE_CHECKING:
-    import anndata as ad
 
-KEY = "reference_expression"
-
-
-@pytest.fixture
-def adata() -> ad.AnnData:
-    adata = prepared(300)
-    adata.obsm[KEY] = np.random.default_rng(0).normal(size=(300, 6)).astype("float32")
+def genes(n: int = 80, n_samples: int = 7, **obs) -> ad.AnnData:
+    rng = np.random.default_rng(0)
+    table = {
+        "chrom": rng.choice(["chr1", "chr2"], n),
+        "tss": rng.integers(0, 5_000_000, n),
+        "strand": rng.choice(["+", "-", "."], n),
+    }
+    adata = ad.AnnData(obs=pd.DataFrame({**table, **obs}, index=[f"g{i}" for i in range(n)]))
+    values = rng.normal(size=(n, n_samples)) + rng.normal(size=(1, n_samples))
+    adata.obsm["reference_expression"] = values.astype(np.float32)
     return adata
 
 
-def correlations(adata: ad.AnnData) -> np.ndarray:
-    """Return the correlation of all pairs by pandas, of profiles that are centred by sample."""
-    table = pd.DataFrame(adata.obsm[KEY].astype(float))
-    return (table - table.mean()).T.corr().to_numpy()
+def links(adata, slot="coexpression_connectivities") -> dict[tuple[int, int], float]:
+    found = adata.obsp[slot].tocoo()
+    return {(int(i), int(j)): float(v) for i, j, v in zip(found.row, found.col, found.data, strict=True)}
 
 
-def test_neighbours_are_the_genes_with_the_highest_correlation(adata: ad.AnnData):
-    sct.pp.coexpression_neighbors(adata, n_neighbors=7, min_distance=0)
-    expected = correlations(adata)
-    np.fill_diagonal(expected, -2)
-    found = adata.obsp["coexpression_connectivities"].toarray()
-    for row, values in enumerate(expected):
-        best = np.argsort(-values)[:7]
-        assert set(np.flatnonzero(found[row])) == set(best)
-        np.testing.assert_allclose(found[row, best], values[best], atol=1e-5)
+def naive(adata, n_neighbors, min_distance, rows=None):
+    """Correlate by pandas after centring by sample; sort the candidates of each gene."""
+    rows = range(adata.n_obs) if rows is None else rows
+    values = pd.DataFrame(adata.obsm["reference_expression"].astype(float)).loc[list(rows)]
+    correlation = (values - values.mean()).T.corr()
+    chrom, tss = adata.obs["chrom"].to_numpy(), adata.obs["tss"].to_numpy()
+    kept = {}
+    for i in rows:
+        far = [j for j in rows if j != i and (chrom[i] != chrom[j] or abs(tss[i] - tss[j]) >= min_distance)]
+        best = sorted(far, key=lambda j: -correlation.loc[i, j])[:n_neighbors]
+        kept |= {(i, j): correlation.loc[i, j] for j in best if correlation.loc[i, j] > 0}
+    return kept
 
 
-def test_no_neighbour_lies_near_on_the_chromosome(adata: ad.AnnData):
-    sct.pp.coexpression_neighbors(adata, n_neighbors=299)
-    gene, neighbor = adata.obsp["coexpression_connectivities"].nonzero()
-    chrom, tss = adata.obs["chrom"].astype(str).to_numpy(), adata.obs["tss"].to_numpy(float)
-    near = (chrom[gene] == chrom[neighbor]) & (np.abs(tss[gene] - tss[neighbor]) < 1_000_000)
-    assert not near.any()
-    assert (gene != neighbor).all()
-    distances = adata.obsp["coexpression_distances"]
-    assert (np.asarray(distances[gene, neighbor]).ravel()[chrom[gene] != chrom[neighbor]] == 0).all()
+@pytest.mark.parametrize(("n_neighbors", "min_distance"), [(5, 1_000_000), (5, 0), (500, 300_000), (1, 10**9)])
+def test_equals_correlations_by_pandas(n_neighbors, min_distance):
+    adata = genes()
+    sct.pp.coexpression_neighbors(adata, n_neighbors, min_distance=min_distance)
+    found, expected = links(adata), naive(adata, n_neighbors, min_distance)
+    assert found.keys() == expected.keys()
+    np.testing.assert_allclose([found[pair] for pair in expected], list(expected.values()), rtol=1e-4, atol=1e-6)
+    tss, chrom = adata.obs["tss"].to_numpy(), adata.obs["chrom"].to_numpy()
+    sign = np.where(adata.obs["strand"] == "-", -1, 1)
+    assert links(adata, "coexpression_distances") == {
+        (i, j): sign[i] * (tss[j] - tss[i]) if chrom[i] == chrom[j] else 0 for i, j in expected
+    }
 
 
-def test_all_weights_are_positive(adata: ad.AnnData):
-    sct.pp.coexpression_neighbors(adata, n_neighbors=299, min_distance=0)
-    weights = adata.obsp["coexpression_connectivities"].data
-    assert (weights > 0).all()
-    assert (weights <= 1).all()
+def test_genes_nearer_than_the_distance_are_not_connected_and_those_at_it_are():
+    adata = genes(4, chrom=["chr1", "chr1", "chr1", "chr2"], tss=[0, 999_999, 1_000_000, 5])
+    adata.obsm["reference_expression"] = np.array([[0, 1, 5.0], [0, 1, 4], [0, 1, 6], [9, 1, 0]])
+    sct.pp.coexpression_neighbors(adata, 3)
+    assert (0, 2) in links(adata)
+    assert not {(0, 1), (1, 0), (1, 2), (2, 1)} & set(links(adata))
 
 
-def test_flat_and_unknown_profiles_have_no_neighbours(adata: ad.AnnData, caplog: pytest.LogCaptureFixture):
-    adata.obsm[KEY][3] = 0.5
-    adata.obsm[KEY][4, 2] = np.nan
-    with caplog.at_level("INFO"):
-        sct.pp.coexpression_neighbors(adata, n_neighbors=5)
-    weights = adata.obsp["coexpression_connectivities"]
-    for row in (3, 4):
-        assert not weights[row].nnz
-        assert not weights[:, row].nnz
+def test_the_order_of_genes_does_not_matter():
+    adata = genes()
+    other = adata[::-1].copy()
+    sct.pp.coexpression_neighbors(adata, 4)
+    sct.pp.coexpression_neighbors(other, 4)
+    assert {(79 - i, 79 - j) for i, j in links(other)} == set(links(adata))
+
+
+def test_flat_and_unknown_genes_have_no_neighbours_and_are_counted(caplog):
+    adata = genes()
+    adata.obsm["reference_expression"][3] = 0.4
+    adata.obsm["reference_expression"][5, 2] = np.nan
+    with caplog.at_level(logging.INFO):
+        sct.pp.coexpression_neighbors(adata, 4)
+    assert not {3, 5} & {gene for pair in links(adata) for gene in pair}
     record = adata.uns["coexpression_neighbors"]
     assert (record["n_flat"], record["n_unknown"]) == (1, 1)
     assert "2 genes have no neighbours" in caplog.text
 
 
-def test_genes_of_one_cell_type_are_connected(adata: ad.AnnData):
-    adata.obs["cell_type"] = np.repeat(["A", "B"], 150)
-    sct.pp.coexpression_neighbors(adata, n_neighbors=5)
-    gene, neighbor = adata.obsp["coexpression_connectivities"].nonzero()
-    assert ((gene < 150) == (neighbor < 150)).all()
+def test_a_constant_sample_changes_nothing_and_a_constant_offset_of_a_sample_neither():
+    adata = genes()
+    shifted = adata.copy()
+    shifted.obsm["reference_expression"][:, 2] += 3
+    sct.pp.coexpression_neighbors(adata, 4)
+    sct.pp.coexpression_neighbors(shifted, 4)
+    assert links(adata).keys() == links(shifted).keys()
 
 
-def test_the_chunks_do_not_matter(adata: ad.AnnData, monkeypatch: pytest.MonkeyPatch):
-    whole = sct.pp.coexpression_neighbors(adata, n_neighbors=5, copy=True)
-    monkeypatch.setattr("simplechrome_tk.pp._coexpression._CHUNK", 7)
-    parts = sct.pp.coexpression_neighbors(adata, n_neighbors=5, copy=True)
-    slot = "coexpression_connectivities"
-    np.testing.assert_allclose(parts.obsp[slot].toarray(), whole.obsp[slot].toarray(), atol=1e-6)
+def test_links_stay_within_the_cell_type():
+    cell = np.repeat(["A", "B"], 40)
+    adata = genes(cell_type=cell)
+    sct.pp.coexpression_neighbors(adata, 4)
+    expected = naive(adata, 4, 1_000_000, range(40)) | naive(adata, 4, 1_000_000, range(40, 80))
+    assert links(adata).keys() == expected.keys()
 
 
-def test_a_model_reads_the_graph(adata: ad.AnnData):
-    sct.pp.coexpression_neighbors(adata, n_neighbors=5)
-    model = sct.SimpleChrome(adata, neighbors_key="coexpression", n_latent=2, n_hidden=8, device="cpu")
-    assert model.read().graph.index.shape == (300, 5)
+def test_a_cell_type_without_any_known_gene_is_counted():
+    adata = genes(cell_type=np.repeat(["A", "B"], 40))
+    adata.obsm["reference_expression"][40:] = np.nan
+    sct.pp.coexpression_neighbors(adata, 4)
+    assert adata.uns["coexpression_neighbors"]["n_unknown"] == 40
+    assert max(max(pair) for pair in links(adata)) < 40
+
+
+def test_copy_names_and_files(round_trip):
+    adata = genes()
+    adata.obsm["mine"] = adata.obsm.pop("reference_expression")
+    changed = sct.pp.coexpression_neighbors(adata, 4, reference_key="mine", key_added="alike", copy=True)
+    assert not adata.obsp
+    again = round_trip(changed)
+    assert links(again, "alike_connectivities") == links(changed, "alike_connectivities")
+    assert again.uns["alike_neighbors"]["params"]["reference_key"] == "mine"
+    part = changed[10:40].copy()
+    sct.nn.Graph([(part.obsp["alike_connectivities"], part.obsp["alike_distances"])])
 
 
 @pytest.mark.parametrize(
-    ("samples", "arguments", "match"),
+    ("change", "kwargs", "message"),
     [
-        (2, {}, "holds 2 reference samples"),
-        (6, {"n_neighbors": 0}, "n_neighbors is 0"),
-        (6, {"reference_key": "other"}, "obsm has no 'other'"),
+        (lambda a: None, {"n_neighbors": 0}, "n_neighbors is 0"),
+        (lambda a: None, {"min_distance": -1}, "min_distance is -1"),
+        (lambda a: a.obsm.clear(), {}, "add_reference_expression"),
+        (lambda a: a.obsm.update(reference_expression=np.ones((80, 1))), {}, "1 reference samples; expected 3"),
+        (lambda a: a.obsm.update(reference_expression=np.ones((80, 4))), {}, "80 have the same expression"),
+        (lambda a: a.obsm["reference_expression"].__setitem__((slice(None), 0), np.nan), {}, "80 lack a value"),
+        (lambda a: a.obsm["reference_expression"].__setitem__((0, 0), np.inf), {}, "infinite values"),
+        (lambda a: a.obs.pop("tss"), {}, "no column 'tss'"),
     ],
 )
-def test_what_cannot_be_done_is_an_error(adata: ad.AnnData, samples: int, arguments: dict, match: str):
-    adata.obsm[KEY] = adata.obsm[KEY][:, :samples]
-    with pytest.raises(ValueError, match=match):
-        sct.pp.coexpression_neighbors(adata, **arguments)
-
-
-def test_profiles_that_are_all_flat_are_an_error(adata: ad.AnnData):
-    adata.obsm[KEY][:] = 1
-    with pytest.raises(ValueError, match="no two of the 300 genes correlate"):
-        sct.pp.coexpression_neighbors(adata)
+def test_bad_input_is_named(change, kwargs, message):
+    adata = genes()
+    change(adata)
+    with pytest.raises(ValueError, match=message):
+        sct.pp.coexpression_neighbors(adata, **kwargs)
+    assert not adata.obsp

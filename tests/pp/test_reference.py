@@ -1,170 +1,212 @@
-"""Expression in reference samples: matching of genes, samples that are left out, and errors."""
+"""Expression in reference samples: matching of genes, samples that leak, and tables that are refused."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from builders import prepared
 
 import simplechrome_tk as sct
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import anndata as ad
-
-KEY = "reference_expression"
+N = 60
+SAMPLES = ["E003", "E004", "E005"]
 
 
-@pytest.fixture
-def adata() -> ad.AnnData:
-    return prepared(200)
+def genes(**obs) -> ad.AnnData:
+    rng = np.random.default_rng(0)
+    expression = 10 ** rng.normal(0, 1, N)
+    table = pd.DataFrame({"symbol": [f"G{i}" for i in range(N)], "expression": expression, **obs})
+    return ad.AnnData(obs=table.set_index(pd.Index([f"ENSG{i:011d}" for i in range(N)])))
 
 
-@pytest.fixture
-def table(adata: ad.AnnData) -> pd.DataFrame:
-    """Return four samples whose expression is that of the genes with much noise."""
-    own = sct.pp.log_expression(adata.obs["expression"].to_numpy())
-    noise = np.random.default_rng(0).normal(size=(adata.n_obs, 4))
-    return pd.DataFrame(own[:, None] + noise, adata.obs_names, list("ABCD")).clip(lower=-1)
+def reference(samples=SAMPLES) -> pd.DataFrame:
+    values = np.random.default_rng(1).normal(0, 0.3, (N, len(samples)))
+    return pd.DataFrame(values, index=genes().obs_names, columns=list(samples))
 
 
-def test_values_and_names_are_written(adata: ad.AnnData, table: pd.DataFrame):
+def stored(adata) -> np.ndarray:
+    return adata.obsm["reference_expression"]
+
+
+def test_values_are_those_of_the_table():
+    adata, table = genes(), reference()
+    sct.pp.add_reference_expression(adata, table.sample(frac=1, random_state=0))
+    np.testing.assert_array_equal(stored(adata), table.to_numpy(np.float32))
+    assert stored(adata).dtype == np.float32
+    assert adata.uns["reference_expression"] == {"samples": SAMPLES, "excluded": [], "n_unmatched": 0}
+
+
+@pytest.mark.parametrize("names", ["ENSG{0:011d}.7", "ENSG{0:011d}_PAR_Y", "G{0}"])
+def test_genes_are_found_by_id_with_version_or_symbol(names):
+    adata, table = genes(), reference()
+    table.index = [names.format(i) for i in range(N)]
     sct.pp.add_reference_expression(adata, table)
-    np.testing.assert_allclose(adata.obsm[KEY], table.to_numpy(), rtol=1e-6)
-    assert adata.uns[KEY] == {"samples": ["A", "B", "C", "D"], "excluded": [], "n_unmatched": 0}
+    np.testing.assert_array_equal(stored(adata), table.to_numpy(np.float32))
 
 
-def test_genes_are_found_in_any_order_by_id_with_version_or_by_symbol(adata: ad.AnnData, table: pd.DataFrame):
-    shuffled = table.iloc[::-1]
-    for index in (
-        shuffled.index,
-        [f"{name}.7" for name in shuffled.index],
-        adata.obs["symbol"].astype(str).reindex(shuffled.index),
-    ):
-        changed = sct.pp.add_reference_expression(adata, shuffled.set_axis(pd.Index(index), axis=0), copy=True)
-        np.testing.assert_allclose(changed.obsm[KEY], table.to_numpy(), rtol=1e-6)
+def test_a_missing_symbol_is_no_gene():
+    adata, table = genes(), reference()
+    adata.obs["symbol"] = adata.obs["symbol"].astype(object)
+    adata.obs.iloc[[3, 4], 0] = [None, "NA"]
+    table.index = [*adata.obs["symbol"][:3], None, "NA", *adata.obs["symbol"][5:]]
+    sct.pp.add_reference_expression(adata, table)
+    assert np.isnan(stored(adata)).all(axis=1).nonzero()[0].tolist() == [3, 4]
 
 
-def test_genes_that_the_table_lacks_are_counted(
-    adata: ad.AnnData, table: pd.DataFrame, caplog: pytest.LogCaptureFixture
-):
-    sct.pp.add_reference_expression(adata, table.iloc[:50])
-    assert np.isnan(adata.obsm[KEY][50:]).all()
-    assert adata.uns[KEY]["n_unmatched"] == 150
-    assert "lacks 150 of 200 genes" in caplog.text
+def test_genes_that_the_table_lacks_are_counted_and_named(caplog):
+    adata = genes()
+    with caplog.at_level(logging.INFO):
+        sct.pp.add_reference_expression(adata, reference().iloc[2:])
+    assert np.isnan(stored(adata)).all(axis=1).nonzero()[0].tolist() == [0, 1]
+    assert adata.uns["reference_expression"]["n_unmatched"] == 2
+    assert f"lacks 2 of 60 genes: {adata.obs_names[0]}, {adata.obs_names[1]}" in caplog.text
+    assert "58 of 60 genes found" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_own_cell_type_and_named_samples_are_left_out(adata: ad.AnnData, table: pd.DataFrame):
-    adata.obs["cell_type"] = "B"
-    sct.pp.add_reference_expression(adata, table, exclude="D")
-    assert adata.uns[KEY]["samples"] == ["A", "C"]
-    assert adata.uns[KEY]["excluded"] == ["B", "D"]
+def test_few_matched_genes_are_a_warning(caplog):
+    sct.pp.add_reference_expression(genes(), reference().iloc[:20])
+    assert "lacks 40 of 60 genes" in caplog.text
 
 
-def test_stacked_cell_types_share_the_samples(adata: ad.AnnData, table: pd.DataFrame):
-    raw = adata.copy()
-    raw.X = raw.layers.pop("signal")
-    del raw.uns["normalize"]
-    stacked = sct.pp.stack_cell_types({"A": raw, "other": raw})
-    sct.pp.add_reference_expression(stacked, table)
-    assert stacked.uns[KEY]["samples"] == ["B", "C", "D"]
-    np.testing.assert_array_equal(stacked.obsm[KEY][:200], stacked.obsm[KEY][200:])
+def test_the_first_of_repeated_rows_is_taken_and_they_are_named(caplog):
+    adata, table = genes(), reference()
+    twice = pd.concat([table, table.iloc[[5]] + 1])
+    sct.pp.add_reference_expression(adata, twice)
+    np.testing.assert_array_equal(stored(adata), table.to_numpy(np.float32))
+    assert f"1 rows of the table repeat the id of another: {table.index[5]}" in caplog.text
 
 
-@pytest.mark.parametrize("unit", ["same", "rescaled", "noisy"])
-def test_a_replicate_of_the_sample_is_an_error(adata: ad.AnnData, table: pd.DataFrame, unit: str):
-    own = adata.obs["expression"].to_numpy(float)
-    noise = np.random.default_rng(1).normal(0, 0.1, len(own))
-    changed = {"same": own, "rescaled": own * 37, "noisy": own * 10**noise}[unit]
-    with pytest.raises(ValueError, match=r"'R' at.*exclude=\['R'\]"):
-        sct.pp.add_reference_expression(adata, table.assign(R=sct.pp.log_expression(changed)))
-    assert KEY not in adata.obsm
+def test_the_own_cell_type_and_named_samples_are_left_out(caplog):
+    adata = genes(cell_type="E004")
+    with caplog.at_level(logging.INFO):
+        sct.pp.add_reference_expression(adata, reference([*SAMPLES, "E006"]), exclude="E005")
+    record = adata.uns["reference_expression"]
+    assert record["samples"] == ["E003", "E006"]
+    assert record["excluded"] == ["E004", "E005"]
+    assert "2 reference samples, without E004, E005" in caplog.text
 
 
-def test_the_replicate_of_one_of_several_cell_types_is_named(adata: ad.AnnData, table: pd.DataFrame):
-    adata.obs["cell_type"] = np.repeat(["X", "Y"], 100)
-    own = sct.pp.log_expression(adata.obs["expression"].to_numpy())
-    with pytest.raises(ValueError, match=r"the expression of Y above .*'R'"):
-        sct.pp.add_reference_expression(adata, table.assign(R=np.where(np.arange(200) < 100, table["A"], own)))
+def test_every_cell_type_of_stacked_data_is_left_out_and_each_row_has_its_gene():
+    adata = ad.concat({"E003": genes(), "E005": genes()}, label="cell_type", index_unique=":")
+    table = reference([*SAMPLES, "E006"])
+    sct.pp.add_reference_expression(adata, table)
+    assert adata.uns["reference_expression"]["excluded"] == ["E003", "E005"]
+    expected = table[["E004", "E006"]].to_numpy(np.float32)
+    np.testing.assert_array_equal(stored(adata), np.concatenate([expected, expected]))
+
+
+@pytest.mark.parametrize("change", [lambda log: log, lambda log: 0.5 * log + 1, lambda log: log + NOISE])
+def test_the_sample_itself_or_a_replicate_is_an_error_that_names_it(change):
+    adata, table = genes(), reference()
+    table["replicate"] = change(sct.pp.log_expression(adata.obs["expression"]))
+    with pytest.raises(ValueError, match=r"\(replicate\) correlate.*exclude=\['replicate'\]"):
+        sct.pp.add_reference_expression(adata, table)
+    assert not adata.obsm
+    sct.pp.add_reference_expression(adata, table, exclude="replicate")
+    assert stored(adata).shape == (N, 3)
+
+
+NOISE = np.random.default_rng(2).normal(0, 0.02, N)
+
+
+def test_a_replicate_in_another_unit_is_found_by_its_ranks():
+    adata, table = genes(), reference()
+    table["counts"] = 6 / (1 + np.exp(-3 * sct.pp.log_expression(adata.obs["expression"])))
+    with pytest.raises(ValueError, match=r"\(counts\) correlate"):
+        sct.pp.add_reference_expression(adata, table)
+
+
+def test_a_replicate_of_one_cell_type_of_several_is_named():
+    first, second = genes(), genes()
+    second.obs["expression"] = second.obs["expression"].to_numpy()[::-1]
+    adata = ad.concat({"A": first, "B": second}, label="cell_type", index_unique=":")
+    table = reference()
+    table["x"] = sct.pp.log_expression(second.obs["expression"])
+    with pytest.raises(ValueError, match=r"\(x\) correlate with the expression of B"):
+        sct.pp.add_reference_expression(adata, table)
+
+
+def test_genes_without_expression_need_no_check():
+    adata, table = genes(), reference()
+    del adata.obs["expression"]
+    sct.pp.add_reference_expression(adata, table)
+    assert stored(adata).shape == (N, 3)
+
+
+def test_one_sample_is_a_warning(caplog):
+    sct.pp.add_reference_expression(genes(), reference(["E003"]))
+    assert "one reference sample, E003" in caplog.text
+
+
+def test_constant_samples_and_missing_values_are_counted(caplog):
+    adata, table = genes(), reference()
+    table["E004"] = 0.5
+    table.iloc[[1, 2], 0] = np.nan
+    sct.pp.add_reference_expression(adata, table)
+    assert "are left out: E004" in caplog.text
+    assert "2 genes have a value in some reference samples only" in caplog.text
+    assert np.isnan(stored(adata)).sum() == 2
+
+
+def test_names_of_samples_and_types_of_numbers_may_be_any():
+    adata = genes()
+    table = reference([1, 2, 3]).astype("Float64")
+    table.iloc[0, 0] = pd.NA
+    sct.pp.add_reference_expression(adata, table, exclude=["2"])
+    assert adata.uns["reference_expression"]["samples"] == ["1", "3"]
+    assert np.isnan(stored(adata)).sum() == 1
+
+
+def test_copy_subset_and_files(round_trip):
+    adata = genes()
+    changed = sct.pp.add_reference_expression(adata, reference(), key_added="others", copy=True)
+    assert not adata.obsm
+    again = round_trip(changed[5:9].copy())
+    np.testing.assert_array_equal(again.obsm["others"], reference().iloc[5:9].to_numpy(np.float32))
+    assert list(again.uns["others"]["samples"]) == SAMPLES
+    assert len(again.uns["others"]["excluded"]) == 0
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "match"),
+    ("change", "kwargs", "message"),
     [
-        (lambda table: 10**table * 100, ValueError, r"numpy\.log10"),
-        (lambda table: table - 5, ValueError, "values from"),
-        (lambda table: table.replace(table.iloc[0, 0], np.inf), ValueError, "values from"),
-        (lambda table: table.astype(str), ValueError, "no numbers"),
-        (lambda table: table.iloc[:0], ValueError, "no values"),
-        (lambda table: table.to_numpy(), TypeError, "DataFrame"),
-        (lambda table: table.set_axis(["A", "A", "B", "C"], axis=1), ValueError, "several columns named A"),
-        (lambda table: table.set_axis([f"ENSMUSG{i:011d}" for i in range(200)], axis=0), ValueError, "species"),
-        (lambda table: table * 0, ValueError, "no reference sample differs"),
+        (lambda t: t.set_axis([f"ENSMUSG{i:011d}" for i in range(N)]), {}, "none of the 60 genes.*same species"),
+        (lambda t: t.reset_index(drop=True), {}, "none of the 60 genes"),
+        (lambda t: 10**t * 1e8, {}, r"numpy.log10\(table \+ 0.1\)"),
+        (lambda t: t - 3, {}, "holds values from"),
+        (lambda t: t.assign(E003=np.inf), {}, "holds values from"),
+        (lambda t: t.assign(symbol="a"), {}, r"no numbers \(symbol\)"),
+        (lambda t: t.iloc[:0], {}, "no values"),
+        (lambda t: t.assign(E003=np.nan, E004=1.0, E005=2.0), {}, "no reference sample differs"),
+        (lambda t: t.set_axis(["a", "b", "a"], axis=1), {}, "several columns named a"),
+        (lambda t: t.set_axis([1, 2, "1"], axis=1), {}, "several columns named 1"),
+        (lambda t: t, {"exclude": ["E999"]}, "exclude names E999.*it holds E003"),
+        (lambda t: t, {"exclude": SAMPLES}, "all 3 samples"),
     ],
 )
-def test_other_tables_are_refused(
-    adata: ad.AnnData,
-    table: pd.DataFrame,
-    change: Callable[[pd.DataFrame], pd.DataFrame],
-    error: type[Exception],
-    match: str,
-):
-    with pytest.raises(error, match=match):
-        sct.pp.add_reference_expression(adata, change(table))
-    assert KEY not in adata.obsm
+def test_bad_input_is_named(change, kwargs, message):
+    adata = genes()
+    with pytest.raises(ValueError, match=message):
+        sct.pp.add_reference_expression(adata, change(reference()), **kwargs)
+    assert not adata.obsm
 
 
-def test_unknown_names_and_no_sample_left_are_errors(adata: ad.AnnData, table: pd.DataFrame):
-    with pytest.raises(ValueError, match=r"exclude names Z.*A, B, C, D"):
-        sct.pp.add_reference_expression(adata, table, exclude=["Z"])
-    with pytest.raises(ValueError, match="all 4 samples"):
-        sct.pp.add_reference_expression(adata, table, exclude=list("ABCD"))
+def test_another_type_is_refused():
+    with pytest.raises(TypeError, match="table is a ndarray"):
+        sct.pp.add_reference_expression(genes(), reference().to_numpy())
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda table: table[["A"]], "one reference sample, A"),
-        (lambda table: table.assign(flat=0.5, empty=np.nan), "are left out: flat, empty"),
-        (lambda table: table.mask(np.arange(800).reshape(200, 4) == 5), "1 genes have a value in some"),
-        (lambda table: pd.concat([table, table.iloc[:3]]), "3 rows of the table repeat"),
-    ],
-)
-def test_what_a_user_should_know_is_logged(
-    adata: ad.AnnData,
-    table: pd.DataFrame,
-    caplog: pytest.LogCaptureFixture,
-    change: Callable[[pd.DataFrame], pd.DataFrame],
-    message: str,
-):
-    with caplog.at_level(logging.WARNING):
-        sct.pp.add_reference_expression(adata, change(table))
-    assert message in caplog.text
-
-
-def test_subsets_and_files_keep_the_reference(
-    adata: ad.AnnData, table: pd.DataFrame, round_trip: Callable[[ad.AnnData], ad.AnnData]
-):
-    sct.pp.add_reference_expression(adata, table)
-    again = round_trip(adata[20:40].copy())
-    np.testing.assert_allclose(again.obsm[KEY], table.to_numpy()[20:40], rtol=1e-6)
-    assert list(again.uns[KEY]["samples"]) == ["A", "B", "C", "D"]
-
-
-def test_the_public_table_without_the_sample_itself(e116: ad.AnnData):
+def test_the_public_table_without_the_sample_itself(e116):
     adata = e116[e116.obs["symbol"].isin(["GAPDH", "PAX5", "HBB"])].copy()
     sct.pp.add_reference_expression(adata)
-    assert len(adata.uns[KEY]["samples"]) == 55
-    assert "E116" not in adata.uns[KEY]["samples"]
-    table = sct.datasets.reference_expression()
-    assert table.shape == (19_795, 56)
-    # PAX5 has an RPKM of .134 in E003 and of 12.686 in E116.
-    assert 10 ** table.loc["ENSG00000196092", "E003"] - 0.1 == pytest.approx(0.134)
+    samples = adata.uns["reference_expression"]["samples"]
+    assert len(samples) == 55
+    assert "E116" not in samples
+    assert sct.datasets.reference_expression().shape == (19_795, 56)
+    # PAX5 has an RPKM of .134 in E003.
     row = adata.obs["symbol"].tolist().index("PAX5")
-    found = adata.obsm[KEY][row, adata.uns[KEY]["samples"].index("E003")]
-    assert found == pytest.approx(np.log10(0.234), abs=1e-6)
+    assert stored(adata)[row, samples.index("E003")] == pytest.approx(np.log10(0.234), abs=1e-6)

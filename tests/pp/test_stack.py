@@ -90,3 +90,42 @@ def test_a_graph_of_other_genes_is_refused():
         adata.obsp[slot] = other.obsp[slot]
     with pytest.raises(ValueError, match=r"the graph 'tss' is not of these genes"):
         sct.SimpleChrome(adata, neighbors_key="tss")
+
+
+def with_reference(rng: int, samples: list[str]):
+    adata = cell(rng)
+    adata.obsm["reference_expression"] = np.random.default_rng(rng).normal(size=(500, len(samples))).astype(np.float32)
+    adata.uns["reference_expression"] = {"samples": samples, "excluded": [f"E{rng}"], "n_unmatched": 0}
+    return adata
+
+
+def test_reference_expression_is_kept_in_the_order_of_the_first():
+    first, second = with_reference(0, ["x", "y"]), with_reference(1, ["y", "x"])
+    both = sct.pp.stack_cell_types({"A": first, "B": second})
+    stored = both.obsm["reference_expression"]
+    np.testing.assert_array_equal(stored[:500], first.obsm["reference_expression"])
+    np.testing.assert_array_equal(stored[500:], second.obsm["reference_expression"][:, ::-1])
+    assert both.uns["reference_expression"] == {"samples": ["x", "y"], "excluded": ["E0", "E1"], "n_unmatched": 0}
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [(["x", "z"], "y, z: reference samples that not all"), (["x", "y", "z"], "z: reference samples that not all")],
+)
+def test_other_reference_samples_are_left_out_and_named(samples, message, caplog):
+    both = sct.pp.stack_cell_types({"A": with_reference(0, ["x", "y"]), "B": with_reference(1, samples)})
+    assert "reference_expression" not in both.obsm
+    assert "reference_expression" not in both.uns
+    assert message in caplog.text
+
+
+def test_a_reference_that_is_a_cell_type_of_the_stack_is_left_out(caplog):
+    both = sct.pp.stack_cell_types({"x": with_reference(0, ["x", "y"]), "B": with_reference(1, ["x", "y"])})
+    assert "reference_expression" not in both.obsm
+    assert "x: reference samples that are cell types of the stack" in caplog.text
+
+
+def test_a_cell_type_without_reference_is_named(caplog):
+    both = sct.pp.stack_cell_types({"A": with_reference(0, ["x", "y"]), "B": cell(1)})
+    assert "reference_expression" not in both.obsm
+    assert "B lack reference expression" in caplog.text
