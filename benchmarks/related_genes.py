@@ -37,7 +37,8 @@ CONTEXTS = {
     "+ reference": {"reference_key": ALL},
 }
 CONTROLS = {
-    "+ random genes": {"neighbors_key": "random"},
+    "+ random genes, weights of the co-expressed": {"neighbors_key": "random_weighted"},
+    "+ random genes, random weights": {"neighbors_key": "random"},
     "+ typical level of co-expressed genes, no marks": {"reference_key": "typical_level"},
     "+ reference, permuted between genes": {"reference_key": "permuted"},
     "+ nearest genes": {"neighbors_key": "tss"},
@@ -72,13 +73,16 @@ def connect(adata: ad.AnnData, cell: str) -> None:
     # The same profiles, each of another gene.
     shuffled = public.set_axis(rng.permutation(public.index), axis=0)
     sct.pp.add_reference_expression(adata, shuffled, key_added="permuted")
-    # Random neighbours: the same number and weights, other genes.
-    order = rng.permutation(adata.n_obs)
+    # Other genes as neighbours. The weights say how closely a gene follows others, which is something known of it: in
+    # the second control they are those of another gene as well.
+    other, another = rng.permutation(adata.n_obs), rng.permutation(adata.n_obs)
     pairs = adata.obsp[f"{GRAPH}_connectivities"].tocoo()
-    links = (pairs.row, order[pairs.col])
-    itself = links[0] == links[1]
-    random = sparse.csr_matrix((pairs.data[~itself], (links[0][~itself], links[1][~itself])), shape=pairs.shape)
-    adata.obsp["random_connectivities"], adata.obsp["random_distances"] = random, random * 0
+    for name, rows in (("random_weighted", pairs.row), ("random", another[pairs.row])):
+        columns = other[pairs.col]
+        itself = rows == columns
+        links = (rows[~itself], columns[~itself])
+        random = sparse.csr_matrix((pairs.data[~itself], links), shape=pairs.shape)
+        adata.obsp[f"{name}_connectivities"], adata.obsp[f"{name}_distances"] = random, random * 0
     # How high co-expressed genes usually are, which a model could know without their marks in this cell type.
     weights = adata.obsp[f"{GRAPH}_connectivities"]
     level = (weights @ adata.obsm[MEAN][:, 0]) / np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-6)
