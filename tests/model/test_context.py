@@ -9,6 +9,7 @@ import pytest
 from builders import prepared
 
 import simplechrome_tk as sct
+from simplechrome_tk.pl._style import signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,3 +197,20 @@ def test_edits_keep_the_context(adata: ad.AnnData, both: sct.SimpleChrome):
     sct.tl.perturb(part, both, sct.tl.Edit.scale(1.0, mark="H3K4me3"), genes=part.obs_names[:5])
     expected = both.predict().iloc[:5]["log_expression"]
     np.testing.assert_allclose(part.uns["perturb"]["log_expression_before"], expected, atol=1e-5)
+
+
+def test_the_browser_names_all_parts_and_genes_that_it_cannot_draw(adata: ad.AnnData, both: sct.SimpleChrome):
+    part = adata.copy()
+    gene = part.obs_names[0]
+    sct.tl.attribute(part, both, genes=[gene], progress=False)
+    for slot in ("tss_distances", "near_distances"):
+        # The neighbours move to another chromosome.
+        part.obsp[slot] = part.obsp[slot] * 0
+    neighbors = sct.get.neighbors(part, neighbors_key="tss", genes=gene)["neighbor"]
+    part.obs["chrom"] = part.obs["chrom"].astype(str)
+    part.obs.loc[neighbors, "chrom"] = "chr99"
+    texts = sct.pl.browser(part, gene).signal[0, 0].figure.texts
+    title = " ".join(text.get_text() for text in texts)
+    shares = sct.get.attribution_shares(part, genes=[gene]).iloc[0]
+    assert "reference samples" in title
+    assert f"neighbours {signed(shares['related_genes'])}, reference samples {signed(shares['reference'])}" in title

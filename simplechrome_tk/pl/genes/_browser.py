@@ -11,6 +11,7 @@ from matplotlib.patches import Patch, StepPatch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
+from simplechrome_tk.core.matrix import as_dense
 from simplechrome_tk.core.require import gene_row
 from simplechrome_tk.pl._style import DOWN, UP, along, bounds, literal, measure, signed
 from simplechrome_tk.pl.genes._browser_page import BrowserPage
@@ -133,7 +134,9 @@ def browser(
             _set_scale(axes, effects)
         sums = np.array([effects[0, layout.mark == mark].sum(dtype=float) for mark in layout.marks])
         page.write_sums(sums)
-        title += "\n" + _describe_sums(read_record(adata, key), float(sums.sum()), track)
+        title += "\n" + _describe_sums(
+            read_record(adata, key), float(sums.sum()), track, _sum_reference(adata, row, key)
+        )
         handles += [Patch(color=UP, label="effect of bin: raises"), Patch(color=DOWN, label="lowers")]
     page.write_title(title, handles)
     genome = None if track is None else page.add_gene_track(track, str(adata.obs[k.CHROM].iloc[row]))
@@ -153,13 +156,22 @@ def _read_effects(adata: ad.AnnData, rows: Sequence[int], key: str) -> np.ndarra
     return effects
 
 
-def _describe_sums(record: Mapping[str, object], own: float, track: GeneTrack | None) -> str:
-    """Return the sum of all effects in words."""
-    if track is None:
-        return f"effect on {record['unit']}: {signed(own)}"
-    neighbors = float(track.table["effect"].sum())
-    parts = f"own marks {signed(own)}, neighbours {signed(neighbors)}"
-    return f"effect on {record['unit']}: {signed(own + neighbors)} ({parts})"
+def _sum_reference(adata: ad.AnnData, row: int, key: str) -> float | None:
+    """Return the summed effect of the reference samples on a gene; ``None`` where the model reads none."""
+    slot = k.REFERENCE_EFFECTS.format(key)
+    return float(as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[row].sum()) if slot in adata.obsm else None
+
+
+def _describe_sums(record: Mapping[str, object], own: float, track: GeneTrack | None, reference: float | None) -> str:
+    """Return the sum of all effects in words, with its parts where there are several."""
+    parts = {"own marks": own}
+    if track is not None:
+        parts["neighbours"] = float(track.table["effect"].sum())
+    if reference is not None:
+        parts["reference samples"] = reference
+    total = f"effect on {record['unit']}: {signed(sum(parts.values()))}"
+    named = ", ".join(f"{name} {signed(effect)}" for name, effect in parts.items())
+    return f"{total} ({named})" if len(parts) > 1 else total
 
 
 def _draw_bars(ax: Axes, effects: np.ndarray, edges: np.ndarray) -> None:

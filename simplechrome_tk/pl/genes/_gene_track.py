@@ -40,6 +40,12 @@ _APART = 0.03
 """Inches between the bodies of two genes in one row."""
 
 
+_REACH = 10_000_000
+"""Distance in bp up to which neighbours are drawn; beyond it the gene itself would be a line."""
+_N_NAMED = 4
+"""Neighbours that are named although they cannot be drawn."""
+
+
 class TrackGene(NamedTuple):
     """A gene as it is drawn, in the coordinates of the axis.
 
@@ -72,11 +78,11 @@ class GeneTrack(NamedTuple):
     Attributes
     ----------
     genes
-        The gene itself, then its neighbours on the same chromosome.
+        The gene itself, then its neighbours on the same chromosome, up to 10 Mb away.
     table
         The table of :func:`simplechrome_tk.get.neighbor_effects`.
     elsewhere
-        Its rows for neighbours on other chromosomes, which cannot be drawn.
+        Its rows for the other neighbours, which cannot be drawn.
     """
 
     genes: list[TrackGene]
@@ -87,7 +93,8 @@ class GeneTrack(NamedTuple):
 def place_genes(adata: ad.AnnData, row: int, key: str) -> GeneTrack:
     """Place a gene and its neighbours, in bp along the genome."""
     table = neighbor_effects(adata, key=key, genes=adata.obs_names[row])
-    is_far = table["distance_bp"].isna()
+    # The distance is unknown on another chromosome, which no limit excludes.
+    is_far = ~(table["distance_bp"].abs() <= _REACH)
     near = table[~is_far]
     position = positions(adata)
     rows = [row, *adata.obs_names.get_indexer(near["neighbor"])]
@@ -271,7 +278,12 @@ def describe_omissions(track: GeneTrack, width: float) -> list[str]:
         lines.append("no neighbours in the graph")
     if len(track.elsewhere):
         total = signed(float(track.elsewhere["effect"].sum()))
-        lines.append(f"not shown: {len(track.elsewhere)} neighbours on other chromosomes, {total} in all")
+        beyond = f" or beyond {_REACH // 1_000_000} Mb" if track.elsewhere["distance_bp"].notna().any() else ""
+        lines.append(f"not shown: {len(track.elsewhere)} neighbours on other chromosomes{beyond}, {total} in all")
+        # The table is sorted by the size of the effects.
+        strongest = track.elsewhere.head(_N_NAMED)
+        names = zip(strongest["neighbor_symbol"], strongest["effect"], strict=True)
+        lines.append("the strongest: " + ", ".join(f"{name} {signed(effect)}" for name, effect in names))
     # The counts and the sum let a reader see whether something important is missing.
     drawn = select_strongest(track.genes, width)
     if len(drawn) < len(track.genes):
