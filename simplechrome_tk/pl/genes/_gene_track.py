@@ -40,8 +40,6 @@ _APART = 0.03
 """Inches between the bodies of two genes in one row."""
 
 
-_REACH = 10_000_000
-"""Distance in bp up to which neighbours are drawn; beyond it the gene itself would be a line."""
 _N_NAMED = 4
 """Neighbours that are named although they cannot be drawn."""
 
@@ -78,11 +76,11 @@ class GeneTrack(NamedTuple):
     Attributes
     ----------
     genes
-        The gene itself, then its neighbours on the same chromosome, up to 10 Mb away.
+        The gene itself, then its neighbours on the same chromosome.
     table
         The table of :func:`simplechrome_tk.get.neighbor_effects`.
     elsewhere
-        Its rows for the other neighbours, which cannot be drawn.
+        Its rows for neighbours on other chromosomes, which cannot be drawn.
     """
 
     genes: list[TrackGene]
@@ -93,8 +91,7 @@ class GeneTrack(NamedTuple):
 def place_genes(adata: ad.AnnData, row: int, key: str) -> GeneTrack:
     """Place a gene and its neighbours, in bp along the genome."""
     table = neighbor_effects(adata, key=key, genes=adata.obs_names[row])
-    # The distance is unknown on another chromosome, which no limit excludes.
-    is_far = ~(table["distance_bp"].abs() <= _REACH)
+    is_far = table["distance_bp"].isna()
     near = table[~is_far]
     position = positions(adata)
     rows = [row, *adata.obs_names.get_indexer(near["neighbor"])]
@@ -278,8 +275,7 @@ def describe_omissions(track: GeneTrack, width: float) -> list[str]:
         lines.append("no neighbours in the graph")
     if len(track.elsewhere):
         total = signed(float(track.elsewhere["effect"].sum()))
-        beyond = f" or beyond {_REACH // 1_000_000} Mb" if track.elsewhere["distance_bp"].notna().any() else ""
-        lines.append(f"not shown: {len(track.elsewhere)} neighbours on other chromosomes{beyond}, {total} in all")
+        lines.append(f"not shown: {len(track.elsewhere)} neighbours on other chromosomes, {total} in all")
         # The table is sorted by the size of the effects.
         strongest = track.elsewhere.head(_N_NAMED)
         names = zip(strongest["neighbor_symbol"], strongest["effect"], strict=True)
