@@ -80,7 +80,8 @@ def coexpression_neighbors(
     -----
     Profiles are centred by sample and then by gene, so that the correlation is that of what is special about each
     sample. On the test chromosomes of E116, E123 and E117, the marks of 50 such genes raise the Pearson correlation of
-    predicted and measured log expression by .012 to .017, and random genes by nothing (``docs/figures.md``).
+    predicted and measured log expression by .015 to .018, and random genes with random weights by less than .001
+    (``docs/figures.md``, "Related genes").
 
     Examples
     --------
