@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import torch
 
-PRETRAINED = ("roadmap-peaks",)
+PRETRAINED = ("roadmap-peaks", "roadmap-peaks-context")
 
 
 def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device | None = None) -> SimpleChrome:
@@ -23,7 +23,10 @@ def load_pretrained(name: str = "roadmap-peaks", *, device: str | torch.device |
     name
         ``"roadmap-peaks"``: five core marks as ENCODE peaks of GM12878, HeLa-S3 and K562 over
         ``sct.pp.Window.TSS`` and ``sct.pp.Window.BODY``, normalised with ``method="quantile"``. Its training data, its
-        accuracy and its limits are described in :attr:`SimpleChrome.card`.
+        accuracy and its limits are described in :attr:`SimpleChrome.card`. ``"roadmap-peaks-context"``: the same
+        network with a context: it also reads the marks of co-expressed genes
+        (:func:`simplechrome_tk.pp.coexpression_neighbors`) and the expression of the gene in 53 Roadmap epigenomes
+        (``sct.pp.add_reference_expression(adata, exclude=["E116", "E117", "E123"])``).
     device
         Where to compute; ``None`` uses CUDA, MPS or CPU, the first that is available.
 

@@ -40,6 +40,26 @@ def test_it_predicts_real_genes_of_held_out_chromosomes(model: sct.SimpleChrome,
     assert scores["Pearson"] > 0.86
 
 
+def test_its_sibling_reads_co_expressed_genes_and_the_reference(model: sct.SimpleChrome, e116: ad.AnnData):
+    sibling = sct.load_pretrained("roadmap-peaks-context")
+    adata = e116.copy()
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata, reference=sibling.normalization)
+    with pytest.raises(ValueError, match="coexpression_neighbors"):
+        sibling.predict(adata)
+    sct.pp.add_reference_expression(adata, exclude=["E116", "E117", "E123"])
+    sct.pp.coexpression_neighbors(adata)
+    table = sct.evaluation.evaluate(adata, sibling.predict(adata), splits=["test"], n_bootstrap=0)
+    scores = table.set_index("metric")["value"]
+    assert scores["AUROC"] > 0.97
+    assert scores["deviation"] > 0.79
+    np.testing.assert_array_equal(
+        sibling.get_latent_representation(adata[:50]), model.get_latent_representation(adata[:50])
+    )
+    for said in ("53 Roadmap epigenomes", "must not", "chr21"):
+        assert said in str(sibling.card)
+
+
 def test_the_card_is_that_of_the_weights_and_not_of_those_learnt_from_them(model: sct.SimpleChrome):
     adata = prepared(1_000, method=None)
     sct.pp.normalize(adata, reference=model.normalization)
