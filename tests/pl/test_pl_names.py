@@ -55,6 +55,7 @@ def named():
 
 GROUP = "group_$x_{$"
 CALLS = {
+    "attribution_shares": (lambda a, m, p: sct.pl.attribution_shares(a, groupby=GROUP), CELLS),
     "browser": (lambda a, m, p: sct.pl.browser(a, gene(a)), (*MARKS, GENE)),
     "calibration": (lambda a, m, p: sct.pl.calibration(a, {CELLS[1]: m.predict(a)}), CELLS[1:]),
     "check_attributions": (

@@ -187,7 +187,7 @@ def test_family_refuses(kwargs, message):
 
 
 def test_families_of_the_real_list(real_roadmap):
-    adata = real_roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.TSS_WINDOW])
+    adata = real_roadmap("E116", marks=["H3K4me3"], windows=[sct.pp.Window.TSS])
     sct.pp.split_by_family(adata)
     share = adata.obs["split"].value_counts(normalize=True)
     assert share["test"] == pytest.approx(0.15, abs=0.001)
