@@ -185,7 +185,8 @@ def _match(adata: ad.AnnData, table: pd.DataFrame) -> _Matched:
         twice = shorten(table.index[repeated].unique())
         logger.warning("%d rows of the table repeat the id of another: %s; the first is taken.", repeated.sum(), twice)
     values = table[~table.index.duplicated()].reindex(pd.Index(match.names)).to_numpy(float, na_value=np.nan)
-    values[~match.known] = np.nan
+    # The array may be a view of the table, which pandas 3 does not let anyone write to.
+    values = np.where(match.known[:, None], values, np.nan)
     return _Matched(values, report_missing(adata, match, source="The table"))
 
 
