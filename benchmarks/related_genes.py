@@ -2,11 +2,11 @@
 
 Test chromosomes 1, 8 and 21; five marks, TSS and body; annotated genes. The reference samples are the 53 Roadmap
 epigenomes besides E116, E117 and E123. Phases 1 and 2 are trained once for each seed; each context is added to them.
-Three seeds for the headline rows and one for the controls; intervals resample genes and trainings. The rows without
-labels are of one model that was trained on the two other cell types, with the reference of the new one. By default
-E116;
-``--all`` runs E116, E123 and E117 (about an hour on one core), and writes ``benchmarks/results/related_genes.csv``.
-Predictions are kept in ``build/benchmark``.
+Five seeds for the headline rows, three without labels and one for the controls; intervals resample genes and
+trainings, and the same genes in every cell type. The rows without labels are of models that were trained on the two
+other cell types, with the reference of the new one. By default E116; ``--all`` runs E116, E123 and E117 (about two
+hours on one core), and writes ``benchmarks/results/related_genes.csv``, and the scores by kind of gene and
+of a split by gene family to ``related_genes_groups.csv``. Predictions are kept in ``build/benchmark``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import functools
 from functools import partial
 from typing import TYPE_CHECKING
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from _runs import CELL_TYPES, KEPT, Table, kept, load
@@ -26,7 +27,6 @@ import simplechrome_tk as sct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import anndata as ad
 
 OWN = "own marks"
 MEAN, ALL, GRAPH = "reference_mean", "reference_expression", "coexpression"
@@ -53,11 +53,17 @@ BOOSTING = {
 }
 UNLABELLED = {
     "no labels, own marks": None,
+    "no labels, + reference": {"reference_key": ALL},
     "no labels, + co-expressed genes, reference": {"neighbors_key": GRAPH, "reference_key": ALL},
 }
 PERMUTED = "+ co-expressed genes, permuted labels"
-METRICS, INTERVAL = ("AUROC", "Pearson", "deviation"), ("low", "high", "share_above")
-N_SEEDS, N_CONTROL_SEEDS = 3, 1
+NETWORKS = ", mean of the networks"
+METRICS = ("AUROC", "Pearson", "deviation")
+N_SEEDS, N_UNLABELLED_SEEDS, N_CONTROL_SEEDS = 5, 3, 1
+COLUMNS = [
+    *("cell", "model", "reference", "metric", "value", "difference"),
+    *("low", "high", "share_above", "n", "trainings"),
+]
 
 
 def connect(adata: ad.AnnData, cell: str) -> None:
@@ -139,12 +145,6 @@ def predictions(cell: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
     permuted = Trained(permute_labels(adata), cell, "permuted")
     context = CONTEXTS["+ co-expressed genes"]
     yield PERMUTED, [kept(("related", cell, PERMUTED, "0"), partial(permuted.predict, 0, context))]
-    ensemble = "+ co-expressed genes, reference, mean of the networks"
-    tables = [
-        kept(("related", cell, "+ co-expressed genes, reference", str(seed)), partial(trained.predict, seed, None))
-        for seed in range(N_SEEDS)
-    ]
-    yield ensemble, [sum(tables[1:], tables[0]) / N_SEEDS]
     simple = {
         "mean of the reference": sct.evaluation.ReferenceMean,
         "nearest reference": sct.evaluation.NearestReference,
@@ -152,13 +152,20 @@ def predictions(cell: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
     for name, model in simple.items():
         yield name, [kept(("related", cell, name), lambda model=model: model().fit(adata).predict(adata))]
     for name, inputs in UNLABELLED.items():
-        yield name, [kept(("related", cell, name), partial(predict_without_labels, cell, inputs))]
+        yield (
+            name,
+            [
+                kept(("related", cell, name, str(seed)), partial(predict_without_labels, cell, seed, inputs))
+                for seed in range(N_UNLABELLED_SEEDS)
+            ],
+        )
     for name, inputs in BOOSTING.items():
         yield name, [kept(("related", cell, name), partial(boost, cell, inputs))]
 
 
-def predict_without_labels(cell: str, context: dict[str, str] | None) -> pd.DataFrame:
-    """Train on the two other cell types and predict this one."""
+@functools.lru_cache(maxsize=1)
+def without_labels(cell: str) -> tuple[ad.AnnData, ad.AnnData]:
+    """Return the two other cell types, and this one normalised with their constants."""
     others = tuple(other for other in CELL_TYPES if other != cell)
     known = load(others, "TSS + body", method="quantile").copy()
     new = sct.datasets.roadmap(cell)
@@ -167,7 +174,13 @@ def predict_without_labels(cell: str, context: dict[str, str] | None) -> pd.Data
     for adata in (known, new):
         sct.pp.add_reference_expression(adata, exclude=CELL_TYPES)
         sct.pp.coexpression_neighbors(adata)
-    own = Trained(known, "without", cell).own(0)
+    return known, new
+
+
+def predict_without_labels(cell: str, seed: int, context: dict[str, str] | None) -> pd.DataFrame:
+    """Train on the two other cell types and predict this one."""
+    known, new = without_labels(cell)
+    own = Trained(known, "without", cell).own(seed)
     return (own if context is None else own.add_context(progress=False, **context)).predict(new)
 
 
@@ -183,47 +196,81 @@ def data(cell: str) -> ad.AnnData:
     return adata
 
 
+def stacked(found: dict[str, dict[str, list[pd.DataFrame]]]) -> tuple[ad.AnnData, dict[str, list[pd.DataFrame]]]:
+    """Return what was measured in all cell types, and each model's predictions of them, one table for each training."""
+    genes = []
+    for cell in found:
+        adata = data(cell)
+        of_cell = ad.AnnData(obs=adata.obs.assign(cell_type=cell), obsm={ALL: adata.obsm[ALL]}, uns=adata.uns)
+        of_cell.obs_names += f":{cell}"
+        genes.append(of_cell)
+    tables = {
+        name: [
+            pd.concat(table.set_axis(table.index + f":{cell}") for cell, table in zip(found, trainings, strict=True))
+            for trainings in zip(*(found[cell][name] for cell in found), strict=True)
+        ]
+        for name in next(iter(found.values()))
+    }
+    for name in list(tables):
+        if len(tables[name]) > 1:
+            tables[name + NETWORKS] = [sum(tables[name][1:], tables[name][0]) / len(tables[name])]
+    return ad.concat(genes, uns_merge="same"), tables
+
+
+def differences(adata: ad.AnnData, tables: dict[str, list[pd.DataFrame]]) -> pd.DataFrame:
+    """Compare each model with own marks, with boosting on the same inputs, and with the typical level."""
+    pairs = [(name, OWN) for name in (*CONTEXTS, *CONTROLS, PERMUTED)]
+    pairs += [(name, f"boosting, {name}") for name in (OWN, *CONTEXTS) if f"boosting, {name}" in tables]
+    pairs += [(name + NETWORKS, f"boosting, {name}") for name in (OWN, *CONTEXTS) if f"boosting, {name}" in tables]
+    pairs += [("+ co-expressed genes", "+ typical level of co-expressed genes, no marks")]
+    return pd.concat(
+        sct.evaluation.compare(adata, {second: tables[second], first: tables[first]}, reference=second)
+        for first, second in pairs
+    )
+
+
+def by_stratum(found: dict[str, dict[str, list[pd.DataFrame]]]) -> Iterator[pd.DataFrame]:
+    """Yield the scores of own marks, contexts and references for each kind of gene."""
+    for cell, tables in found.items():
+        adata = sct.pp.gene_strata(data(cell), copy=True)
+        for name in (OWN, *CONTEXTS, "mean of the reference", "boosting, reference without marks"):
+            for column in ("specificity", "expressed", "bivalent", "next_tss"):
+                scores = sct.evaluation.evaluate(adata, tables[name], splits=("test",), groupby=column)
+                scores = scores.rename(columns={column: "group"}).drop(columns="split")
+                yield scores.assign(by=column, cell=cell, model=name)
+
+
+def by_family(cell: str) -> Iterator[pd.DataFrame]:
+    """Yield the scores of models whose test genes share no family, that is no stem of the symbol, with others."""
+    adata = data(cell).copy()
+    sct.pp.split_by_family(adata)
+    trained = Trained(adata, cell, "family")
+    for name in (OWN, "+ co-expressed genes", "+ co-expressed genes, reference"):
+        table = kept(("related", cell, f"family {name}"), partial(trained.predict, 0, {OWN: None, **CONTEXTS}[name]))
+        scores = sct.evaluation.evaluate(adata, table, splits=("test",)).drop(columns="split")
+        yield scores.assign(by="split", group="by gene family", cell=cell, model=name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="all cell types, and write the table; about an hour")
+    parser.add_argument("--all", action="store_true", help="all cell types, and write the tables; about two hours")
     everything = parser.parse_args().all
-    table = Table("related_genes", "cell", "model")
-    for cell in ("E116", "E123", "E117") if everything else ("E116",):
-        found = dict(predictions(cell))
-        adata = data(cell)
-        scores = pd.concat(
-            sct.evaluation.evaluate(adata, list(made), splits=("test",)).assign(model=name, trainings=len(made))
-            for name, made in found.items()
-        )
-        pairs = [(name, OWN) for name in (*CONTEXTS, *CONTROLS, PERMUTED)] + [
-            (f"{name}", f"boosting, {name}") for name in list(CONTEXTS)[:3]
-        ]
-        pairs += [("+ co-expressed genes", "+ typical level of co-expressed genes, no marks")]
-        differences = pd.concat(
-            sct.evaluation.compare(adata, {second: found[second], first: found[first]}, reference=second)
-            for first, second in pairs
-        )
-        rows = scores[scores["metric"].isin(METRICS)].assign(reference="")
-        differences = differences[differences["metric"].isin(METRICS)]
-        rows = pd.concat([rows, differences]).assign(cell=cell)
-        columns = [
-            "cell",
-            "model",
-            "reference",
-            "metric",
-            "value",
-            "difference",
-            "low",
-            "high",
-            "share_above",
-            "n",
-            "trainings",
-        ]
-        rows = rows[columns]
-        if everything:
-            table.add(rows)
-        with pd.option_context("display.width", 200, "display.max_rows", 200, "display.max_colwidth", 60):
-            print(rows.round(4).to_string(index=False), flush=True)
+    found = {cell: dict(predictions(cell)) for cell in (CELL_TYPES if everything else CELL_TYPES[:1])}
+    adata, tables = stacked(found)
+    scores = pd.concat(
+        sct.evaluation.evaluate(adata, made, splits=("test",)).assign(model=name, trainings=len(made))
+        for name, made in tables.items()
+    )
+    rows = pd.concat([scores.assign(reference=""), differences(adata, tables)])
+    rows = rows[rows["metric"].isin(METRICS)].rename(columns={"cell_type": "cell"})[COLUMNS]
+    with pd.option_context("display.width", 200, "display.max_rows", 1_000, "display.max_colwidth", 80):
+        print(rows.round(4).to_string(index=False), flush=True)
+    if everything:
+        Table("related_genes", "cell", "model", "reference", "metric").add(rows)
+        groups = pd.concat([*by_stratum(found), *(scores for cell in found for scores in by_family(cell))])
+        keys = ["by", "group", "cell", "model", "metric"]
+        groups = groups[groups["metric"].isin(METRICS)]
+        Table("related_genes_groups", *keys).add(groups[[*keys, "value", "low", "high", "n"]])
 
 
 if __name__ == "__main__":

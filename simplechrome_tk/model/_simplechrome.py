@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +13,7 @@ from simplechrome_tk.core.features import reads_body
 from simplechrome_tk.core.reference import read_reference
 from simplechrome_tk.core.require import check_data
 from simplechrome_tk.evaluation._evaluate import evaluate
+from simplechrome_tk.model import _derive as derive
 from simplechrome_tk.model._calibration import LOG_ODDS
 from simplechrome_tk.model._inputs import (
     ModelData,
@@ -25,13 +24,12 @@ from simplechrome_tk.model._inputs import (
     read_data,
     read_inputs,
     read_points,
-    reference_constants,
     require_trained,
 )
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.model._state import ModelState
 from simplechrome_tk.model._store import read_model, write_model
-from simplechrome_tk.model._training import LabelledData, adapt, train
+from simplechrome_tk.model._training import LabelledData, train
 from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._predict import decode, encode
 from simplechrome_tk.nn._recipe import context_epochs as default_context_epochs
@@ -248,7 +246,7 @@ class SimpleChrome:
         genes = LabelledData.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)
         if context_epochs is None:
-            context_epochs = default_context_epochs(len(genes.observed.rows(genes.split)["train"]))
+            context_epochs = default_context_epochs(genes.n_train)
         recipe = self.settings.recipe(
             latent={"epochs": latent_epochs, **shared},
             expression={"epochs": expression_epochs, "patience": patience, **shared},
@@ -305,16 +303,9 @@ class SimpleChrome:
         recipe = self.settings.fine_tuning_recipe(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience
         )
-        trained = train(
-            copy.deepcopy(self._net.networks),
-            LabelledData.of(data, self.settings),
-            recipe,
-            seeds=self.settings.seeds,
-            phases=self.settings.phases[1:],
-            progress=progress,
+        return self._derived(
+            derive.fine_tune(self._parts, LabelledData.of(data, self.settings), recipe, progress=progress), data.adata
         )
-        state = dataclasses.replace(self._state, readout=trained.readout, history=trained.history)
-        return self._from_state(state, trained.ensemble, data.adata, self.device)
 
     def add_context(
         self,
@@ -359,38 +350,18 @@ class SimpleChrome:
         True
         """
         require_trained(self)
-        if neighbors_key is None and reference_key is None:
-            msg = "neighbors_key and reference_key are None; expected a graph in obsp, a slot of obsm, or both."
-            raise ValueError(msg)
-        if self.settings.adapted:
-            msg = "the model was adapted to few labels; add a context before, and then run model.adapt(adata) again."
-            raise ValueError(msg)
         adata = self._given_or_own(adata)
-        references = () if reference_key is None else tuple(read_reference(adata, reference_key).samples)
-        settings = dataclasses.replace(
-            self.settings, neighbors_key=neighbors_key, reference_key=reference_key, references=references
+        parts = derive.add_context(
+            self._parts,
+            adata,
+            self.device,
+            neighbors_key=neighbors_key,
+            reference_key=reference_key,
+            epochs=epochs,
+            batch_size=batch_size,
+            progress=progress,
         )
-        state = dataclasses.replace(self._state, settings=settings)
-        if reference_key is not None:
-            constants = reference_constants(adata, reference_key, settings.split_key)
-            state = dataclasses.replace(state, reference_constants=constants)
-        data = read_data(adata, state, self.device)
-        genes = LabelledData.of(data, settings)
-        networks = state.new_networks(self.device)
-        for new, net in zip(networks, self._net.networks, strict=True):
-            # Everything but the context is that of this model.
-            own = {name: weight for name, weight in net.state_dict().items() if not name.startswith("context.")}
-            new.load_state_dict({**new.state_dict(), **own})
-        if epochs is None:
-            epochs = default_context_epochs(len(genes.observed.rows(genes.split)["train"]))
-        recipe = settings.recipe(latent={}, expression={}, context={"epochs": epochs, "batch_size": batch_size})
-        trained = train(networks, genes, recipe, seeds=settings.seeds, phases=("context",), progress=progress)
-        history = [row for row in self._state.history if row["phase"] != "context"]
-        # Epochs are counted from the first of each network.
-        before = Counter(row["model"] for row in history)
-        history += [{**row, "epoch": row["epoch"] + before[row["model"]]} for row in trained.history]
-        state = dataclasses.replace(state, readout=trained.readout, history=history)
-        return self._from_state(state, trained.ensemble, data.adata, self.device)
+        return self._derived(parts, adata)
 
     def adapt(self, adata: ad.AnnData) -> SimpleChrome:
         """Correct the predictions with a few labels of another cell type, and return the new model.
@@ -421,11 +392,7 @@ class SimpleChrome:
         """
         require_trained(self)
         data = self.read(adata)
-        genes = LabelledData.of(data, self.settings)
-        trained = adapt(self._net.networks, genes, self._state.readout, seeds=self.settings.seeds)
-        settings = dataclasses.replace(self.settings, adapted=True)
-        state = dataclasses.replace(self._state, settings=settings, readout=trained.readout)
-        return self._from_state(state, trained.ensemble, data.adata, self.device)
+        return self._derived(derive.adapt(self._parts, LabelledData.of(data, self.settings)), data.adata)
 
     @property
     def settings(self) -> Settings:
@@ -671,6 +638,14 @@ class SimpleChrome:
             msg = "the model was loaded without data: give an AnnData here or to SimpleChrome.load(path, adata)."
             raise ValueError(msg)
         return adata
+
+    @property
+    def _parts(self) -> derive.Parts:
+        return derive.Parts(self._state, self._net)
+
+    def _derived(self, parts: derive.Parts, adata: ad.AnnData) -> SimpleChrome:
+        """Return a new model with other weights, on the same device."""
+        return self._from_state(parts.state, parts.ensemble, adata, self.device)
 
     def _table(self, data: ModelData) -> pd.DataFrame:
         """Return the table of :meth:`predict`."""

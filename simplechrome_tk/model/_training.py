@@ -65,6 +65,11 @@ class LabelledData(NamedTuple):
         )
         return cls(data.x, data.graph, observed, split_of(data.adata, settings.split_key))
 
+    @property
+    def n_train(self) -> int:
+        """Number of genes of the training split whose label or expression is known."""
+        return len(self.observed.rows(self.split)["train"])
+
     def targets(self, center: float, scale: float) -> Targets:
         """Return labels, and log expression in units of ``scale`` around ``center``, on the device."""
         log_expression = (self.observed.log_expression - center) / scale
