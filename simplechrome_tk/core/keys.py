@@ -86,6 +86,9 @@ COMPLETENESS_ERROR = "{}_error"  # obs: total effect minus sum of the effects, a
 INPUT_FINGERPRINT = "{}_inputs"  # obs: fingerprint of what the networks read of a gene and its neighbours
 INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 
+# the contrast of two conditions: slots as those of attributions, and columns of obs
+CONTRAST = "contrast"
+
 # uns: results of tools, a table or several
 PERTURB = "perturb"
 DOSE_RESPONSE = "dose_response"

@@ -129,7 +129,7 @@ class ExpressionCalibration:
         """Calibrate by calibration genes, shape ``(n,)`` each; the calibration ``before`` stays if they are few."""
         if len(predicted) < _MIN_GENES:
             return before
-        edges = _edges_of_strata(predicted)
+        edges = edges_of_strata(predicted)
         stratum = np.searchsorted(edges, predicted)
         strata = [np.sort((measured - predicted)[stratum == i]) for i in range(len(edges) + 1)]
         # The conformal rank counts the new gene itself, hence one more than there are errors.
@@ -260,7 +260,7 @@ class Readout:
         )
 
 
-def _edges_of_strata(predicted: np.ndarray) -> list[float]:
+def edges_of_strata(predicted: np.ndarray) -> list[float]:
     """Return the edges between strata of about as many genes, usually at least 50."""
     n_strata = min(_N_STRATA, len(predicted) // _MIN_GENES)
     edges: list[float] = []

@@ -12,7 +12,7 @@ import torch
 from simplechrome_tk.core.features import Task
 from simplechrome_tk.core.graph import graph_names
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, truth, whole
-from simplechrome_tk.nn._build import build_network, build_paper_network
+from simplechrome_tk.nn._build import build_contrast, build_network, build_paper_network
 from simplechrome_tk.nn._compute import seeded
 from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
 from simplechrome_tk.nn._network import Correction
@@ -34,9 +34,10 @@ Likelihood = Literal["gaussian", "negative_binomial"]
 class Settings:
     """Arguments of :class:`simplechrome_tk.SimpleChrome`, checked, as they are saved with it.
 
-    Three fields are not arguments: ``conditions``, the values of ``obs[condition_key]`` in the training data;
-    ``references``, the names of the reference samples; and ``adapted``, which says whether the networks have a
-    correction (:meth:`simplechrome_tk.SimpleChrome.adapt`).
+    Four fields are not arguments: ``conditions``, the values of ``obs[condition_key]`` in the training data;
+    ``references``, the names of the reference samples; ``adapted``, which says whether the networks have a correction
+    (:meth:`simplechrome_tk.SimpleChrome.adapt`); and ``contrasts``, whether they have a head for changes between
+    conditions (:meth:`simplechrome_tk.SimpleChrome.add_contrast`).
     """
 
     n_latent: int
@@ -57,6 +58,7 @@ class Settings:
     conditions: tuple[str, ...] = ()
     reference_key: str | None = None
     references: tuple[str, ...] = ()
+    contrasts: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (("task", Task), ("preset", Preset), ("likelihood", Likelihood)):
@@ -70,7 +72,7 @@ class Settings:
             "n_hidden": whole("n_hidden", self.n_hidden, least=2),
             "n_models": whole("n_models", self.n_models),
             "dropout": number("dropout", self.dropout),
-            **{name: truth(name, getattr(self, name)) for name in ("gene_length", "adapted")},
+            **{name: truth(name, getattr(self, name)) for name in ("gene_length", "adapted", "contrasts")},
             **{name: text(name, getattr(self, name)) for name in ("label_key", "expression_key", "split_key", *names)},
             "neighbors_key": _graph_names(self.neighbors_key),
             "conditions": tuple(texts("conditions", self.conditions)),
@@ -122,7 +124,8 @@ class Settings:
     def arguments(self) -> dict[str, Any]:
         """Arguments of :class:`simplechrome_tk.SimpleChrome`; other settings follow from data and training."""
         found = dataclasses.asdict(self)
-        return {name: value for name, value in found.items() if name not in ("adapted", "conditions", "references")}
+        made = ("adapted", "conditions", "contrasts", "references")
+        return {name: value for name, value in found.items() if name not in made}
 
     @property
     def graphs(self) -> tuple[str, ...]:
@@ -181,6 +184,10 @@ class Settings:
                 n_conditions=len(self.conditions),
             )
         net.correction = Correction(self.n_latent) if self.adapted else None
+        if self.contrasts:
+            n_columns = sum(shape.n_marks * shape.n_bins for shape in regions)
+            n_inputs = n_columns + len(self.references) + int(self.gene_length) + len(self.conditions)
+            net.contrast = build_contrast(net, n_latent=self.n_latent, n_inputs=n_inputs)
         return net
 
     def _noise(
@@ -196,20 +203,26 @@ class Settings:
         )
 
     def recipe(
-        self, *, latent: dict[str, Any], expression: dict[str, Any], context: dict[str, Any] | None = None
+        self,
+        *,
+        latent: dict[str, Any] | None = None,
+        expression: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        contrast: dict[str, Any] | None = None,
     ) -> Recipe:
         """Return the preset's recipe with other values for fields of its phases; ``None`` keeps the preset's."""
         preset = PAPER_RECIPE if self.preset == "paper" else Recipe()
         return dataclasses.replace(
             preset,
-            latent=_slow_down(preset.latent, _replace(preset.latent, latent)),
-            expression=_replace(preset.expression, expression),
+            latent=_slow_down(preset.latent, _replace(preset.latent, latent or {})),
+            expression=_replace(preset.expression, expression or {}),
             context=_replace(preset.context, context or {}),
+            contrast=_replace(preset.contrast, contrast or {}),
         )
 
     def fine_tuning_recipe(self, *, learning_rate: float | None, **expression: Any) -> Recipe:
         """Return the recipe of :meth:`recipe`, with phase 2 at a quarter of its learning rate by default."""
-        recipe = self.recipe(latent={}, expression={"learning_rate": learning_rate, **expression})
+        recipe = self.recipe(expression={"learning_rate": learning_rate, **expression})
         if learning_rate is not None:
             return recipe
         slower = dataclasses.replace(recipe.expression, learning_rate=recipe.expression.learning_rate / 4)

@@ -15,6 +15,7 @@ from simplechrome_tk.core.require import check_data
 from simplechrome_tk.evaluation._evaluate import evaluate
 from simplechrome_tk.model import _derive as derive
 from simplechrome_tk.model._calibration import LOG_ODDS
+from simplechrome_tk.model._change import predict_from_reference
 from simplechrome_tk.model._inputs import (
     ModelData,
     check_cell_types,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import torch
 
     from simplechrome_tk.core.features import Task
+    from simplechrome_tk.model._contrast import ChangeReadout
     from simplechrome_tk.model._settings import Likelihood, Preset
     from simplechrome_tk.model._training import OnEpoch
 
@@ -363,6 +365,50 @@ class SimpleChrome:
         )
         return self._derived(parts, adata)
 
+    def add_contrast(
+        self,
+        adata: ad.AnnData | None = None,
+        *,
+        key: str = k.CELL_TYPE,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        progress: bool = True,
+    ) -> SimpleChrome:
+        """Train changes of expression between conditions, and return the new model.
+
+        The difference of two predictions is a change, but a model that reads both conditions at once predicts changes
+        better. A small network is trained for it on the latents of this model, which stays as it was, and on the genes
+        that were measured in two conditions. Predictions of single conditions do not change.
+
+        Parameters
+        ----------
+        adata
+            Genes of two conditions or more, stacked (:func:`simplechrome_tk.pp.stack_cell_types`), normalised with the
+            model's constants, with expression, and split as for :meth:`train`; the training data by default.
+        key
+            Column of ``obs`` with the condition of each row. Every two conditions are learnt from.
+        epochs, batch_size
+            Epochs at most, and changes in a batch; by default about 1,700 batches in all.
+        progress
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        SimpleChrome
+            The new model, with ``adata`` as its data, for :func:`simplechrome_tk.tl.contrast` and for
+            ``predict(reference=...)``.
+
+        Raises
+        ------
+        ValueError
+            When the model was adapted or predicts no expression, there are no two conditions, a gene has several rows
+            in a condition, or no change of a training or validation gene is known.
+        """
+        require_trained(self)
+        data = self.read(adata)
+        parts = derive.add_contrast(self._parts, data, key=key, epochs=epochs, batch_size=batch_size, progress=progress)
+        return self._derived(parts, data.adata)
+
     def adapt(self, adata: ad.AnnData) -> SimpleChrome:
         """Correct the predictions with a few labels of another cell type, and return the new model.
 
@@ -413,6 +459,11 @@ class SimpleChrome:
     def output_units(self) -> dict[str, float]:
         """Size of one unit of the networks' output: of ``logit`` in log-odds, of ``log_expression`` in log10."""
         return self._state.readout.units
+
+    @property
+    def change_readout(self) -> ChangeReadout | None:
+        """Calibration of predicted changes between conditions; ``None`` before :meth:`add_contrast`."""
+        return self._state.change_readout
 
     @property
     def normalization(self) -> dict[str, np.ndarray]:
@@ -497,7 +548,7 @@ class SimpleChrome:
         """
         return read_data(self._given_or_own(adata), self._state, self.device)
 
-    def predict(self, adata: ad.AnnData | None = None) -> pd.DataFrame:
+    def predict(self, adata: ad.AnnData | None = None, *, reference: ad.AnnData | None = None) -> pd.DataFrame:
         """Predict every gene.
 
         Parameters
@@ -505,6 +556,11 @@ class SimpleChrome:
         adata
             Genes by the same columns, normalised with the model's constants, with the same kind of graph of neighbours;
             the training data by default.
+        reference
+            The same genes in another condition, with marks and measured expression, normalised with the model's
+            constants. Log expression is then predicted as what was measured there plus the predicted change; the part
+            of the measured value that the model does not predict there counts in part, as learnt by
+            :meth:`add_contrast`. Genes without a row or a measured value there are predicted without it, and counted.
 
         Returns
         -------
@@ -516,9 +572,20 @@ class SimpleChrome:
             the measured value of 90 % of genes (conformal prediction). The intervals are fitted to the validation genes
             of the training, and are NaN if there were fewer than 50. They hold for genes of the same kind, and are not
             guaranteed for another cell type or pipeline.
+
+        Raises
+        ------
+        ValueError
+            When the data do not fit the model, or there is a reference and the model has learnt no changes, or the
+            reference has no expression.
         """
         require_trained(self)
-        return self._table(self.read(adata))
+        data = self.read(adata)
+        table = self._table(data)
+        if reference is not None:
+            found = predict_from_reference(self._net, self._state, data, self.read(reference))
+            table = found.reindex(table.index).fillna(table)
+        return table
 
     def predict_columns(self, data: ModelData) -> dict[str, np.ndarray]:
         """Predict genes that were read already.

@@ -19,6 +19,7 @@ from simplechrome_tk.core.normalization import check_record, normalization
 from simplechrome_tk.core.reference import REFERENCE_CONSTANTS, ReferenceConstants
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, whole
 from simplechrome_tk.model._calibration import Readout
+from simplechrome_tk.model._contrast import ChangeReadout
 from simplechrome_tk.model._inputs import reference_constants
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.nn._ensemble import Ensemble
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 # A config of a few bytes could otherwise ask for networks without end.
 _MOST_REGIONS = 1_000
-_PHASES = ("latent", "expression", "context")
+_PHASES = ("latent", "expression", "context", "contrast")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ModelState:
         Constants by which log expression in reference samples is standardised, where it is an input.
     readout
         From the output of the networks to probabilities and expression.
+    change_readout
+        Errors of predicted changes, for a model with a head for these (``settings.contrasts``); otherwise ``None``.
     history
         One row for each epoch of the training; empty before it.
     """
@@ -70,6 +73,7 @@ class ModelState:
     length_constants: LengthConstants = LENGTH_CONSTANTS
     reference_constants: ReferenceConstants = REFERENCE_CONSTANTS
     readout: Readout = field(default_factory=Readout)
+    change_readout: ChangeReadout | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -114,7 +118,7 @@ class ModelState:
         losses = ["train_loss", "valid_loss", "reconstruction", "kl", "valid_auroc", "valid_pearson"]
         table = pd.DataFrame(self.history, columns=["model", "epoch", "phase", *losses])
         # The mean of both scores, or the one that is known; epochs of the latent phase have none.
-        score = table[["valid_auroc", "valid_pearson"]].mean(axis=1)
+        score = table[["valid_auroc", "valid_pearson"]].mean(axis=1).where(table["phase"] != "contrast")
         table["best"] = table.index.isin(score.dropna().groupby(table["model"]).idxmax())
         return table
 
@@ -128,6 +132,7 @@ class ModelState:
             "length_constants": self.length_constants._asdict(),
             "reference_constants": self.reference_constants._asdict(),
             "readout": dataclasses.asdict(self.readout),
+            "change_readout": None if self.change_readout is None else dataclasses.asdict(self.change_readout),
             "history": [
                 {name: value for name, value in row.items() if isinstance(value, str) or math.isfinite(value)}
                 for row in self.history
@@ -156,6 +161,7 @@ class ModelState:
             LengthConstants(*_constants("length_constants", config["length_constants"])),
             ReferenceConstants(*_constants("reference_constants", config["reference_constants"])),
             Readout.from_config(config["readout"]),
+            _change_readout(config["change_readout"], settings),
             _history(config["history"], settings),
         )
 
@@ -247,6 +253,13 @@ def _constants(name: str, found: object) -> tuple[float, float]:
     """Return center and scale of constants in a config."""
     values = fields(name, found, required=("center", "scale"))
     return number(f"the center in {name}", values["center"]), above_zero(f"the scale in {name}", values["scale"])
+
+
+def _change_readout(found: Any, settings: Settings) -> ChangeReadout | None:
+    if (found is not None) != settings.contrasts:
+        msg = "change_readout and settings.contrasts differ; expected a readout with a head for changes alone."
+        raise ValueError(msg)
+    return None if found is None else ChangeReadout.from_config(found)
 
 
 def _history(found: object, settings: Settings) -> list[dict[str, Any]]:

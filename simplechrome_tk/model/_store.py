@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Raised whenever a saved model needs other fields, or its weights mean something else.
-FORMAT = 5
+FORMAT = 6
 _CONFIG, _LOCK = "config.json", ".save.lock"
 _WEIGHTS_OF_FORMAT_2 = "model.safetensors"
 # Sizes in bytes above which files are refused unread: of a config, and of the header of a safetensors file.

@@ -5,16 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from simplechrome_tk.core.features import observe
 from simplechrome_tk.core.require import split_of
 from simplechrome_tk.model._calibration import Readout
+from simplechrome_tk.model._contrast import ChangeReadout
 from simplechrome_tk.nn._adapt import adapt as adapt_network
 from simplechrome_tk.nn._compute import one_thread, seeded
+from simplechrome_tk.nn._contrast import change, describe_all
 from simplechrome_tk.nn._ensemble import Ensemble, mean_output
-from simplechrome_tk.nn._fit import fit_context, fit_expression, fit_latent
+from simplechrome_tk.nn._fit import fit_context, fit_contrast, fit_expression, fit_latent
 from simplechrome_tk.nn._loss import Targets
 from simplechrome_tk.nn._network import Output
 
@@ -22,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
-    import numpy as np
-
     from simplechrome_tk.core.features import Observed
+    from simplechrome_tk.model._contrast import Pairs
     from simplechrome_tk.model._inputs import ModelData
     from simplechrome_tk.model._settings import Settings
     from simplechrome_tk.nn._graph import Graph
@@ -161,6 +163,47 @@ def train(
     ensemble = Ensemble(networks).eval()
     output = Output(*(values[valid] for values in ensemble.predict_all(genes.x, graph=genes.graph)))
     return Trained(ensemble, genes.readout(output, rows["valid"], center, scale), recorder.history)
+
+
+def train_contrast(
+    networks: Sequence[SimpleChromeNet],
+    genes: LabelledData,
+    pairs: Pairs,
+    recipe: Recipe,
+    readout: Readout,
+    *,
+    seeds: Sequence[int],
+    progress: bool,
+) -> tuple[ChangeReadout, list[dict[str, Any]]]:
+    """Train the contrast of each network in place; return the calibration of changes, and the rows of history."""
+    center, scale = readout.center, readout.scale
+    rows = torch.as_tensor(pairs.rows, device=genes.x.device)
+    train, valid = (torch.as_tensor(np.flatnonzero(pairs.split == name)) for name in ("train", "valid"))
+    target = genes.targets(center, scale).log_expression
+    described = []
+    with (
+        seeded(seeds[0]),
+        one_thread(),
+        tqdm(total=recipe.contrast.epochs * len(networks), disable=not progress, unit="epoch") as bar,
+    ):
+        recorder = _Recorder(bar, {"contrast": recipe.contrast.epochs}, len(networks), None)
+        for number, (seed, net) in enumerate(zip(seeds, networks, strict=True)):
+            torch.manual_seed(seed)
+            described.append(describe_all(net, genes.x, graph=genes.graph))
+            record = partial(recorder.add, model=number, phase="contrast")
+            fit_contrast(
+                net, described[-1], target, pairs=rows, train=train, valid=valid, recipe=recipe, on_epoch=record
+            )
+    held_out = rows[valid.to(rows.device)]
+    with torch.no_grad():
+        parts = [
+            change(net.eval(), of_net[held_out[:, 0]], of_net[held_out[:, 1]])
+            for net, of_net in zip(networks, described, strict=True)
+        ]
+    predicted = torch.stack([of_net[:, -1] for of_net in described]).mean(dim=0).cpu().numpy() * scale + center
+    changes = torch.stack(parts).mean(dim=0).cpu().numpy().astype(float) * scale
+    fitted = ChangeReadout.of_pairs(changes, predicted, genes.observed, held_out.cpu().numpy(), readout)
+    return fitted, recorder.history
 
 
 def adapt(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from simplechrome_tk.nn._attention import NeighborAttention
 from simplechrome_tk.nn._context import Context
+from simplechrome_tk.nn._contrast import Contrast
 from simplechrome_tk.nn._graph import n_edge_features
 from simplechrome_tk.nn._network import SimpleChromeNet
 from simplechrome_tk.nn._paper import PaperDecoder, PaperEncoder
@@ -16,8 +18,6 @@ from simplechrome_tk.nn._vae import Decoder, Encoder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from simplechrome_tk.nn._likelihood import GaussianLikelihood, NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import RegionShape
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _N_CONTEXT = 32
 # Units of the head of the context, and the fraction of them that is dropped.
 _N_HIDDEN, _DROPOUT = 64, 0.2
+# Units of the head of changes between conditions, and the fraction of them that is dropped.
+_N_CONTRAST, _CONTRAST_DROPOUT = 256, 0.5
 
 
 def build_network(
@@ -133,6 +135,13 @@ def build_paper_network(
         context=_context(n_latent, n_graphs=n_graphs, n_reference=n_reference),
         n_columns=regions[0].n_marks * regions[0].n_bins,
     )
+
+
+def build_contrast(net: SimpleChromeNet, *, n_latent: int, n_inputs: int) -> Contrast:
+    """Build the head of changes between conditions for a network that reads ``n_inputs`` columns."""
+    device = next(net.parameters()).device
+    n_summaries = net.summarise(torch.zeros(1, n_inputs, device=device)).shape[1]
+    return Contrast(n_inputs=n_latent + n_summaries + 1, n_hidden=_N_CONTRAST, dropout=_CONTRAST_DROPOUT)
 
 
 def _context(n_latent: int, *, n_graphs: int, n_reference: int) -> Context | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simplechrome_tk.nn._objectives import (
     ContextObjective,
+    ContrastObjective,
     ExpressionObjective,
     LatentObjective,
     NetworkObjective,
@@ -117,13 +118,39 @@ def fit_context(
     result are those of :func:`fit_expression`; ``graph`` holds the related genes.
     """
     objective = ContextObjective(net, x, targets, train=train, valid=valid, graph=graph, recipe=recipe)
-    # The weights of phase 2 compete with the best of this phase, but its patience counts from its own first epoch.
+    return _improve(objective, recipe.context, on_epoch)
+
+
+def fit_contrast(
+    net: SimpleChromeNet,
+    described: torch.Tensor,
+    log_expression: torch.Tensor,
+    *,
+    pairs: torch.Tensor,
+    train: torch.Tensor,
+    valid: torch.Tensor,
+    recipe: Recipe,
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
+    """Train changes of log expression between conditions, on fixed latents; all other weights stay.
+
+    A contrast that does not raise the correlation of predicted and measured changes of the validation genes above that
+    of the difference of predictions is discarded. Parameters are those of :class:`ContrastObjective`; the result is
+    that of :func:`fit_expression`.
+    """
+    objective = ContrastObjective(net, described, log_expression, pairs=pairs, train=train, valid=valid)
+    return _improve(objective, recipe.contrast, on_epoch)
+
+
+def _improve(objective: ContextObjective | ContrastObjective, phase: Phase, on_epoch: OnEpoch | None) -> list[Row]:
+    """Train, and keep the weights from before the training where they have the higher score."""
+    # The weights from before compete with the best of this phase, but its patience counts from its own first epoch.
     best = BestWeights()
-    best.see(objective.score(objective.validate(net)), net)
-    trainer = Trainer(objective, recipe.context)
+    best.see(objective.score(objective.validate(objective.net)), objective.net)
+    trainer = Trainer(objective, phase)
     history = trainer.run(on_epoch)
-    best.see(trainer.best.score, net)
-    best.restore(net)
+    best.see(trainer.best.score, objective.net)
+    best.restore(objective.net)
     return history
 
 

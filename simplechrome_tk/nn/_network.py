@@ -12,6 +12,7 @@ from simplechrome_tk.nn._likelihood import GaussianLikelihood
 
 if TYPE_CHECKING:
     from simplechrome_tk.nn._context import Context
+    from simplechrome_tk.nn._contrast import Contrast
     from simplechrome_tk.nn._likelihood import NegativeBinomialLikelihood
     from simplechrome_tk.nn._vae import Latent, LatentEncoder
 
@@ -97,6 +98,12 @@ class SimpleChromeNet(nn.Module):
         Number of columns of the marks. Only a network with reference samples needs to know it.
     n_conditions
         Number of columns at the end of the input that the decoder reads beside the latent.
+
+    Attributes
+    ----------
+    contrast
+        What two conditions of a gene add together to the predicted change between them; ``None`` where it was not
+        trained.
     """
 
     def __init__(
@@ -117,6 +124,7 @@ class SimpleChromeNet(nn.Module):
         self.head = head
         self.context = context
         self.correction = correction
+        self.contrast: Contrast | None = None
         self.n_columns = n_columns
         self.n_conditions = n_conditions
 
@@ -141,6 +149,10 @@ class SimpleChromeNet(nn.Module):
         with without_dropout(self.encoder):
             whole = self.encoder.latent(features)
         return self.encoder.latent(features), whole
+
+    def summarise(self, x: torch.Tensor) -> torch.Tensor:
+        """Return means and maxima of each mark over stretches of each region, ``(batch, n_summaries)``."""
+        return self.encoder.summarise(self._encoded(x))
 
     def decode(self, latent: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Decode latents ``(batch, n_latent)``, under conditions ``(batch, n_conditions)``, to marks."""

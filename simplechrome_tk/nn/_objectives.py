@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from simplechrome_tk.nn._contrast import change
 from simplechrome_tk.nn._dropout import without_dropout
 from simplechrome_tk.nn._loss import LatentLoss, Targets, expression_loss, latent_loss
 from simplechrome_tk.nn._network import Output, SimpleChromeNet
@@ -198,6 +199,66 @@ class ContextObjective(Objective[SimpleChromeNet]):
     def score(self, row: Mapping[str, float]) -> float:
         """Return the mean of AUROC and Pearson."""
         return validation_score(row)
+
+
+class ContrastObjective(Objective[SimpleChromeNet]):
+    """Changes of log expression between two conditions of the same genes, on fixed latents.
+
+    Parameters
+    ----------
+    net
+        A network with a contrast.
+    described
+        What is read of each row of the data (:func:`simplechrome_tk.nn._contrast.describe_all`).
+    log_expression
+        Log expression of each row, in standard units.
+    pairs
+        Row numbers of the same gene in the two conditions, ``(n_changes, 2)``.
+    train, valid
+        Row numbers of ``pairs`` to train on and to choose the epoch by.
+    """
+
+    def __init__(
+        self,
+        net: SimpleChromeNet,
+        described: torch.Tensor,
+        log_expression: torch.Tensor,
+        *,
+        pairs: torch.Tensor,
+        train: torch.Tensor,
+        valid: torch.Tensor,
+    ) -> None:
+        super().__init__(net, train)
+        self.described, self.pairs, self.valid = described, pairs, valid
+        self.measured = log_expression[pairs[:, 0]] - log_expression[pairs[:, 1]]
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return the weights of the contrast."""
+        contrast = self.net.contrast
+        return [{"params": [] if contrast is None else list(contrast.parameters()), "lr": learning_rate}]
+
+    def loss(self, genes: torch.Tensor, *, epoch: int) -> torch.Tensor:
+        """Return the mean squared error of the changes."""
+        return (self._predict(self.net, genes) - self.measured[genes]).square().mean()
+
+    def validate(self, net: SimpleChromeNet) -> Row:
+        """Return the error of the validation genes, and the correlation of predicted and measured change."""
+        with evaluating(net):
+            predicted = self._predict(net, self.valid)
+        measured = self.measured[self.valid]
+        return {
+            "valid_loss": float((predicted - measured).square().mean()),
+            "valid_auroc": np.nan,
+            "valid_pearson": float(torch.corrcoef(torch.stack([predicted, measured]))[0, 1]),
+        }
+
+    def score(self, row: Mapping[str, float]) -> float:
+        """Return the correlation."""
+        return row["valid_pearson"]
+
+    def _predict(self, net: SimpleChromeNet, genes: torch.Tensor) -> torch.Tensor:
+        of, against = self.pairs[genes].unbind(dim=1)
+        return change(net, self.described[of], self.described[against])
 
 
 class NetworkObjective(Objective[nn.Module]):

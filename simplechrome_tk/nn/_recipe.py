@@ -47,6 +47,8 @@ class Recipe:
     ----------
     latent, expression, context
         Settings of the three phases. The last trains what related genes and reference samples add, on fixed latents.
+    contrast
+        Settings of the training of changes between conditions, on fixed latents.
     kl_weight
         Weight of the divergence beside the loss of the reconstruction. ``None`` is ``noise`` times the weight at which
         both are the evidence lower bound of the network's likelihood (``2 / n_columns`` for a Gaussian of unit
@@ -77,6 +79,9 @@ class Recipe:
     context: Phase = field(
         default_factory=lambda: Phase(8, 256, 5e-3, weight_decay=0.01, one_cycle=True, average=0.99, patience=8)
     )
+    contrast: Phase = field(
+        default_factory=lambda: Phase(10, 256, 2e-3, weight_decay=0.1, one_cycle=True, average=0.99, patience=60)
+    )
     kl_weight: float | None = None
     noise: float = 0.01
     latent_weight: float = 3.0
@@ -92,6 +97,12 @@ def context_epochs(n_genes: int) -> int:
     """
     n_steps_of_one = -(-n_genes // 256)
     return int(min(30, max(8, -(-440 // n_steps_of_one))))
+
+
+def contrast_epochs(n_changes: int) -> int:
+    """Return the epochs in which changes between conditions are trained: about 1,700 steps, in 8 to 60 epochs."""
+    n_steps_of_one = -(-n_changes // 256)
+    return int(min(60, max(8, -(-1_700 // n_steps_of_one))))
 
 
 PAPER_RECIPE = Recipe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -44,6 +44,10 @@ class LatentEncoder(nn.Module, ABC):
     @abstractmethod
     def latent(self, features: torch.Tensor) -> Latent:
         """Map ``(batch, n_features)`` to a :class:`Latent`."""
+
+    def summarise(self, x: torch.Tensor) -> torch.Tensor:
+        """Return means and maxima of each mark over stretches of each region, ``(batch, n_summaries)``."""
+        return x.new_zeros(len(x), 0)
 
     def forward(self, x: torch.Tensor) -> Latent:
         """Map ``(batch, n_columns + n_covariates)`` to a :class:`Latent`."""
@@ -117,6 +121,10 @@ class RegionEncoder(nn.Module):
         # The presence rises with the signal, so that its maxima would say nothing more.
         return torch.cat([self.convolutions(both), self.means(both), self.maxima(x)], dim=1)
 
+    def summarise(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(batch, n_marks, n_bins)`` to means and maxima over stretches, ``(batch, n_summaries)``."""
+        return torch.cat([self.means(x), self.maxima(x)], dim=1)
+
 
 class Encoder(LatentEncoder):
     """Encoder from the marks of a gene to a Gaussian over its latent, with one :class:`RegionEncoder` for each region.
@@ -174,6 +182,12 @@ class Encoder(LatentEncoder):
             for encode, columns, shape in zip(self.regions, regions, self.shapes, strict=True)
         ]
         return torch.cat([*features, covariates], dim=1)
+
+    def summarise(self, x: torch.Tensor) -> torch.Tensor:
+        """Return means and maxima of each mark over stretches of each region, ``(batch, n_summaries)``."""
+        *regions, _ = x.split(self.widths, dim=1)
+        parts = zip(cast("list[RegionEncoder]", list(self.regions)), regions, self.shapes, strict=True)
+        return torch.cat([region.summarise(columns.unflatten(1, shape)) for region, columns, shape in parts], dim=1)
 
     def latent(self, features: torch.Tensor) -> Latent:
         """Join the regions to a latent, with dropout in training."""

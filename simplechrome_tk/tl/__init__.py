@@ -2,6 +2,7 @@
 
 from simplechrome_tk.tl.attribution import attribute, interactions
 from simplechrome_tk.tl.checks import check_attributions, check_biology
+from simplechrome_tk.tl.contrast import contrast
 from simplechrome_tk.tl.latent import (
     embed,
     latent_dimensions,
@@ -20,6 +21,7 @@ __all__ = [
     "attribute",
     "check_attributions",
     "check_biology",
+    "contrast",
     "dose_response",
     "embed",
     "interactions",

@@ -182,7 +182,7 @@ def attribute(
     result = resume_result(adata, key_added, record, explained)
     # Compute and write. What an interrupted call has computed is kept.
     try:
-        _compute(result, explained, settings, baselines, rows, progress=progress)
+        compute(result, explained, settings, baselines, rows, progress=progress)
     except BaseException:
         if result.computed.any():
             result.write(adata, key_added, record, explained)
@@ -224,7 +224,7 @@ def _check_draws(explained: ExplainedTarget, baselines: Baselines) -> None:
     raise ValueError(msg)
 
 
-def _compute(
+def compute(
     result: Result,
     explained: ExplainedTarget,
     method: AttributionMethod,

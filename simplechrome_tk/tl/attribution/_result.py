@@ -75,12 +75,12 @@ class Result:
             ("obs", k.TOTAL_EFFECT.format(key), self.total),
             ("obs", k.COMPLETENESS_ERROR.format(key), self.errors),
             ("obs", k.INPUT_FINGERPRINT.format(key), fingerprints),
-            ("obsp", k.NEIGHBOR_EFFECTS.format(key), self._neighbor_matrix(adata.n_obs)),
+            ("obsp", k.NEIGHBOR_EFFECTS.format(key), self.neighbor_matrix(adata.n_obs)),
             ("obsm", k.REFERENCE_EFFECTS.format(key), self.reference if self.reference.shape[1] else ABSENT),
         ]
         write_whole(adata, slots, records={key: record})
 
-    def _neighbor_matrix(self, n_genes: int) -> Any:
+    def neighbor_matrix(self, n_genes: int) -> Any:
         """Return the effects of neighbours, row = gene, column = neighbour; nothing without a graph."""
         if self.graph is None:
             return ABSENT
@@ -89,13 +89,18 @@ class Result:
         return sparse.csr_matrix(pairs, shape=(n_genes, n_genes))
 
 
+def empty_result(n_genes: int, explained: ExplainedTarget) -> Result:
+    """Return a result of which no gene was computed."""
+    graph = explained.graph
+    own = np.full((n_genes, explained.n_columns), np.nan, dtype=np.float32)
+    neighbors = np.zeros((n_genes, 0 if graph is None else graph.index.shape[1]), dtype=np.float32)
+    reference = np.full((n_genes, explained.n_reference), np.nan, dtype=np.float32)
+    return Result(own, neighbors, reference, np.full(n_genes, np.nan), graph)
+
+
 def resume_result(adata: ad.AnnData, key: str, record: Mapping[str, Any], explained: ExplainedTarget) -> Result:
     """Take over what an earlier call with the same model and settings has stored of genes that are still the same."""
-    graph = explained.graph
-    neighbors = np.zeros((adata.n_obs, 0 if graph is None else graph.index.shape[1]), dtype=np.float32)
-    own = np.full(adata.shape, np.nan, dtype=np.float32)
-    reference = np.full((adata.n_obs, explained.n_reference), np.nan, dtype=np.float32)
-    result = Result(own, neighbors, reference, np.full(adata.n_obs, np.nan), graph)
+    graph, result = explained.graph, empty_result(adata.n_obs, explained)
     # Other weights or settings give other effects: nothing that is stored can be kept.
     if not _is_complete(adata, key, explained) or read_fingerprint(adata, key) != record["fingerprint"]:
         return result

@@ -204,7 +204,7 @@ def choose_target(data: Inputs, model: SimpleChrome | torch.nn.Module, target: s
         readout, unit = _read_latent(int(latent[1])), f"latent {int(latent[1])}"
     elif target in outputs:
         factor = model.output_units[target]
-        readout, unit = _read_output(target, factor), _describe_unit(data.adata, target)
+        readout, unit = _read_output(target, factor), describe_unit(data.adata, target)
     else:
         msg = (
             f"target is {target!r}; this model answers {', '.join(map(repr, outputs))} and 'latent:0' to "
@@ -262,7 +262,8 @@ def _target_name(target: str | TargetFunction) -> str:
     return target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
 
 
-def _describe_unit(adata: ad.AnnData, target: str) -> str:
+def describe_unit(adata: ad.AnnData, target: str) -> str:
+    """Return the unit of an output of the networks, as plots name it."""
     if target == "logit":
         return "log-odds of high"
     return f"log10({adata.uns.get(k.UNITS, {}).get(k.EXPRESSION, 'expression')} + 0.1)"

@@ -1,0 +1,102 @@
+"""Predicted changes between two conditions of the same genes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.core.require import gene_ids
+from simplechrome_tk.model._calibration import LOG_ODDS
+from simplechrome_tk.model._contrast import from_reference
+from simplechrome_tk.nn._contrast import change, describe_all
+from simplechrome_tk.nn._network import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simplechrome_tk.model._inputs import ModelData
+    from simplechrome_tk.model._state import ModelState
+    from simplechrome_tk.nn._ensemble import Ensemble
+
+logger = logging.getLogger(__name__)
+
+
+class Changes(NamedTuple):
+    """Predictions of the same genes in two conditions, ``(n_genes,)`` each, in standard units of log expression.
+
+    Attributes
+    ----------
+    change
+        Predicted change of log expression.
+    there
+        Predicted log expression in the condition that is compared with.
+    """
+
+    change: np.ndarray
+    there: np.ndarray
+
+
+def describe_networks(ensemble: Ensemble, data: ModelData) -> list[torch.Tensor]:
+    """Return for each network what it reads of all genes in one condition, ``(n_genes, n_described)``."""
+    return [describe_all(net, data.x, graph=data.graph) for net in ensemble.networks]
+
+
+def predict_changes(ensemble: Ensemble, of: Sequence[torch.Tensor], against: Sequence[torch.Tensor]) -> Changes:
+    """Return predicted changes between two conditions of the same genes, in the same order."""
+    with torch.no_grad():
+        parts = [change(net.eval(), *both) for net, *both in zip(ensemble.networks, of, against, strict=True)]
+        values = torch.stack(parts).mean(dim=0)
+        there = torch.stack([described[:, -1] for described in against]).mean(dim=0)
+    return Changes(*(part.cpu().numpy().astype(float) for part in (values, there)))
+
+
+def predict_from_reference(
+    ensemble: Ensemble, state: ModelState, data: ModelData, reference: ModelData
+) -> pd.DataFrame:
+    """Predict one condition from marks and expression in another, the reference.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :meth:`simplechrome_tk.SimpleChrome.predict`, of the genes with expression in the reference.
+
+    Raises
+    ------
+    ValueError
+        When the model has learnt no changes, or the reference holds a gene twice or no expression of these genes.
+    """
+    if state.change_readout is None:
+        msg = "the model has learnt no changes between conditions: run model = model.add_contrast(adata) first."
+        raise ValueError(msg)
+    measured = expression_truth(reference.adata, state.settings.expression_key)
+    there = pd.Series(np.arange(len(measured)), index=gene_ids(reference.adata))
+    if not there.index.is_unique:
+        msg = "the reference holds genes several times; expected one condition: reference=adata[adata.obs[...] == ...]."
+        raise ValueError(msg)
+    partner = there.reindex(gene_ids(data.adata)).to_numpy()
+    known = ~np.isnan(partner)
+    known[known] = ~np.isnan(measured[partner[known].astype(int)])
+    if not known.any():
+        msg = "the reference has no measured expression of these genes; expected the same ids, with obs['expression']."
+        raise ValueError(msg)
+    if not known.all():
+        logger.warning(
+            "%d of %d genes have no expression in the reference, and are predicted without it.",
+            (~known).sum(),
+            len(known),
+        )
+    rows, partners = np.flatnonzero(known), partner[known].astype(int)
+    of, against = describe_networks(ensemble, data), describe_networks(ensemble, reference)
+    changes = predict_changes(ensemble, [part[rows] for part in of], [part[partners] for part in against])
+    readout, units = state.change_readout, state.readout
+    there = changes.there * units.scale + units.center
+    value = from_reference(measured[partners], there, changes.change * units.scale, readout.persistence)
+    standard = torch.as_tensor((value - units.center) / units.scale)
+    columns = readout.readout.columns(Output(standard, standard), state.settings.task)
+    columns.pop(LOG_ODDS, None)
+    return pd.DataFrame(columns, index=data.adata.obs_names[rows])

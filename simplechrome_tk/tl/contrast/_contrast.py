@@ -1,0 +1,338 @@
+"""The change of expression between two conditions, predicted from marks and attributed to them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import check_order, gene_rows
+from simplechrome_tk.core.write import ABSENT, check_key, to_change, write_whole
+from simplechrome_tk.model._change import describe_networks, predict_changes
+from simplechrome_tk.model._inputs import require_trained
+from simplechrome_tk.nn._contrast import PairNetwork
+from simplechrome_tk.tl.attribution._attribute import compute
+from simplechrome_tk.tl.attribution._baselines import Baselines
+from simplechrome_tk.tl.attribution._fingerprint import fingerprint_genes, fingerprint_networks, fingerprint_settings
+from simplechrome_tk.tl.attribution._methods import AttributionMethod
+from simplechrome_tk.tl.attribution._result import Result, empty_result
+from simplechrome_tk.tl.attribution._target import ExplainedTarget, describe_unit
+from simplechrome_tk.tl.contrast._conditions import read_conditions
+from simplechrome_tk.tl.contrast._null import false_discovery_rates, replicate_changes
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+    from simplechrome_tk.core.require import Genes
+    from simplechrome_tk.model._inputs import ModelData
+    from simplechrome_tk.model._simplechrome import SimpleChrome
+    from simplechrome_tk.tl.contrast._conditions import Condition
+
+logger = logging.getLogger(__name__)
+
+
+def contrast(
+    adata: ad.AnnData,
+    model: SimpleChrome,
+    *,
+    of: str,
+    against: str,
+    key: str = k.CELL_TYPE,
+    fold: float = 2.0,
+    genes: Genes = None,
+    n_explained: int = 500,
+    n_steps: int = 20,
+    batch_size: int = 512,
+    key_added: str = k.CONTRAST,
+    progress: bool = True,
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Predict which genes change expression between two conditions, and attribute the change to marks.
+
+    The predicted change of a gene is exactly 0 where its marks, and those of its related genes, are the same in both
+    conditions, and it changes its sign when the conditions are exchanged. Attributions are integrated gradients on the
+    straight path from the marks of ``against`` to those of ``of``, so that the effects of the gene's own marks and of
+    its related genes sum to the predicted change. They explain the model: a mark that moves the prediction need not
+    move expression.
+
+    Parameters
+    ----------
+    adata
+        Genes of both conditions, stacked, as for :meth:`simplechrome_tk.SimpleChrome.predict`. Where
+        ``obs["sample"]`` names several samples of a condition, their mean is taken, and the changes between replicates
+        of the same condition tell how large changes are without any difference between conditions.
+    model
+        A trained model. After :meth:`simplechrome_tk.SimpleChrome.add_contrast` it predicts changes with intervals;
+        without that, the change is the difference of two predictions and has none.
+    of, against
+        The two conditions. A positive change means that expression is higher in ``of``.
+    key
+        Column of ``obs`` with the condition of each row.
+    fold
+        Fold change whose probability is computed, above 1.
+    genes
+        Genes whose change is attributed: ids, symbols or a mask ``(n_obs,)``. ``None`` takes the ``n_explained`` genes
+        with the largest predicted change.
+    n_explained
+        Number of these genes; 0 attributes none.
+    n_steps
+        Points of the integral.
+    batch_size
+        Genes that go through the networks at once.
+    key_added
+        Name of the result.
+    progress
+        Whether to show a progress bar.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    anndata.AnnData | None
+        The copy when ``copy=True``. Writes for the rows of ``of`` (of its first sample, where there are several), with
+        ``key_added="contrast"``; other rows are NaN:
+
+        ``obs["contrast_change"]``: predicted change of ``log10(expression + 0.1)``, ``of`` minus ``against``.
+        ``obs["contrast_low"]``, ``obs["contrast_high"]``: bounds between which the measured change of 90 % of the
+        validation genes with a similar predicted change lies.
+        ``obs["contrast_up"]``, ``obs["contrast_down"]``: probability that the measured change exceeds ``fold`` upwards,
+        and downwards.
+        ``obs["contrast_measured"]``: measured change, where expression is known in both conditions.
+        ``obs["contrast_fdr"]``: false discovery rate of a change of the marks, where both conditions have replicates.
+        ``layers["contrast"]``, ``obsp["contrast_neighbors"]``, ``obs["contrast_total"]``, ``obs["contrast_error"]``,
+        ``obs["contrast_inputs"]``: effects on the change, as :func:`simplechrome_tk.tl.attribute` writes them;
+        functions that read attributions read these with ``key="contrast"``.
+        ``uns["contrast"]``: the arguments, samples, numbers of genes and replicates, and the record of the
+        attributions.
+
+    Raises
+    ------
+    RuntimeError
+        When the model is not trained.
+    ValueError
+        When a condition does not exist, both are the same, they share no gene, a sample holds a gene twice, or the data
+        do not fit the model.
+
+    Notes
+    -----
+    The null of the false discovery rate is the change that is predicted between each replicate and the mean of the
+    other replicates of its condition, scaled to the number of replicates. It covers noise of the marks between
+    replicates and not a difference that separates all samples of one condition from the other, such as a batch.
+
+    Examples
+    --------
+    >>> both = sct.pp.stack_cell_types({"A": raw, "B": raw[::-1].copy()})  # doctest: +SKIP
+    >>> sct.tl.contrast(both, model, of="A", against="B")  # doctest: +SKIP
+    >>> sct.get.contrast(both).head()  # doctest: +SKIP
+    """
+    check_order(adata, model, "sct.tl.contrast(adata, model, of=..., against=...)")
+    require_trained(model)
+    _check_numbers(fold=fold, n_explained=n_explained, n_steps=n_steps, batch_size=batch_size)
+    if model.settings.task == "classification":
+        msg = "the model predicts no expression; changes need a model with task='both' or 'regression'."
+        raise ValueError(msg)
+    adata = to_change(adata, copy=copy)
+    check_key(adata, key_added, field="against")
+    one, other = read_conditions(adata, key, of, against)
+    rows = one.rows[0]
+    mask = np.zeros(adata.n_obs, dtype=bool)
+    if genes is not None:
+        mask[gene_rows(adata, genes)] = True
+
+    # Compute.
+    predicted = _predict(model, one.mean(adata), other.mean(adata))
+    measured = [condition.measured(adata, model.settings.expression_key) for condition in (one, other)]
+    table = _table(model, predicted.change, measured[0] - measured[1], fold)
+    null = _null(adata, model, (one, other))
+    table["fdr"] = np.full(len(rows), np.nan)
+    if null is not None:
+        table["fdr"] = false_discovery_rates(predicted.change, null, predicted.level)
+    largest = np.argsort(-np.abs(predicted.change), kind="stable")[:n_explained]
+    chosen = np.sort(largest if genes is None else np.flatnonzero(mask[rows]))
+    explained, baselines = _explain(model, predicted, against)
+    method = AttributionMethod("integrated_gradients", n_steps, batch_size, np.arange(explained.n_columns), 0)
+    result = empty_result(len(rows), explained)
+    compute(result, explained, method, baselines, chosen, progress=progress)
+
+    # Write.
+    record = {
+        "of": of,
+        "against": against,
+        "key": key,
+        "fold": float(fold),
+        "samples_of": one.samples,
+        "samples_against": other.samples,
+        "n_genes": len(rows),
+        "method": "integrated_gradients",
+        "target": "change",
+        "unit": explained.unit,
+        "baseline": against,
+        "by": "bin",
+        "n_steps": n_steps,
+        "neighbors_key": list(model.settings.graphs),
+        "references": [],
+        "fingerprint": {
+            "networks": fingerprint_networks(explained),
+            "settings": fingerprint_settings(method, baselines),
+        },
+    }
+    slots = [("obs", f"{key_added}_{name}", _spread(values, rows, adata.n_obs)) for name, values in table.items()]
+    write_whole(adata, [*slots, *_effect_slots(adata, key_added, result, explained, rows)], records={key_added: record})
+    _report(key_added, record, table["fdr"], result.errors[chosen])
+    return adata if copy else None
+
+
+class _Predicted(NamedTuple):
+    """Predicted changes, and both conditions as the networks read them.
+
+    Attributes
+    ----------
+    of, against
+        Inputs of the networks.
+    described
+        For each network what its contrast reads of ``against``, ``(n_genes, n_described)``.
+    change
+        Predicted change, in log10, ``(n_genes,)``.
+    level
+        Mean of both predictions, ``(n_genes,)``.
+    """
+
+    of: ModelData
+    against: ModelData
+    described: list[torch.Tensor]
+    change: np.ndarray
+    level: np.ndarray
+
+
+def _check_numbers(**numbers: float) -> None:
+    for name, number in numbers.items():
+        least = {"fold": 1, "n_explained": -1}.get(name, 0)
+        if not number > least:
+            msg = f"{name} is {number}; expected a number above {least}."
+            raise ValueError(msg)
+
+
+def _predict(model: SimpleChrome, of: ad.AnnData, against: ad.AnnData) -> _Predicted:
+    """Predict the changes between two conditions of the same genes."""
+    data, there = model.read(of), model.read(against)
+    described = describe_networks(model.module, there)
+    found = predict_changes(model.module, describe_networks(model.module, data), described)
+    change = found.change * model.output_units["log_expression"]
+    return _Predicted(data, there, described, change, found.there + found.change / 2)
+
+
+def _table(model: SimpleChrome, change: np.ndarray, measured: np.ndarray, fold: float) -> dict[str, np.ndarray]:
+    """Return the columns that are known of every gene."""
+    readout = model.change_readout
+    if readout is None:
+        logger.warning(
+            "The model has learnt no changes: the difference of its predictions is taken, without intervals. "
+            "model.add_contrast(adata) predicts changes better, where expression is known in two conditions."
+        )
+        unknown = np.full(len(change), np.nan)
+        low = high = up = down = unknown
+    else:
+        low, high = readout.interval(change)
+        up, down = (readout.probability_above(sign * change, np.log10(fold)) for sign in (1, -1))
+    return {"change": change, "low": low, "high": high, "up": up, "down": down, "measured": measured}
+
+
+def _null(adata: ad.AnnData, model: SimpleChrome, conditions: tuple[Condition, Condition]) -> np.ndarray | None:
+    """Return the changes between replicates, scaled to those between conditions; ``None`` without replicates."""
+
+    def change(condition: int, replicate: int) -> np.ndarray:
+        here = conditions[condition]
+        others = [number for number in range(len(here.samples)) if number != replicate]
+        return _predict(model, here.mean(adata, [replicate]), here.mean(adata, others)).change
+
+    counts = [len(condition.samples) for condition in conditions]
+    return replicate_changes(counts, change, conditions[0].rows.shape[1])
+
+
+def _explain(model: SimpleChrome, predicted: _Predicted, against: str) -> tuple[ExplainedTarget, Baselines]:
+    """Return the change as a target of attribution, and the other condition as its baseline."""
+    x, n_columns = predicted.of.x, predicted.of.layout.n_columns
+    starts = np.cumsum([x.shape[1], *(described.shape[1] for described in predicted.described)])
+    networks = [
+        PairNetwork(net, n_inputs=x.shape[1], start=int(start))
+        for net, start in zip(model.module.networks, starts, strict=False)
+    ]
+    scale = model.output_units["log_expression"]
+    explained = ExplainedTarget(
+        networks,
+        lambda output: scale * output.log_expression,
+        torch.cat([x, *predicted.described], dim=1),
+        predicted.of.graph,
+        n_columns,
+        # A gene has the same reference samples in both conditions: they explain no change.
+        0,
+        "change",
+        f"change of {describe_unit(predicted.of.adata, 'log_expression')}",
+        model.settings.neighbors_key or "",
+        scale,
+    )
+    marks = predicted.against.x[:, :n_columns].cpu().numpy()
+    return explained, Baselines(against, marks, np.arange(len(marks)), [])
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:
+    """Return values of some rows as values of all; other rows are NaN, or 0 for integers."""
+    whole = np.full((n_obs, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, dtype=values.dtype)
+    whole[rows] = values
+    return whole
+
+
+def _effect_slots(
+    adata: ad.AnnData, key: str, result: Result, explained: ExplainedTarget, rows: np.ndarray
+) -> list[tuple[str, str, Any]]:
+    """Return what `tl.attribute` would write, for the rows of one condition."""
+    fingerprints = np.zeros(len(rows), dtype=np.int64)
+    computed = np.flatnonzero(result.computed)
+    if len(computed):
+        fingerprints[computed] = fingerprint_genes(explained, computed)
+    neighbors: Any = ABSENT
+    if explained.graph is not None:
+        effects = result.neighbor_matrix(len(rows)).tocoo()
+        neighbors = sparse.csr_matrix(
+            (effects.data, (rows[effects.row], rows[effects.col])), shape=(adata.n_obs, adata.n_obs)
+        )
+    of_genes = {
+        k.TOTAL_EFFECT: result.total,
+        k.COMPLETENESS_ERROR: result.errors,
+        k.INPUT_FINGERPRINT: fingerprints,
+    }
+    return [
+        ("layers", key, _spread(result.own, rows, adata.n_obs)),
+        *(("obs", slot.format(key), _spread(values, rows, adata.n_obs)) for slot, values in of_genes.items()),
+        ("obsp", k.NEIGHBOR_EFFECTS.format(key), neighbors),
+        ("obsm", k.REFERENCE_EFFECTS.format(key), ABSENT),
+    ]
+
+
+def _report(key: str, record: dict[str, Any], fdr: np.ndarray, errors: np.ndarray) -> None:
+    """Log what was found, and what the data cannot say."""
+    error = f"{np.median(errors):.2g}" if len(errors) else "none computed"
+    logger.info(
+        "%s: %s against %s, %d genes; median completeness error of %d attributed genes %s.",
+        key,
+        record["of"],
+        record["against"],
+        record["n_genes"],
+        len(errors),
+        error,
+    )
+    if np.isnan(fdr).all():
+        logger.warning(
+            "%s has %d sample and %s %d: without replicates of both conditions there is no false discovery rate. The "
+            "predicted changes order genes, and do not say which of them are beyond chance.",
+            record["of"],
+            len(record["samples_of"]),
+            record["against"],
+            len(record["samples_against"]),
+        )
+    else:
+        logger.info("%d genes change at a false discovery rate of 5 %%.", int((fdr <= 0.05).sum()))
