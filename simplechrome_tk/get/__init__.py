@@ -2,6 +2,7 @@
 
 from simplechrome_tk.core.layout import region
 from simplechrome_tk.get._attribution_shares import attribution_shares
+from simplechrome_tk.get._contrast import contrast
 from simplechrome_tk.get._effects import mark_effects
 from simplechrome_tk.get._interactions import interactions
 from simplechrome_tk.get._latent import latent_information, nearest_genes, states
@@ -17,6 +18,7 @@ from simplechrome_tk.tl.perturbation._before_after import before_and_after
 __all__ = [
     "attribution_shares",
     "before_and_after",
+    "contrast",
     "interactions",
     "latent_information",
     "mark_effects",

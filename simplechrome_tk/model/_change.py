@@ -19,6 +19,7 @@ from simplechrome_tk.nn._network import Output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simplechrome_tk.model._calibration import Readout
     from simplechrome_tk.model._inputs import ModelData
     from simplechrome_tk.model._state import ModelState
     from simplechrome_tk.nn._ensemble import Ensemble
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Changes(NamedTuple):
-    """Predictions of the same genes in two conditions, ``(n_genes,)`` each, in standard units of log expression.
+    """Predictions of the same genes in two conditions, ``(n_genes,)`` each, in log10.
 
     Attributes
     ----------
@@ -46,13 +47,16 @@ def describe_networks(ensemble: Ensemble, data: ModelData) -> list[torch.Tensor]
     return [describe_all(net, data.x, graph=data.graph) for net in ensemble.networks]
 
 
-def predict_changes(ensemble: Ensemble, of: Sequence[torch.Tensor], against: Sequence[torch.Tensor]) -> Changes:
+def predict_changes(
+    ensemble: Ensemble, readout: Readout, of: Sequence[torch.Tensor], against: Sequence[torch.Tensor]
+) -> Changes:
     """Return predicted changes between two conditions of the same genes, in the same order."""
     with torch.no_grad():
         parts = [change(net.eval(), *both) for net, *both in zip(ensemble.networks, of, against, strict=True)]
         values = torch.stack(parts).mean(dim=0)
         there = torch.stack([described[:, -1] for described in against]).mean(dim=0)
-    return Changes(*(part.cpu().numpy().astype(float) for part in (values, there)))
+    changes, level = (part.cpu().numpy().astype(float) * readout.scale for part in (values, there))
+    return Changes(changes, level + readout.center)
 
 
 def predict_from_reference(
@@ -92,11 +96,13 @@ def predict_from_reference(
         )
     rows, partners = np.flatnonzero(known), partner[known].astype(int)
     of, against = describe_networks(ensemble, data), describe_networks(ensemble, reference)
-    changes = predict_changes(ensemble, [part[rows] for part in of], [part[partners] for part in against])
-    readout, units = state.change_readout, state.readout
-    there = changes.there * units.scale + units.center
-    value = from_reference(measured[partners], there, changes.change * units.scale, readout.persistence)
+    changes = predict_changes(
+        ensemble, state.readout, [part[rows] for part in of], [part[partners] for part in against]
+    )
+    readout = state.change_readout
+    units = readout.readout
+    value = from_reference(measured[partners], changes.there, changes.change, readout.persistence)
     standard = torch.as_tensor((value - units.center) / units.scale)
-    columns = readout.readout.columns(Output(standard, standard), state.settings.task)
+    columns = units.columns(Output(standard, standard), state.settings.task)
     columns.pop(LOG_ODDS, None)
     return pd.DataFrame(columns, index=data.adata.obs_names[rows])

@@ -15,7 +15,7 @@ from simplechrome_tk.core.require import check_data
 from simplechrome_tk.evaluation._evaluate import evaluate
 from simplechrome_tk.model import _derive as derive
 from simplechrome_tk.model._calibration import LOG_ODDS
-from simplechrome_tk.model._change import predict_from_reference
+from simplechrome_tk.model._change import predict_changes, predict_from_reference
 from simplechrome_tk.model._inputs import (
     ModelData,
     check_cell_types,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import torch
 
     from simplechrome_tk.core.features import Task
+    from simplechrome_tk.model._change import Changes
     from simplechrome_tk.model._contrast import ChangeReadout
     from simplechrome_tk.model._settings import Likelihood, Preset
     from simplechrome_tk.model._training import OnEpoch
@@ -601,6 +602,21 @@ class SimpleChrome:
             The columns of :meth:`predict`, and ``log_odds`` of the probability, ``(n_genes,)`` each.
         """
         return self._state.readout.columns(self._net.predict_all(data.x, graph=data.graph), self.settings.task)
+
+    def predict_change(self, of: Sequence[torch.Tensor], against: Sequence[torch.Tensor]) -> Changes:
+        """Predict the change of log expression between two conditions of the same genes.
+
+        Parameters
+        ----------
+        of, against
+            Both conditions, as ``simplechrome_tk.model._change.describe_networks`` describes them.
+
+        Returns
+        -------
+        Changes
+            ``change``, and ``there``, the predicted log expression in ``against``, ``(n_genes,)`` each.
+        """
+        return predict_changes(self._net, self._state.readout, of, against)
 
     def evaluate(self, adata: ad.AnnData | None = None, **kwargs: Any) -> pd.DataFrame:
         """Score the predictions on each split with :func:`simplechrome_tk.evaluation.evaluate`.

@@ -7,6 +7,7 @@ from simplechrome_tk.pl.attribution import (
     interactions,
     mark_effects,
 )
+from simplechrome_tk.pl.contrast import contrast, contrast_marks
 from simplechrome_tk.pl.data import mark_profiles, qc
 from simplechrome_tk.pl.evaluation import calibration, compare, history, roc_and_precision_recall
 from simplechrome_tk.pl.genes import browser, edited, gene, neighbor_effects
@@ -30,6 +31,8 @@ __all__ = [
     "calibration",
     "check_attributions",
     "compare",
+    "contrast",
+    "contrast_marks",
     "dose_response",
     "edited",
     "effect_map",

@@ -12,7 +12,7 @@ from scipy import sparse
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import check_order, gene_rows
 from simplechrome_tk.core.write import ABSENT, check_key, to_change, write_whole
-from simplechrome_tk.model._change import describe_networks, predict_changes
+from simplechrome_tk.model._change import describe_networks
 from simplechrome_tk.model._inputs import require_trained
 from simplechrome_tk.nn._contrast import PairNetwork
 from simplechrome_tk.tl.attribution._attribute import compute
@@ -97,6 +97,7 @@ def contrast(
         ``key_added="contrast"``; other rows are NaN:
 
         ``obs["contrast_change"]``: predicted change of ``log10(expression + 0.1)``, ``of`` minus ``against``.
+        ``obs["contrast_average"]``: mean of the predicted log expression in both conditions.
         ``obs["contrast_low"]``, ``obs["contrast_high"]``: bounds between which the measured change of 90 % of the
         validation genes with a similar predicted change lies.
         ``obs["contrast_up"]``, ``obs["contrast_down"]``: probability that the measured change exceeds ``fold`` upwards,
@@ -146,11 +147,11 @@ def contrast(
     # Compute.
     predicted = _predict(model, one.mean(adata), other.mean(adata))
     measured = [condition.measured(adata, model.settings.expression_key) for condition in (one, other)]
-    table = _table(model, predicted.change, measured[0] - measured[1], fold)
+    table = _table(model, predicted.change, predicted.average, measured[0] - measured[1], fold)
     null = _null(adata, model, (one, other))
     table["fdr"] = np.full(len(rows), np.nan)
     if null is not None:
-        table["fdr"] = false_discovery_rates(predicted.change, null, predicted.level)
+        table["fdr"] = false_discovery_rates(predicted.change, null, predicted.average)
     largest = np.argsort(-np.abs(predicted.change), kind="stable")[:n_explained]
     chosen = np.sort(largest if genes is None else np.flatnonzero(mask[rows]))
     explained, baselines = _explain(model, predicted, against)
@@ -197,15 +198,15 @@ class _Predicted(NamedTuple):
         For each network what its contrast reads of ``against``, ``(n_genes, n_described)``.
     change
         Predicted change, in log10, ``(n_genes,)``.
-    level
-        Mean of both predictions, ``(n_genes,)``.
+    average
+        Mean of both predictions, in log10, ``(n_genes,)``.
     """
 
     of: ModelData
     against: ModelData
     described: list[torch.Tensor]
     change: np.ndarray
-    level: np.ndarray
+    average: np.ndarray
 
 
 def _check_numbers(**numbers: float) -> None:
@@ -220,12 +221,13 @@ def _predict(model: SimpleChrome, of: ad.AnnData, against: ad.AnnData) -> _Predi
     """Predict the changes between two conditions of the same genes."""
     data, there = model.read(of), model.read(against)
     described = describe_networks(model.module, there)
-    found = predict_changes(model.module, describe_networks(model.module, data), described)
-    change = found.change * model.output_units["log_expression"]
-    return _Predicted(data, there, described, change, found.there + found.change / 2)
+    found = model.predict_change(describe_networks(model.module, data), described)
+    return _Predicted(data, there, described, found.change, found.there + found.change / 2)
 
 
-def _table(model: SimpleChrome, change: np.ndarray, measured: np.ndarray, fold: float) -> dict[str, np.ndarray]:
+def _table(
+    model: SimpleChrome, change: np.ndarray, average: np.ndarray, measured: np.ndarray, fold: float
+) -> dict[str, np.ndarray]:
     """Return the columns that are known of every gene."""
     readout = model.change_readout
     if readout is None:
@@ -238,7 +240,15 @@ def _table(model: SimpleChrome, change: np.ndarray, measured: np.ndarray, fold: 
     else:
         low, high = readout.interval(change)
         up, down = (readout.probability_above(sign * change, np.log10(fold)) for sign in (1, -1))
-    return {"change": change, "low": low, "high": high, "up": up, "down": down, "measured": measured}
+    return {
+        "change": change,
+        "average": average,
+        "low": low,
+        "high": high,
+        "up": up,
+        "down": down,
+        "measured": measured,
+    }
 
 
 def _null(adata: ad.AnnData, model: SimpleChrome, conditions: tuple[Condition, Condition]) -> np.ndarray | None:

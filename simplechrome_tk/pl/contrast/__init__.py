@@ -1,0 +1,6 @@
+"""Plots of the change between two conditions."""
+
+from simplechrome_tk.pl.contrast._change import contrast
+from simplechrome_tk.pl.contrast._marks import contrast_marks
+
+__all__ = ["contrast", "contrast_marks"]
