@@ -213,4 +213,4 @@ def test_the_browser_names_all_parts_and_genes_that_it_cannot_draw(adata: ad.Ann
     title = " ".join(text.get_text() for text in texts)
     shares = sct.get.attribution_shares(part, genes=[gene]).iloc[0]
     assert "reference samples" in title
-    assert f"neighbours {signed(shares['related_genes'])}, reference samples {signed(shares['reference'])}" in title
+    assert f"related genes {signed(shares['related_genes'])}, reference samples {signed(shares['reference'])}" in title

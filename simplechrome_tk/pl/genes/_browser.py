@@ -45,7 +45,7 @@ class BrowserAxes(NamedTuple):
     effect
         Axes of the effects below each track, of the same shape; without rows where the gene has no attributions.
     genome
-        Axes of the gene among its neighbours; ``None`` where the model has none.
+        Axes of the gene among its neighbours; ``None`` where the model reads no related genes.
     """
 
     signal: np.ndarray
@@ -61,15 +61,18 @@ def browser(
     layer: str | None = k.SIGNAL,
     same_scale_as: Sequence[str] = (),
 ) -> BrowserAxes:
-    """Draw a gene's marks as tracks, the effects of their bins below each, and the gene among its neighbours.
+    """Draw a gene's marks as tracks, the effects of their bins below each, and the gene among related genes.
 
     Tracks are read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks
     and regions, vermilion if a bin raises the prediction and blue if it lowers it; sums stand on the right. Effects
     describe the model, bin by bin: a bin of the body may be a hundred times as wide as one around the TSS, and two
     regions that overlap share one effect, so that heights in different regions cannot be compared. The gene track at
-    the bottom is to scale and is read from left to right of the chromosome. Its arrows show strands, and its colours
-    show the effects of the neighbours, the strongest in full colour. If there is no room for all names, the strongest
-    neighbours are drawn and the others counted. Without attributions the tracks are drawn alone.
+    the bottom is to scale and is read from left to right of the chromosome. It shows the gene, the neighbours that a
+    graph by position links to it (:func:`simplechrome_tk.pp.tss_neighbors`,
+    :func:`simplechrome_tk.pp.contact_neighbors`), and related genes between these. Its arrows show strands, and its
+    colours show the effects, the strongest in full colour. If there is no room for all names, the strongest are drawn.
+    Related genes elsewhere, such as co-expressed ones, are counted, and the strongest named with their effects;
+    :func:`simplechrome_tk.get.neighbor_effects` lists all. Without attributions the tracks are drawn alone.
 
     Parameters
     ----------
@@ -105,7 +108,8 @@ def browser(
     rows = [row, *(gene_row(adata, other) for other in same_scale_as)]
     layout, signal = Layout.of(adata), values(adata, layer)[rows]
     effects = _read_effects(adata, rows, key)
-    track = place_genes(adata, row, key) if effects is not None and has_neighbor_effects(adata, key) else None
+    has_track = effects is not None and has_neighbor_effects(adata, key)
+    track = place_genes(adata, row, key, to_scale=True) if has_track else None
     page = BrowserPage(len(layout.marks), len(layout.regions), has_effects=effects is not None, track=track)
     signal_axes = page.add_panels(effect=False)
     effect_axes = np.empty((0, len(layout.regions)), dtype=object)
@@ -166,7 +170,7 @@ def _describe_sums(record: Mapping[str, object], own: float, track: GeneTrack | 
     """Return the sum of all effects in words, with its parts where there are several."""
     parts = {"own marks": own}
     if track is not None:
-        parts["neighbours"] = float(track.table["effect"].sum())
+        parts["related genes"] = float(track.table["effect"].sum())
     if reference is not None:
         parts["reference samples"] = reference
     total = f"effect on {record['unit']}: {signed(sum(parts.values()))}"
