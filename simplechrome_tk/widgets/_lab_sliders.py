@@ -11,6 +11,7 @@ import numpy as np
 
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.require import gene_rows
+from simplechrome_tk.pl._style import distance
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
 
@@ -224,19 +225,6 @@ class Sliders(ipywidgets.VBox):
             yield
         finally:
             self._quiet = False
-
-
-def distance(bp: float) -> str:
-    """Write the distance of a neighbour along the gene's strand, with a minus upstream."""
-    if np.isnan(bp):
-        return "other chromosome"
-    size = abs(bp)
-    length = f"{size / 1e6:,.1f} Mb"
-    if size < 1e3:
-        length = f"{size:,.0f} bp"
-    elif size < 1e6:
-        length = f"{size / 1e3:,.0f} kb"
-    return f"{'−' if bp < 0 else '+'}{length}"
 
 
 def _absent_note(name: str, targets: Collection[SliderTarget], sliders: Sliders) -> str:
