@@ -73,13 +73,12 @@ def attribution_shares(
     """
     rows = select_attributed(adata, key, genes)
     read, slot = read_parts(adata, key), k.REFERENCE_EFFECTS.format(key)
-    sums = {
-        "own_marks": lambda: dense(adata, key)[rows].sum(axis=1, dtype=float),
-        "related_genes": lambda: sum_neighbor_effects(adata, key, rows),
-        "reference": lambda: as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[rows].sum(axis=1, dtype=float),
-    }
-    parts = {part: sums[part]() if part in read else 0.0 for part in PARTS}
-    table = pd.DataFrame({"gene": adata.obs_names[rows], "symbol": symbols(adata)[rows], **parts})
+    table = pd.DataFrame({"gene": adata.obs_names[rows], "symbol": symbols(adata)[rows]})
+    table["own_marks"] = dense(adata, key)[rows].sum(axis=1, dtype=float)
+    table["related_genes"] = sum_neighbor_effects(adata, key, rows) if "related_genes" in read else 0.0
+    table["reference"] = 0.0
+    if "reference" in read:
+        table["reference"] = as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[rows].sum(axis=1, dtype=float)
     for name, column in (("total", k.TOTAL_EFFECT), ("error", k.COMPLETENESS_ERROR)):
         table[name] = adata.obs[column.format(key)].to_numpy(float)[rows]
     size = table[list(PARTS)].abs()
