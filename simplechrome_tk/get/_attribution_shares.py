@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.core.require import Genes
 
-PARTS = ("own_marks", "related_genes", "reference")
-"""Parts of the input, as columns of the table."""
+PARTS = {"own_marks": "own marks", "related_genes": "related genes", "reference": "reference samples"}
+"""Parts of the input, as columns of the table, and their names in plots."""
 
 
 def read_parts(adata: ad.AnnData, key: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import graph_names
 from simplechrome_tk.core.matrix import dense
 from simplechrome_tk.core.require import cell_types, symbols
-from simplechrome_tk.get._attribution_shares import read_parts
+from simplechrome_tk.get._attribution_shares import PARTS, read_parts
 from simplechrome_tk.pl._style import distance, signed
 from simplechrome_tk.tl.attribution._methods import COMPLETE
 from simplechrome_tk.tl.attribution._stored import has_neighbor_effects, read_record
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _MOST_GENES = 15
 """Related genes that are listed by name; the others are counted."""
-_PARTS = {"own_marks": "own marks", "related_genes": "related genes", "reference": "reference samples"}
 
 
 def parts_and_related_genes(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION) -> str:
@@ -43,7 +42,7 @@ def describe_parts(adata: ad.AnnData, gene: str, key: str) -> str:
     """Return the summed effects of the parts of the input, and what they should sum to, in words."""
     record, row = read_record(adata, key), get.attribution_shares(adata, genes=[gene], key=key).iloc[0]
     read = read_parts(adata, key)
-    named = ", ".join(f"{_PARTS[part]} {signed(row[part])}" for part in read)
+    named = ", ".join(f"{PARTS[part]} {signed(row[part])}" for part in read)
     text = f"Effects on {record['unit']}: {named}."
     if len(read) > 1:
         text += f" They sum to {signed(row[list(read)].sum())}."

@@ -188,7 +188,11 @@ def test_shares_of_groups_are_means(adata: ad.AnnData, both: sct.SimpleChrome):
     expected = table.loc[high, "reference"].mean()
     assert groups.set_index("label").loc["high", "reference"] == pytest.approx(expected)
     ax = sct.pl.attribution_shares(part)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["own marks", "related genes", "reference"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "own marks",
+        "related genes",
+        "reference samples",
+    ]
     assert f"({int(high.sum())} genes)" in ax.get_yticklabels()[1].get_text()
 
 

@@ -33,7 +33,11 @@ def test_boxes_are_the_quartiles_of_each_part_in_each_group(shared):
         for part in ("own_marks", "related_genes", "reference")
     ]
     np.testing.assert_allclose(boxes(ax), expected)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["own marks", "related genes", "reference"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "own marks",
+        "related genes",
+        "reference samples",
+    ]
     counts = [f"{group}\n({(label == group).sum()} genes)" for group in ("low", "high")]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == counts
     assert ax.get_xlabel() == "effect on the prediction (log-odds of high)"

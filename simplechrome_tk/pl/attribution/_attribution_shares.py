@@ -10,7 +10,7 @@ import seaborn as sns
 
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.get._attribution_shares import read_parts
+from simplechrome_tk.get._attribution_shares import PARTS, read_parts
 from simplechrome_tk.get._tables import read_groups
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, literal
@@ -90,7 +90,7 @@ def attribution_shares(
             boxprops={"facecolor": _COLORS[part]},
             manage_ticks=False,
         )
-        boxes["boxes"][0].set_label(part.replace("_", " "))
+        boxes["boxes"][0].set_label(PARTS[part])
     ax.set_ylim(len(counts) - 0.5, -0.5)
     names = [f"{name}\n({number:,} genes)" for name, number in counts.items()]
     ax.set_yticks(range(len(names)), [literal(name) for name in names])

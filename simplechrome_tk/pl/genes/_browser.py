@@ -11,8 +11,8 @@ from matplotlib.patches import Patch, StepPatch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
-from simplechrome_tk.core.matrix import as_dense
 from simplechrome_tk.core.require import gene_row
+from simplechrome_tk.get._attribution_shares import PARTS, attribution_shares, read_parts
 from simplechrome_tk.pl._style import DOWN, UP, along, bounds, literal, measure, signed
 from simplechrome_tk.pl.genes._browser_page import BrowserPage
 from simplechrome_tk.pl.genes._gene import describe_gene
@@ -20,12 +20,10 @@ from simplechrome_tk.pl.genes._gene_track import place_genes
 from simplechrome_tk.tl.attribution._stored import has_neighbor_effects, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import anndata as ad
     from matplotlib.axes import Axes
-
-    from simplechrome_tk.pl.genes._gene_track import GeneTrack
 
 logger = logging.getLogger(__name__)
 
@@ -138,9 +136,7 @@ def browser(
             _set_scale(axes, effects)
         sums = np.array([effects[0, layout.mark == mark].sum(dtype=float) for mark in layout.marks])
         page.write_sums(sums)
-        title += "\n" + _describe_sums(
-            read_record(adata, key), float(sums.sum()), track, _sum_reference(adata, row, key)
-        )
+        title += "\n" + _describe_sums(adata, adata.obs_names[row], key)
         handles += [Patch(color=UP, label="effect of bin: raises"), Patch(color=DOWN, label="lowers")]
     page.write_title(title, handles)
     genome = None if track is None else page.add_gene_track(track, str(adata.obs[k.CHROM].iloc[row]))
@@ -160,22 +156,13 @@ def _read_effects(adata: ad.AnnData, rows: Sequence[int], key: str) -> np.ndarra
     return effects
 
 
-def _sum_reference(adata: ad.AnnData, row: int, key: str) -> float | None:
-    """Return the summed effect of the reference samples on a gene; ``None`` where the model reads none."""
-    slot = k.REFERENCE_EFFECTS.format(key)
-    return float(as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[row].sum()) if slot in adata.obsm else None
-
-
-def _describe_sums(record: Mapping[str, object], own: float, track: GeneTrack | None, reference: float | None) -> str:
+def _describe_sums(adata: ad.AnnData, gene: str, key: str) -> str:
     """Return the sum of all effects in words, with its parts where there are several."""
-    parts = {"own marks": own}
-    if track is not None:
-        parts["related genes"] = float(track.table["effect"].sum())
-    if reference is not None:
-        parts["reference samples"] = reference
-    total = f"effect on {record['unit']}: {signed(sum(parts.values()))}"
-    named = ", ".join(f"{name} {signed(effect)}" for name, effect in parts.items())
-    return f"{total} ({named})" if len(parts) > 1 else total
+    effects = attribution_shares(adata, genes=[gene], key=key).iloc[0]
+    read = read_parts(adata, key)
+    total = f"effect on {read_record(adata, key)['unit']}: {signed(effects[list(read)].sum())}"
+    named = ", ".join(f"{PARTS[part]} {signed(effects[part])}" for part in read)
+    return f"{total} ({named})" if len(read) > 1 else total
 
 
 def _draw_bars(ax: Axes, effects: np.ndarray, edges: np.ndarray) -> None:
