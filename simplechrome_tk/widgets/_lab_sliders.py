@@ -145,9 +145,7 @@ class Sliders(ipywidgets.VBox):
                 unique = len(np.intersect1d(gene_rows(self._adata, name), rows)) == 1
                 slider.value = 1.0
                 slider.description = f"{name} ({distance(neighbor.distance_bp)})"
-                slider.tooltip = (
-                    f"All marks of {name}, {distance(neighbor.distance_bp)} along the strand, times measured"
-                )
+                slider.tooltip = f"All marks of {name} ({distance(neighbor.distance_bp)}), times measured"
                 sliders[SliderTarget(None, None, name if unique else str(neighbor.neighbor))] = slider
             self.sliders = sliders  # replaced in one step, because other threads read it
         self._neighbor_box.children = shown

@@ -145,6 +145,17 @@ def test_the_log_names_all_slots(adata, model, caplog):
     assert "Wrote layers, obs, obsp, obsm, uns." in caplog.text
 
 
+def test_bins_of_a_related_gene_sum_to_its_effect(adata, model):
+    genes = adata.obs_names[:3]
+    sct.tl.attribute(adata, model, genes=genes, n_steps=40, progress=False)
+    effects = sct.get.neighbor_effects(adata, genes=genes).set_index(["gene", "neighbor"])["effect"]
+    pairs = sct.get.neighbor_attributions(adata, model, genes, n_steps=40, progress=False)
+    assert pairs.n_vars == adata.n_vars
+    of_bins = pairs.obs.assign(sum=pairs.X.sum(axis=1)).set_index(["gene", "neighbor"])["sum"]
+    np.testing.assert_allclose(of_bins.loc[effects.index], effects, atol=1e-4)
+    assert effects.abs().max() > 0.1
+
+
 # genes that widgets explain
 
 
