@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 
 import simplechrome_tk as sct
 
 if TYPE_CHECKING:
     import anndata as ad
-    import numpy as np
 
 BRIEF = {"latent_epochs": 1, "expression_epochs": 1, "progress": False}
 """The shortest training: enough to predict, not to predict well."""
@@ -55,6 +56,51 @@ def trained(
     """
     model = _trained(n_genes, n_neighbors, rng, tuple(sorted({"n_latent": 4, **settings}.items())))
     return prepared(n_genes, n_neighbors=n_neighbors, rng=rng), model
+
+
+@functools.cache
+def _in_context(n_genes: int) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    adata = prepared(n_genes, n_neighbors=4)
+    own = sct.pp.log_expression(adata.obs["expression"].to_numpy())
+    noise = np.random.default_rng(0).normal(size=(adata.n_obs, 5))
+    adata.obsm["reference_expression"] = (own[:, None] + noise).astype("float32")
+    adata.uns["reference_expression"] = {"samples": ["A", "B", "C", "D", "E"]}
+    sct.pp.coexpression_neighbors(adata, n_neighbors=6)
+    model = sct.SimpleChrome(
+        adata,
+        neighbors_key=("coexpression", "tss"),
+        reference_key="reference_expression",
+        n_latent=4,
+        n_hidden=16,
+        device="cpu",
+    )
+    model.train(**{**BRIEF, "expression_epochs": 3}, context_epochs=1)
+    # A brief training leaves a context that adds next to nothing. Random weights give each part of it a say.
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for net in model.module.networks:
+            for weights in net.context.parameters():
+                weights.copy_(0.5 * torch.randn(weights.shape, generator=generator))
+            net.context.head[-1].bias.zero_()
+    return adata, model
+
+
+def in_context(n_genes: int = 300) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    """Return a copy of genes with two graphs and five reference samples, and a model that all of these move.
+
+    The model is shared, as that of :func:`trained`.
+    """
+    adata, model = _in_context(n_genes)
+    return adata.copy(), model
+
+
+def without_signal(adata: ad.AnnData, model: sct.SimpleChrome) -> ad.AnnData:
+    """Return the same genes without any signal, normalised as the model's data are."""
+    silent = adata.copy()
+    silent.X = np.zeros_like(silent.X)
+    del silent.uns["normalize"], silent.layers["signal"]
+    sct.pp.normalize(silent, reference=model.normalization)
+    return silent
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from simplechrome_tk.core.require import check_data, chromosomes, obs_column, ob
 
 if TYPE_CHECKING:
     import anndata as ad
+
+_BY_POSITION = ("tss_neighbors", "contact_neighbors")
+"""Functions of ``sct.pp`` whose graphs connect genes by where they lie: side by side, or in contact."""
 
 
 class Positions(NamedTuple):
@@ -50,6 +54,17 @@ def graph_names(neighbors_key: object) -> tuple[str, ...]:
     if neighbors_key is None or isinstance(neighbors_key, str):
         return (neighbors_key,) if neighbors_key else ()
     return tuple(map(str, np.asarray(neighbors_key).tolist()))
+
+
+def is_by_position(adata: ad.AnnData, name: str) -> bool:
+    """Whether the record of a graph says that it connects genes by where they lie in the genome.
+
+    Other graphs connect genes anywhere, such as those that are expressed together. A graph without a record counts as
+    one of these, since nothing is known about it.
+    """
+    record = adata.uns.get(k.GRAPH_RECORD.format(name))
+    params = record.get("params") if isinstance(record, Mapping) else None
+    return isinstance(params, Mapping) and params.get("method") in _BY_POSITION
 
 
 def join_graphs(adata: ad.AnnData, neighbors_key: object) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:

@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.core.require import Genes
 
-PARTS = ("own_marks", "related_genes", "reference")
-"""Parts of the input, as columns of the table."""
+PARTS = {"own_marks": "own marks", "related_genes": "related genes", "reference": "reference samples"}
+"""Parts of the input, as columns of the table, and their names in plots."""
+
+
+def read_parts(adata: ad.AnnData, key: str) -> tuple[str, ...]:
+    """Return those of :data:`PARTS` that the attributed model reads."""
+    is_read = {
+        "own_marks": True,
+        "related_genes": has_neighbor_effects(adata, key),
+        "reference": k.REFERENCE_EFFECTS.format(key) in adata.obsm,
+    }
+    return tuple(part for part in PARTS if is_read[part])
 
 
 def attribution_shares(
@@ -43,7 +53,8 @@ def attribution_shares(
     pandas.DataFrame
         One row for each gene, with ``gene`` and ``symbol``, or one for each group, with its name and ``n_genes``.
         ``own_marks``, ``related_genes`` and ``reference`` are the summed effects, in the unit of the attributions; with
-        a complete method they sum to ``total``, the prediction minus that at the baseline. ``share_own_marks``,
+        a complete method they sum to ``total``, the prediction minus that at the baseline, and ``error`` is the part of
+        the total that the sum misses, as a fraction (``obs["attribution_error"]``). ``share_own_marks``,
         ``share_related_genes`` and ``share_reference`` are their sizes as fractions of the sum of the three sizes; NaN
         for a gene without any effect. A part that the model does not read has effects of 0. Rows of groups hold means
         over the genes.
@@ -61,14 +72,15 @@ def attribution_shares(
     True
     """
     rows = select_attributed(adata, key, genes)
-    slot = k.REFERENCE_EFFECTS.format(key)
-    parts = {
-        "own_marks": dense(adata, key)[rows].sum(axis=1, dtype=float),
-        "related_genes": sum_neighbor_effects(adata, key, rows) if has_neighbor_effects(adata, key) else 0.0,
-        "reference": as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[rows].sum(axis=1) if slot in adata.obsm else 0.0,
-    }
-    table = pd.DataFrame({"gene": adata.obs_names[rows], "symbol": symbols(adata)[rows], **parts})
-    table["total"] = adata.obs[k.TOTAL_EFFECT.format(key)].to_numpy(float)[rows]
+    read, slot = read_parts(adata, key), k.REFERENCE_EFFECTS.format(key)
+    table = pd.DataFrame({"gene": adata.obs_names[rows], "symbol": symbols(adata)[rows]})
+    table["own_marks"] = dense(adata, key)[rows].sum(axis=1, dtype=float)
+    table["related_genes"] = sum_neighbor_effects(adata, key, rows) if "related_genes" in read else 0.0
+    table["reference"] = 0.0
+    if "reference" in read:
+        table["reference"] = as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[rows].sum(axis=1, dtype=float)
+    for name, column in (("total", k.TOTAL_EFFECT), ("error", k.COMPLETENESS_ERROR)):
+        table[name] = adata.obs[column.format(key)].to_numpy(float)[rows]
     size = table[list(PARTS)].abs()
     whole = size.sum(axis=1).replace(0, np.nan)
     for part in PARTS:

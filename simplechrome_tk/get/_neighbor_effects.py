@@ -40,9 +40,10 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
     -------
     pandas.DataFrame
         One row for each gene and neighbour, genes in the given order, the strongest neighbour of a gene first: ``gene``
-        (id), ``symbol``, ``neighbor`` (id), ``neighbor_symbol``, ``distance_bp`` (TSS to TSS along the gene's strand,
-        upstream negative; NaN on another chromosome), ``weight`` (of the link in the graph) and ``effect`` (in the unit
-        ``uns[key]["unit"]``). A gene that has no neighbours has no row.
+        (id), ``symbol``, ``neighbor`` (id), ``neighbor_symbol``, ``neighbor_chrom``, ``distance_bp`` (TSS to TSS along
+        the gene's strand, upstream negative; NaN on another chromosome), ``graph`` (name of the graph, or names of
+        those of several that link the pair), ``weight`` (of the link, the largest of several) and ``effect`` (in the
+        unit ``uns[key]["unit"]``). A gene that has no neighbours has no row.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def neighbor_effects(adata: ad.AnnData, *, key: str = k.ATTRIBUTION, genes: Gene
     effects = read_neighbor_effects(adata, key)[rows]
     graph = _read_graph(adata, key)
     _check_links(effects, graph[0][rows], adata, key)
-    order, neighbor, table = list_links(adata, rows, graph)
+    order, neighbor, table = list_links(adata, rows, graph, graph_names(read_record(adata, key)["neighbors_key"]))
     table["effect"] = select_values(effects, order, neighbor)
     return table.iloc[np.lexsort((-table["effect"].abs(), order))].reset_index(drop=True)
 

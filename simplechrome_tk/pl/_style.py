@@ -157,3 +157,19 @@ def signed(effect: float) -> str:
         digits = 3
     text = f"{effect:+.{digits}f}"
     return text.replace("-", "−") if float(text) else "0"
+
+
+def distance(bp: float) -> str:
+    """Write a signed distance in bp, kb or Mb, with two digits at least; NaN stands for another chromosome."""
+    if np.isnan(bp):
+        return "another chromosome"
+    size = abs(bp)
+    scale, unit = 1.0, "bp"
+    if size >= 999.5:
+        scale, unit = 1e3, "kb"
+    if size >= 999_500:
+        scale, unit = 1e6, "Mb"
+    digits = 1 if scale > 1 and size / scale < 9.95 else 0
+    text = f"{size / scale:.{digits}f}".removesuffix(".0")
+    sign = {-1: "−", 0: "", 1: "+"}[int(np.sign(bp))]
+    return f"{sign}{text} {unit}"

@@ -42,8 +42,8 @@ class Explorer(Panel):
 
     Genes are selected with the lasso, by group, by symbol, or from Python by setting :attr:`selected`. The panes beside
     the map show the mean marks and the expression of the selected genes, compared with all others; a table to copy or
-    save; and each selected gene with its tracks, attributions and neighbours. In the saved file, an apostrophe precedes
-    texts that a spreadsheet would run as a formula, such as a symbol that begins with ``=``.
+    save; and each selected gene with its tracks, attributions and related genes. In the saved file, an apostrophe
+    precedes texts that a spreadsheet would run as a formula, such as a symbol that begins with ``=``.
 
     The map is coloured by expression, by a column of ``obs`` with numbers or with at most 60 categories, or by the
     level of a mark. The log counts the columns that cannot be used.

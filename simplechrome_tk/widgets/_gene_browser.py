@@ -1,4 +1,4 @@
-"""Browser of single genes: tracks, attributions and predictions in each cell type."""
+"""Browser of single genes: tracks, attributions, related genes and predictions in each cell type."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ _DPI = 150
 
 
 class GeneBrowser(Panel):
-    """Show a gene: its tracks, attributions and neighbours, and its predicted and measured expression.
+    """Show a gene: its tracks, attributions and related genes, and its predicted and measured expression.
 
     A table shows the prediction in each cell type with its interval, the measured expression, and whether the gene was
     held out (``obs["split"]`` is ``"test"``; this is right for a model that was trained on this split). The pictures
     below it are those of :func:`simplechrome_tk.pl.browser`. They show the attributions in ``adata`` where these are of
-    this model, or else attributions that are computed for the gene. All cell types have the same scales.
+    this model, or else attributions that are computed for the gene. All cell types have the same scales. Below each
+    picture stand the sums of the effects of own marks, related genes and reference samples, beside the difference that
+    they explain, and a table of the related genes with the largest effects, wherever in the genome they lie.
 
     Parameters
     ----------

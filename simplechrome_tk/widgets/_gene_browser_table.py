@@ -64,14 +64,21 @@ def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int
     return table
 
 
-def table_html(table: pd.DataFrame, *, caption: str) -> str:
-    """Return a table as HTML that a screen reader reads row by row."""
+def table_html(table: pd.DataFrame, *, caption: str, row_names: bool = False) -> str:
+    """Return a table as HTML that a screen reader reads row by row.
+
+    With ``row_names`` the first column names the rows.
+    """
     title = f'<caption style="text-align: left; font-weight: bold">{html.escape(caption)}</caption>'
     head = "".join(f'<th scope="col" style="white-space: normal">{html.escape(str(name))}</th>' for name in table)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>"
+    tags = [("<td>", "</td>")] * table.shape[1]
+    if row_names:
+        tags[0] = ('<th scope="row">', "</th>")
+    rows = [
+        "".join(f"{start}{html.escape(str(value))}{end}" for (start, end), value in zip(tags, row, strict=True))
         for row in table.itertuples(index=False)
-    )
+    ]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div style="overflow-x: auto">{table}</div>'
 

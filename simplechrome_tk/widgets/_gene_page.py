@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from simplechrome_tk import get, pl
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.graph import graph_names
 from simplechrome_tk.core.require import symbols
 from simplechrome_tk.tl.attribution._explain import explain_genes
 from simplechrome_tk.widgets._panel import picture
+from simplechrome_tk.widgets._related_genes import parts_and_related_genes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,8 +58,8 @@ def read_gene(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int]
         data = explain_genes(adata, model, ids)
         note = _note(data.uns[k.ATTRIBUTION], len(ids))
     else:
-        graph = adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key") or None
-        data = get.neighborhood(adata, ids, neighbors_key=graph)
+        graphs = graph_names(adata.uns.get(k.ATTRIBUTION, {}).get("neighbors_key"))
+        data = get.neighborhood(adata, ids, neighbors_key=graphs)
         note = "Effects are those in the AnnData, if it has any; without a model, none are computed."
     return [GenePage(data, gene, tuple(ids), note) for gene in ids]
 
@@ -68,14 +70,15 @@ def draw_gene(page: GenePage) -> Figure:
 
 
 def show_gene(page: GenePage) -> str:
-    """Return the picture of a gene, and the source of its effects, as HTML."""
+    """Return the picture of a gene, the parts of its prediction, its related genes, and the source of effects."""
     row = page.data.obs_names.get_loc(page.gene)
     alt = f"Tracks of {symbols(page.data)[row]}, the effect of each bin on the prediction, and its neighbours."
-    return f"{picture(lambda: draw_gene(page), alt)}<div>{html.escape(page.note)}</div>"
+    text = parts_and_related_genes(page.data, page.gene)
+    return f"{picture(lambda: draw_gene(page), alt)}{text}<div>{html.escape(page.note)}</div>"
 
 
 def gene_page(adata: ad.AnnData, model: SimpleChrome | None, row: int) -> str:
-    """Return tracks, attributions and neighbours of the gene in ``row`` as HTML."""
+    """Return tracks, attributions and related genes of the gene in ``row`` as HTML."""
     return show_gene(read_gene(adata, model, [row])[0])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from simplechrome_tk.core.layout import Layout
 from simplechrome_tk.core.require import gene_rows
+from simplechrome_tk.pl._style import distance
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.tl.perturbation._edit import GENE, NEIGHBORS
 
@@ -144,9 +145,7 @@ class Sliders(ipywidgets.VBox):
                 unique = len(np.intersect1d(gene_rows(self._adata, name), rows)) == 1
                 slider.value = 1.0
                 slider.description = f"{name} ({distance(neighbor.distance_bp)})"
-                slider.tooltip = (
-                    f"All marks of {name}, {distance(neighbor.distance_bp)} along the strand, times measured"
-                )
+                slider.tooltip = f"All marks of {name} ({distance(neighbor.distance_bp)}), times measured"
                 sliders[SliderTarget(None, None, name if unique else str(neighbor.neighbor))] = slider
             self.sliders = sliders  # replaced in one step, because other threads read it
         self._neighbor_box.children = shown
@@ -224,19 +223,6 @@ class Sliders(ipywidgets.VBox):
             yield
         finally:
             self._quiet = False
-
-
-def distance(bp: float) -> str:
-    """Write the distance of a neighbour along the gene's strand, with a minus upstream."""
-    if np.isnan(bp):
-        return "other chromosome"
-    size = abs(bp)
-    length = f"{size / 1e6:,.1f} Mb"
-    if size < 1e3:
-        length = f"{size:,.0f} bp"
-    elif size < 1e6:
-        length = f"{size / 1e3:,.0f} kb"
-    return f"{'−' if bp < 0 else '+'}{length}"
 
 
 def _absent_note(name: str, targets: Collection[SliderTarget], sliders: Sliders) -> str:

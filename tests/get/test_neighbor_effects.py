@@ -14,8 +14,8 @@ KNOWN = np.flatnonzero(np.arange(200) % 5 != 4)
 
 def test_neighbor_effects_list_every_pair(attributed):
     table = get.neighbor_effects(attributed)
-    columns = ["gene", "symbol", "neighbor", "neighbor_symbol", "distance_bp", "weight", "effect"]
-    assert list(table) == columns
+    columns = ["gene", "symbol", "neighbor", "neighbor_symbol", "neighbor_chrom", "distance_bp", "graph", "weight"]
+    assert list(table) == [*columns, "effect"]
     assert len(table) == 160 * 4
     assert table["gene"].drop_duplicates().tolist() == attributed.obs_names[KNOWN].tolist()
     assert (table.groupby("gene")["effect"].apply(lambda e: e.abs().is_monotonic_decreasing)).all()
@@ -28,6 +28,29 @@ def test_neighbor_effects_list_every_pair(attributed):
     np.testing.assert_allclose(table["effect"], effects[at])
     assert table["neighbor_symbol"].tolist() == obs.loc[table["neighbor"], "symbol"].tolist()
     assert (table["weight"] == 1).all()
+    assert table["neighbor_chrom"].tolist() == obs.loc[table["neighbor"], "chrom"].tolist()
+    assert (table["graph"] == "tss").all()
+
+
+def test_the_graphs_that_link_a_pair_are_named(attributed):
+    weights = attributed.obsp["tss_connectivities"].tolil()
+    weights[0] = 0
+    attributed.obsp["some_connectivities"] = weights.tocsr() * 0.5
+    attributed.obsp["some_distances"] = attributed.obsp["tss_distances"]
+    attributed.uns["attribution"]["neighbors_key"] = ["some", "tss"]
+    table = get.neighbor_effects(attributed)
+    of_first = (table["gene"] == attributed.obs_names[0]).to_numpy()
+    assert set(table.loc[of_first, "graph"]) == {"tss"}
+    assert set(table.loc[~of_first, "graph"]) == {"some, tss"}
+    # The weight is the larger of both.
+    assert (table["weight"] == 1).all()
+
+
+def test_links_are_listed_without_chromosomes(attributed):
+    table = get.neighbors(attributed)
+    del attributed.obs["chrom"]
+    assert "neighbor_chrom" not in get.neighbors(attributed)
+    assert get.neighbors(attributed)["weight"].equals(table["weight"])
 
 
 def test_neighbors_without_effect_or_on_another_chromosome_are_listed(attributed):

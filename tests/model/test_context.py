@@ -188,7 +188,11 @@ def test_shares_of_groups_are_means(adata: ad.AnnData, both: sct.SimpleChrome):
     expected = table.loc[high, "reference"].mean()
     assert groups.set_index("label").loc["high", "reference"] == pytest.approx(expected)
     ax = sct.pl.attribution_shares(part)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["own marks", "related genes", "reference"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "own marks",
+        "related genes",
+        "reference samples",
+    ]
     assert f"({int(high.sum())} genes)" in ax.get_yticklabels()[1].get_text()
 
 
@@ -213,4 +217,4 @@ def test_the_browser_names_all_parts_and_genes_that_it_cannot_draw(adata: ad.Ann
     title = " ".join(text.get_text() for text in texts)
     shares = sct.get.attribution_shares(part, genes=[gene]).iloc[0]
     assert "reference samples" in title
-    assert f"neighbours {signed(shares['related_genes'])}, reference samples {signed(shares['reference'])}" in title
+    assert f"related genes {signed(shares['related_genes'])}, reference samples {signed(shares['reference'])}" in title

@@ -132,7 +132,7 @@ def test_browser_writes_names_sums_and_account(attributed, browsed):
     figure = browsed.signal[0, 0].figure
     written = [text.get_text() for text in figure.texts]
     sums = get.mark_effects(attributed, genes=attributed.obs_names[1])["effect"]
-    for text in [*MARKS, *map(signed, sums), "sum", "neighbours"]:
+    for text in [*MARKS, *map(signed, sums), "sum", "related genes"]:
         assert text in written
     colors = {text.get_text(): text.get_color() for text in figure.texts}
     assert [colors[signed(x)] for x in sums] == [UP if x > 0 else DOWN for x in sums]
@@ -141,7 +141,7 @@ def test_browser_writes_names_sums_and_account(attributed, browsed):
     symbol = attributed.obs["symbol"].iloc[1]
     assert head.startswith(f"{symbol}  ·  simulated  ·  {attributed.obs['chrom'].iloc[1]}:")
     total = attributed.obs["attribution_total"].iloc[1]
-    expected = f"effect on log-odds of high: {signed(total)} (own marks {signed(sums.sum())}, neighbours "
+    expected = f"effect on log-odds of high: {signed(total)} (own marks {signed(sums.sum())}, related genes "
     assert head.split("\n")[1] == f"{expected}{signed(neighbors)})"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["simulated reads per bin", "effect of bin: raises", "lowers"]
@@ -221,8 +221,8 @@ def test_a_gene_without_neighbors_is_drawn_alone(attributed):
     track, arcs = pl.browser(attributed, name).genome, pl.neighbor_effects(attributed, name)
     for ax in (track, arcs):
         assert [text.get_text() for text in names_below(ax)] == [symbol]
-    assert track.get_xlabel() == f"no neighbours in the graph\n{attributed.obs['chrom'].iloc[0]} (Mb)"
-    assert arcs.get_title(loc="left") == f"{symbol}\nno neighbours in the graph"
+    assert track.get_xlabel() == f"no related genes in the graph\n{attributed.obs['chrom'].iloc[0]} (Mb)"
+    assert arcs.get_title(loc="left") == f"{symbol}\nno related genes in the graph"
     assert arcs.figure.axes == [arcs]
 
 
@@ -246,9 +246,9 @@ def test_arcs_run_from_each_neighbor_to_the_gene(attributed, strand):
     same = (obs["strand"] == strand).to_numpy()
     assert [direction for _, direction in arrows(ax)] == np.where(same, 1, -1).tolist()
     symbol = obs["symbol"].iloc[0]
-    assert ax.get_title(loc="left") == f"{symbol}: 4 neighbours, {signed(table['effect'].sum())} in all"
+    assert ax.get_title(loc="left") == f"{symbol}: 4 related genes, {signed(table['effect'].sum())} in all"
     assert ax.get_xlabel().startswith(f"distance from the TSS of {symbol}\n")
-    assert ax.figure.axes[1].get_ylabel() == "effect of neighbour (log-odds of high)"
+    assert ax.figure.axes[1].get_ylabel() == "effect of related gene (log-odds of high)"
     written = {text.get_text().split(" ")[0]: text.get_text() for text in names_below(ax)}
     for pair in table.itertuples():
         size = abs(pair.distance_bp) / 1e3
@@ -318,24 +318,59 @@ def test_where_names_do_not_fit_the_strongest_are_drawn_and_the_others_counted(a
     assert 3 < len(drawn) < 11
     assert drawn == {attributed.obs.loc[gene, "symbol"], *table["neighbor_symbol"].iloc[: len(drawn) - 1]}
     rest = signed(table["effect"].iloc[len(drawn) - 1 :].sum())
-    line = f"drawn: the {len(drawn) - 1} strongest of 11 neighbours; the others {rest} in all"
+    line = f"drawn: the {len(drawn) - 1} strongest of 11 related genes; the others {rest} in all"
     assert ax.get_title(loc="left").split("\n")[1] == line
     assert not overlap(ax)
 
 
-def test_neighbors_on_other_chromosomes_are_counted(attributed):
-    pp.id_neighbors(attributed, n_neighbors=6)
-    attributed.obsp["attribution_neighbors"] = attributed.obsp["id_connectivities"] * 0.01
-    attributed.uns["attribution"]["neighbors_key"] = "id"
-    gene = attributed.obs_names[1]
+def anywhere(adata, n_neighbors, effect):
+    """Relate each gene to others anywhere, all with the same effect; return one with some on its chromosome."""
+    pp.id_neighbors(adata, n_neighbors=n_neighbors)
+    adata.obsp["attribution_neighbors"] = adata.obsp["id_connectivities"] * effect
+    adata.uns["attribution"]["neighbors_key"] = "id"
+    table = get.neighbor_effects(adata)
+    on_own = table["distance_bp"].notna().groupby(table["gene"]).mean()
+    return on_own[(on_own > 0) & (on_own < 1)].index[0]
+
+
+def test_related_genes_on_other_chromosomes_are_counted_and_named(attributed):
+    gene = anywhere(attributed, 6, 0.01)
     table = get.neighbor_effects(attributed, genes=gene)
-    far = int(table["distance_bp"].isna().sum())
-    assert far > 0
-    line = f"not shown: {far} neighbours on other chromosomes, {signed(far * 0.01)} in all"
-    assert line in pl.neighbor_effects(attributed, gene).get_title(loc="left")
+    other = table[table["distance_bp"].isna()]
+    title = pl.neighbor_effects(attributed, gene).get_title(loc="left")
+    assert f"not drawn: {len(other)} related genes on other chromosomes, {signed(len(other) * 0.01)} in all" in title
+    for name in other["neighbor_symbol"]:
+        assert f"{name} +0.010" in title
+
+
+def test_related_genes_far_away_do_not_stretch_the_map(attributed):
+    gene = anywhere(attributed, 6, 0.01)
+    table = get.neighbor_effects(attributed, genes=gene)
+    far = int(table["distance_bp"].notna().sum())
     track = pl.browser(attributed, gene).genome
-    assert line in track.get_xlabel()
-    assert len(names_below(track)) == 1 + len(table) - far
+    places = f"{len(table) - far} related genes on other chromosomes and {far} on this chromosome, further away"
+    assert f"not drawn: {places}, {signed(len(table) * 0.01)} in all" in track.get_xlabel()
+    own = attributed.obs.loc[gene]
+    assert [text.get_text() for text in names_below(track)] == [own["symbol"]]
+    low, high = track.get_xlim()
+    assert high - low == pytest.approx(3 * (own["end"] - own["start"]))
+
+
+def test_related_genes_among_the_neighbors_by_position_are_drawn(attributed):
+    gene = attributed.obs_names[1]
+    near = get.neighbors(attributed, genes=gene)
+    pp.tss_neighbors(attributed, n_neighbors=8, key_added="wide")
+    wide = get.neighbors(attributed, neighbors_key="wide", genes=gene)
+    # A graph without a record is one of genes anywhere; its links reach beyond those of "tss".
+    del attributed.uns["wide_neighbors"]
+    attributed.obsp["attribution_neighbors"] = attributed.obsp["wide_connectivities"] * 0.01
+    attributed.uns["attribution"]["neighbors_key"] = ["tss", "wide"]
+    track = pl.browser(attributed, gene).genome
+    inside = wide["distance_bp"].between(min(near["distance_bp"].min(), 0), max(near["distance_bp"].max(), 0))
+    assert 0 < inside.sum() < len(wide)
+    drawn = {text.get_text().split(" ")[0] for text in names_below(track)}
+    assert drawn == {attributed.obs.loc[gene, "symbol"], *wide.loc[inside, "neighbor_symbol"]}
+    assert f"not drawn: {int((~inside).sum())} related genes further away" in track.get_xlabel()
 
 
 def test_spread_moves_names_no_further_than_needed():

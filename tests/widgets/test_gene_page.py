@@ -12,6 +12,7 @@ def test_without_a_model_the_effects_of_the_anndata_are_drawn(attributed, monkey
     page = _gene_page.gene_page(attributed, None, 3)
     assert page.startswith(f'<img alt="Tracks of {attributed.obs["symbol"].iloc[3]}, ')
     assert "without a model" in page
+    assert f"Genes related to {attributed.obs['symbol'].iloc[3]} in the graph tss" in page
     assert not plt.get_fignums()
 
 

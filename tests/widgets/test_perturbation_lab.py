@@ -14,11 +14,12 @@ import pytest
 from builders import assert_same_table
 
 import simplechrome_tk as sct
+from simplechrome_tk.pl._style import distance
 from simplechrome_tk.tl import Edit
 from simplechrome_tk.widgets import _perturbation_lab
 from simplechrome_tk.widgets._lab_code import edit_code
 from simplechrome_tk.widgets._lab_predictions import Measured, amount, expression_scale, predictions_html
-from simplechrome_tk.widgets._lab_sliders import SliderTarget, distance
+from simplechrome_tk.widgets._lab_sliders import SliderTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -411,7 +412,7 @@ def test_a_picture_where_widgets_do_not_run(lab):
 
 
 @pytest.mark.parametrize(("bp", "words"), [
-    (-86_059, "−86 kb"), (950, "+950 bp"), (1_250_000, "+1.2 Mb"), (np.nan, "other chromosome"),
+    (-86_059, "−86 kb"), (950, "+950 bp"), (1_250_000, "+1.2 Mb"), (np.nan, "another chromosome"),
 ])  # fmt: skip
 def test_distances_in_words(bp, words):
     assert distance(bp) == words

@@ -10,7 +10,7 @@ import seaborn as sns
 
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.get._attribution_shares import PARTS
+from simplechrome_tk.get._attribution_shares import PARTS, read_parts
 from simplechrome_tk.get._tables import read_groups
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import GREY, literal
@@ -67,7 +67,7 @@ def attribution_shares(
         As :func:`simplechrome_tk.get.attribution_shares`.
     """
     table = get.attribution_shares(adata, genes=genes, key=key)
-    drawn = [part for part in PARTS if table[part].any()] or list(PARTS[:1])
+    drawn = read_parts(adata, key)
     group = pd.Series(_ALL, index=table.index)
     if groupby is not None:
         group = read_groups(adata, groupby).loc[table["gene"]].reset_index(drop=True)
@@ -90,7 +90,7 @@ def attribution_shares(
             boxprops={"facecolor": _COLORS[part]},
             manage_ticks=False,
         )
-        boxes["boxes"][0].set_label(part.replace("_", " "))
+        boxes["boxes"][0].set_label(PARTS[part])
     ax.set_ylim(len(counts) - 0.5, -0.5)
     names = [f"{name}\n({number:,} genes)" for name, number in counts.items()]
     ax.set_yticks(range(len(names)), [literal(name) for name in names])

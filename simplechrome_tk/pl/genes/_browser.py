@@ -11,8 +11,8 @@ from matplotlib.patches import Patch, StepPatch
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
-from simplechrome_tk.core.matrix import as_dense
 from simplechrome_tk.core.require import gene_row
+from simplechrome_tk.get._attribution_shares import PARTS, attribution_shares, read_parts
 from simplechrome_tk.pl._style import DOWN, UP, along, bounds, literal, measure, signed
 from simplechrome_tk.pl.genes._browser_page import BrowserPage
 from simplechrome_tk.pl.genes._gene import describe_gene
@@ -20,12 +20,10 @@ from simplechrome_tk.pl.genes._gene_track import place_genes
 from simplechrome_tk.tl.attribution._stored import has_neighbor_effects, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import anndata as ad
     from matplotlib.axes import Axes
-
-    from simplechrome_tk.pl.genes._gene_track import GeneTrack
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ class BrowserAxes(NamedTuple):
     effect
         Axes of the effects below each track, of the same shape; without rows where the gene has no attributions.
     genome
-        Axes of the gene among its neighbours; ``None`` where the model has none.
+        Axes of the gene among its neighbours; ``None`` where the model reads no related genes.
     """
 
     signal: np.ndarray
@@ -61,15 +59,18 @@ def browser(
     layer: str | None = k.SIGNAL,
     same_scale_as: Sequence[str] = (),
 ) -> BrowserAxes:
-    """Draw a gene's marks as tracks, the effects of their bins below each, and the gene among its neighbours.
+    """Draw a gene's marks as tracks, the effects of their bins below each, and the gene among related genes.
 
     Tracks are read from 5' to 3' of the gene, each mark on its own scale. Effects are bars on one scale for all marks
     and regions, vermilion if a bin raises the prediction and blue if it lowers it; sums stand on the right. Effects
     describe the model, bin by bin: a bin of the body may be a hundred times as wide as one around the TSS, and two
     regions that overlap share one effect, so that heights in different regions cannot be compared. The gene track at
-    the bottom is to scale and is read from left to right of the chromosome. Its arrows show strands, and its colours
-    show the effects of the neighbours, the strongest in full colour. If there is no room for all names, the strongest
-    neighbours are drawn and the others counted. Without attributions the tracks are drawn alone.
+    the bottom is to scale and is read from left to right of the chromosome. It shows the gene, the neighbours that a
+    graph by position links to it (:func:`simplechrome_tk.pp.tss_neighbors`,
+    :func:`simplechrome_tk.pp.contact_neighbors`), and related genes between these. Its arrows show strands, and its
+    colours show the effects, the strongest in full colour. If there is no room for all names, the strongest are drawn.
+    Related genes elsewhere, such as co-expressed ones, are counted, and the strongest named with their effects;
+    :func:`simplechrome_tk.get.neighbor_effects` lists all. Without attributions the tracks are drawn alone.
 
     Parameters
     ----------
@@ -105,7 +106,8 @@ def browser(
     rows = [row, *(gene_row(adata, other) for other in same_scale_as)]
     layout, signal = Layout.of(adata), values(adata, layer)[rows]
     effects = _read_effects(adata, rows, key)
-    track = place_genes(adata, row, key) if effects is not None and has_neighbor_effects(adata, key) else None
+    has_track = effects is not None and has_neighbor_effects(adata, key)
+    track = place_genes(adata, row, key, to_scale=True) if has_track else None
     page = BrowserPage(len(layout.marks), len(layout.regions), has_effects=effects is not None, track=track)
     signal_axes = page.add_panels(effect=False)
     effect_axes = np.empty((0, len(layout.regions)), dtype=object)
@@ -134,9 +136,7 @@ def browser(
             _set_scale(axes, effects)
         sums = np.array([effects[0, layout.mark == mark].sum(dtype=float) for mark in layout.marks])
         page.write_sums(sums)
-        title += "\n" + _describe_sums(
-            read_record(adata, key), float(sums.sum()), track, _sum_reference(adata, row, key)
-        )
+        title += "\n" + _describe_sums(adata, adata.obs_names[row], key)
         handles += [Patch(color=UP, label="effect of bin: raises"), Patch(color=DOWN, label="lowers")]
     page.write_title(title, handles)
     genome = None if track is None else page.add_gene_track(track, str(adata.obs[k.CHROM].iloc[row]))
@@ -156,22 +156,13 @@ def _read_effects(adata: ad.AnnData, rows: Sequence[int], key: str) -> np.ndarra
     return effects
 
 
-def _sum_reference(adata: ad.AnnData, row: int, key: str) -> float | None:
-    """Return the summed effect of the reference samples on a gene; ``None`` where the model reads none."""
-    slot = k.REFERENCE_EFFECTS.format(key)
-    return float(as_dense(adata.obsm[slot], f"obsm[{slot!r}]")[row].sum()) if slot in adata.obsm else None
-
-
-def _describe_sums(record: Mapping[str, object], own: float, track: GeneTrack | None, reference: float | None) -> str:
+def _describe_sums(adata: ad.AnnData, gene: str, key: str) -> str:
     """Return the sum of all effects in words, with its parts where there are several."""
-    parts = {"own marks": own}
-    if track is not None:
-        parts["neighbours"] = float(track.table["effect"].sum())
-    if reference is not None:
-        parts["reference samples"] = reference
-    total = f"effect on {record['unit']}: {signed(sum(parts.values()))}"
-    named = ", ".join(f"{name} {signed(effect)}" for name, effect in parts.items())
-    return f"{total} ({named})" if len(parts) > 1 else total
+    effects = attribution_shares(adata, genes=[gene], key=key).iloc[0]
+    read = read_parts(adata, key)
+    total = f"effect on {read_record(adata, key)['unit']}: {signed(effects[list(read)].sum())}"
+    named = ", ".join(f"{PARTS[part]} {signed(effects[part])}" for part in read)
+    return f"{total} ({named})" if len(read) > 1 else total
 
 
 def _draw_bars(ax: Axes, effects: np.ndarray, edges: np.ndarray) -> None:

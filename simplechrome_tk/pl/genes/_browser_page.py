@@ -31,6 +31,8 @@ _SIGNAL, _EFFECT, _SPACE = 0.36, 0.36, 0.13
 """Heights of the panel of a signal, of the panel of its effects and of the room below them, in inches."""
 _ROW, _LINES, _AXIS = 0.16, 0.3, 0.7
 """Of the gene track: heights of a row of genes, of the lines to the names and of the axis above, in inches."""
+_FONT = 8
+"""Size of the text above the gene track, in points."""
 _NARROWEST, _ALL_REGIONS = 3.2, 7.6
 """Least width of a panel, and width of all panels side by side, in inches."""
 
@@ -123,14 +125,15 @@ class BrowserPage:
         )
         ax.xaxis.tick_top()
         ax.xaxis.set_label_position("top")
-        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda bp, _: f"{bp / 1e6:,.6g}"))
-        ax.set_xlabel(literal("\n".join([*describe_omissions(track, self._width), f"{chrom} (Mb)"])), fontsize=8)
-        ax.tick_params(axis="x", labelsize=8, length=3)
+        lines = [*describe_omissions(track, self._width, font=_FONT), f"{chrom} (Mb)"]
+        ax.set_xlabel(literal("\n".join(lines)), fontsize=_FONT)
+        ax.tick_params(axis="x", labelsize=_FONT, length=3)
         ax.set_yticks([])
         ax.spines[["left", "right", "bottom"]].set_visible(False)
         middle = top + _ROW
-        self._write(_LEFT - 0.15, middle, "neighbours", ha="right", va="center", fontsize=9, fontweight="bold")
+        self._write(_LEFT - 0.15, middle, "related genes", ha="right", va="center", fontsize=9, fontweight="bold")
         if len(track.table):
             total = float(track.table["effect"].sum())
             color = effect_color(total)

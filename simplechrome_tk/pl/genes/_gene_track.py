@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from scipy.optimize import isotonic_regression
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.graph import positions
+from simplechrome_tk.core.graph import is_by_position, positions
 from simplechrome_tk.core.require import cell_types, symbols
 from simplechrome_tk.get import neighbor_effects
 from simplechrome_tk.pl._style import EFFECTS, effect_color, effect_norm, literal, signed
@@ -38,10 +38,11 @@ _ARROW = 0.075
 """Width of an arrow head, in inches."""
 _APART = 0.03
 """Inches between the bodies of two genes in one row."""
+_LETTER = 0.65
+"""Mean width of a letter, as a part of the size of the text."""
 
 
-_N_NAMED = 4
-"""Neighbours that are named although they cannot be drawn."""
+_STRONGEST = "the strongest: "
 
 
 class TrackGene(NamedTuple):
@@ -76,11 +77,11 @@ class GeneTrack(NamedTuple):
     Attributes
     ----------
     genes
-        The gene itself, then its neighbours on the same chromosome.
+        The gene itself, then those of its neighbours that are drawn.
     table
         The table of :func:`simplechrome_tk.get.neighbor_effects`.
     elsewhere
-        Its rows for neighbours on other chromosomes, which cannot be drawn.
+        Its rows for neighbours that are not drawn: those on other chromosomes, and those too far away.
     """
 
     genes: list[TrackGene]
@@ -88,11 +89,17 @@ class GeneTrack(NamedTuple):
     elsewhere: pd.DataFrame
 
 
-def place_genes(adata: ad.AnnData, row: int, key: str) -> GeneTrack:
-    """Place a gene and its neighbours, in bp along the genome."""
+def place_genes(adata: ad.AnnData, row: int, key: str, *, to_scale: bool) -> GeneTrack:
+    """Place a gene and its neighbours on the same chromosome, in bp along the genome.
+
+    Genes that are related by expression or function lie anywhere. ``to_scale`` leaves those out that would stretch a
+    map to scale over the chromosome, and keeps neighbours by position and what lies among them.
+    """
     table = neighbor_effects(adata, key=key, genes=adata.obs_names[row])
-    is_far = table["distance_bp"].isna()
-    near = table[~is_far]
+    is_drawn = table["distance_bp"].notna()
+    if to_scale:
+        is_drawn &= _lie_among_neighbors(adata, table)
+    near = table[is_drawn]
     position = positions(adata)
     rows = [row, *adata.obs_names.get_indexer(near["neighbor"])]
     effect = np.append(np.nan, near["effect"])
@@ -117,7 +124,15 @@ def place_genes(adata: ad.AnnData, row: int, key: str) -> GeneTrack:
         )
         for i, gene in enumerate(rows)
     ]
-    return GeneTrack(genes, table, table[is_far])
+    return GeneTrack(genes, table, table[~is_drawn])
+
+
+def _lie_among_neighbors(adata: ad.AnnData, table: pd.DataFrame) -> pd.Series:
+    """Whether each related gene lies within the stretch of those that a graph by position links, and the gene."""
+    linking = table["graph"].str.split(", ", regex=False)
+    by_position = {name for name in linking.explode().unique() if is_by_position(adata, name)}
+    reach = table.loc[linking.map(lambda names: not by_position.isdisjoint(names)).astype(bool), "distance_bp"]
+    return table["distance_bp"].between(min(0.0, reach.min()), max(0.0, reach.max()))
 
 
 def transform_gene(gene: TrackGene, transform: Callable[[float], float], *, flip: bool) -> TrackGene:
@@ -268,22 +283,40 @@ def _draw_body(ax: Axes, gene: TrackGene, middle: float, height: float, color: C
     ax.add_artist(head)
 
 
-def describe_omissions(track: GeneTrack, width: float) -> list[str]:
-    """Return lines of text that say which neighbours a track on ``width`` inches does not show."""
+def describe_omissions(track: GeneTrack, width: float, *, font: float) -> list[str]:
+    """Return lines of text that say which related genes a track on ``width`` inches does not show.
+
+    ``font`` is the size of the text in points, which limits how many genes are named.
+    """
     lines = []
     if not len(track.table):
-        lines.append("no neighbours in the graph")
+        lines.append("no related genes in the graph")
     if len(track.elsewhere):
         total = signed(float(track.elsewhere["effect"].sum()))
-        lines.append(f"not shown: {len(track.elsewhere)} neighbours on other chromosomes, {total} in all")
-        # The table is sorted by the size of the effects.
-        strongest = track.elsewhere.head(_N_NAMED)
-        names = zip(strongest["neighbor_symbol"], strongest["effect"], strict=True)
-        lines.append("the strongest: " + ", ".join(f"{name} {signed(effect)}" for name, effect in names))
+        n_far = int(track.elsewhere["distance_bp"].notna().sum())
+        n_elsewhere = len(track.elsewhere) - n_far
+        # Of genes on this chromosome, those are left out that would make the map too long to be read.
+        places = [f"{n_elsewhere} related genes on other chromosomes"] if n_elsewhere else []
+        if n_far:
+            places.append(
+                f"{n_far} on this chromosome, further away" if places else f"{n_far} related genes further away"
+            )
+        lines.append(f"not drawn: {' and '.join(places)}, {total} in all")
+        lines.append(_name_strongest(track.elsewhere, n_letters=int(72 * width / (_LETTER * font))))
     # The counts and the sum let a reader see whether something important is missing.
     drawn = select_strongest(track.genes, width)
     if len(drawn) < len(track.genes):
         rest = sum(gene.effect for gene in track.genes[1:]) - sum(gene.effect for gene in drawn[1:])
-        counts = f"{len(drawn) - 1} strongest of {len(track.genes) - 1} neighbours"
+        counts = f"{len(drawn) - 1} strongest of {len(track.genes) - 1} related genes"
         lines.append(f"drawn: the {counts}; the others {signed(rest)} in all")
     return lines
+
+
+def _name_strongest(table: pd.DataFrame, *, n_letters: int) -> str:
+    """Return one line with the names and effects of the strongest related genes, as many as fit, at least one."""
+    # The table is sorted by the size of the effects.
+    names = [f"{row.neighbor_symbol} {signed(row.effect)}" for row in table.itertuples()]
+    # Each name but the first is preceded by a comma and a space.
+    lengths = np.cumsum([len(name) + 2 for name in names]) - 2
+    n_named = max(1, int((lengths + len(_STRONGEST) <= n_letters).sum()))
+    return _STRONGEST + ", ".join(names[:n_named])

@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.require import gene_row
 from simplechrome_tk.pl._figure import subplots
-from simplechrome_tk.pl._style import EFFECTS, effect_norm, literal, signed
+from simplechrome_tk.pl._style import EFFECTS, distance, effect_norm, literal, signed
 from simplechrome_tk.pl.genes._gene_track import (
     assign_rows,
     describe_omissions,
@@ -35,6 +35,8 @@ _WIDTH = 8.5
 """Width of the axis of a new figure, in inches."""
 _ROW, _LINES, _ARCS = 0.16, 0.35, 1.8
 """Heights of a row of genes, of the lines to the names and of the arcs, in inches."""
+_FONT = 10
+"""Size of the text above the arcs, in points."""
 _TICKS_APART = 0.5
 """Least distance of two ticks, in inches."""
 _TICKS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
@@ -72,11 +74,12 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     """
     row = gene_row(adata, gene)
     unit = read_record(adata, key)["unit"]
-    track = place_genes(adata, row, key)
+    # The axis is logarithmic, so that genes anywhere on the chromosome have room.
+    track = place_genes(adata, row, key, to_scale=False)
     own = track.genes[0]
     is_minus = own.direction < 0
     norm = effect_norm(np.array([one.effect for one in track.genes]))
-    label = f"effect of neighbour ({unit})" if len(track.genes) > 1 else ""
+    label = f"effect of related gene ({unit})" if len(track.genes) > 1 else ""
     width = _WIDTH
     if ax is not None:
         # The colour bar takes room from the given axes: what is left is measured after it.
@@ -86,7 +89,7 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
         transform_gene(one, lambda bp: _transform((bp - own.tss) * (-1 if is_minus else 1)), flip=is_minus)
         for one in select_strongest(track.genes, width)
     ]
-    names = [own.symbol, *(f"{one.symbol} ({_format(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
+    names = [own.symbol, *(f"{one.symbol} ({distance(one.distance_bp)}) {signed(one.effect)}" for one in genes[1:])]
     low, high = find_limits(genes)
     n_rows = max(assign_rows(genes, (high - low) / width)) + 1
     drawn, written = _ARCS + _ROW * n_rows + _LINES, measure_names(names)
@@ -109,8 +112,9 @@ def neighbor_effects(adata: ad.AnnData, gene: str, *, key: str = k.ATTRIBUTION, 
     _style_axes(ax, (high - low) / width, own.symbol)
     title = own.symbol
     if len(track.table):
-        title += f": {len(track.table)} neighbours, {signed(float(track.table['effect'].sum()))} in all"
-    ax.set_title(literal("\n".join([title, *describe_omissions(track, width)])), fontsize="medium", loc="left")
+        title += f": {len(track.table)} related genes, {signed(float(track.table['effect'].sum()))} in all"
+    lines = [title, *describe_omissions(track, width, font=_FONT)]
+    ax.set_title(literal("\n".join(lines)), fontsize=_FONT, loc="left")
     return ax
 
 
@@ -151,24 +155,9 @@ def _style_axes(ax: Axes, inch: float, symbol: str) -> None:
         if _transform(bp) - _transform(ticks[-1]) > _TICKS_APART * inch:
             ticks = [-bp, *ticks, bp]
     ticks = [bp for bp in ticks if low <= _transform(bp) <= high]
-    ax.set_xticks([_transform(bp) for bp in ticks], [_format(bp) if bp else "0" for bp in ticks])
-    distance = f"distance from the TSS of {symbol}"
-    ax.set_xlabel(literal(f"{distance}\n← upstream · downstream →, logarithmic beyond 5 kb"))
+    ax.set_xticks([_transform(bp) for bp in ticks], [distance(bp) if bp else "0" for bp in ticks])
+    ax.set_xlabel(literal(f"distance from the TSS of {symbol}\n← upstream · downstream →, logarithmic beyond 5 kb"))
     ax.vlines(ax.get_xticks(), 0, _ARCS, color="0.93", linewidth=0.8, zorder=0)
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=1)
     ax.set_yticks([])
     ax.spines[["left", "right", "top"]].set_visible(False)
-
-
-def _format(bp: float) -> str:
-    """Write a signed distance in bp, kb or Mb, with two digits at least."""
-    size = abs(bp)
-    scale, unit = 1.0, "bp"
-    if size >= 999.5:
-        scale, unit = 1e3, "kb"
-    if size >= 999_500:
-        scale, unit = 1e6, "Mb"
-    digits = 1 if scale > 1 and size / scale < 9.95 else 0
-    text = f"{size / scale:.{digits}f}".removesuffix(".0")
-    sign = {-1: "−", 0: "", 1: "+"}[int(np.sign(bp))]
-    return f"{sign}{text} {unit}"

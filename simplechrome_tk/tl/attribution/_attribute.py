@@ -296,16 +296,18 @@ def _report(errors: np.ndarray, key: str, record: Mapping[str, Any]) -> None:
     """Log what was written, and warn where the effects miss too much of the difference from the baseline."""
     # The tail shows single genes for which the integral has too few points.
     median, tail = np.quantile(errors, [0.5, 0.99])
+    with_neighbors, with_reference = (len(record[name]) > 0 for name in ("neighbors_key", "references"))
     logger.info(
-        "%s: %d genes by %s, baseline %s; completeness error %.2g (median), %.2g (99 %% of genes). Wrote layers, obs "
-        "and uns%s.",
+        "%s: %d genes by %s, baseline %s; completeness error %.2g (median), %.2g (99 %% of genes). Wrote %s.",
         key,
         len(errors),
         record["method"],
         record["baseline"],
         median,
         tail,
-        " and obsp" if len(record["neighbors_key"]) else "",
+        ", ".join(
+            ["layers", "obs", *(["obsp"] if with_neighbors else []), *(["obsm"] if with_reference else []), "uns"]
+        ),
     )
     if record["method"] in COMPLETE and (median > _MEDIAN_ERROR or tail > _TAIL_ERROR):
         fix = "use method='integrated_gradients'" if record["method"] == "deep_lift" else "raise n_steps"

@@ -82,7 +82,8 @@ def check_attributions(
                         origin), averaged in the same way. Pairs of gene and neighbour with a simulated effect have the
                         largest ``|effect|`` and the simulated sign; only neighbours count that have more of the acting
                         mark than the mean gene, since others have nothing to show. The reason says what a regression on
-                        all signal, or nearness alone, would reach
+                        all signal would reach, and what each graph alone would: nearness in a graph by position
+                        (:func:`simplechrome_tk.pp.tss_neighbors`), and the weight in any other
     =================== ============================================================================================
 
     No check proves that an attribution is right; a failed one says what should not be concluded from it. All checks

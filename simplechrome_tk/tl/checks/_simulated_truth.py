@@ -12,9 +12,12 @@ from sklearn.metrics import roc_auc_score
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
+from simplechrome_tk.core.graph import graph_names, is_by_position
 from simplechrome_tk.core.layout import values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
 
     from simplechrome_tk.core.layout import Layout
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 _FEWEST_MEASURED = 10
 # Bins: 0.9 kb at 100 bp. The filters of the default network are as wide, and spread an effect over so many bins.
 _SMOOTHING = 9
+
+# Distance, in the unit of the edges (log10 kb), of a pair that a graph by position does not connect: more than any.
+_FURTHEST = 10.0
 
 # Slots that `datasets.simulate` writes: effects of columns (var) and of neighbours (obsp).
 EFFECT, NEIGHBOR_EFFECTS = "planted_effect", "planted_neighbor_effects"
@@ -65,15 +71,16 @@ class PairScores(NamedTuple):
         AUROC of ``|effect|``: pairs of gene and neighbour with a simulated effect against the others.
     signs
         Share of the pairs with a simulated effect whose effect has the simulated sign.
-    distance
-        AUROC of the nearness of the neighbour alone.
+    alone
+        AUROC of what a graph alone says of a pair, by its description: nearness in a graph by position, and the weight
+        in any other.
     n
         Pairs with a simulated effect.
     """
 
     size: float
     signs: float
-    distance: float
+    alone: dict[str, float]
     n: int
 
 
@@ -117,7 +124,7 @@ def score_pairs(sample: Sample) -> PairScores:
     """
     adata, graph = sample.adata, sample.explained.graph
     if graph is None:
-        return PairScores(np.nan, np.nan, np.nan, 0)
+        return PairScores(np.nan, np.nan, {}, 0)
     truth = adata.uns["simulate"]["neighbor"]
     columns = (adata.var[EFFECT].to_numpy(float) != 0) & (adata.var[k.MARK] == truth["mark"]).to_numpy()
     has_mark = np.log1p(values(adata, k.SIGNAL)[:, columns]).mean(axis=1) > truth["center"]
@@ -127,13 +134,25 @@ def score_pairs(sample: Sample) -> PairScores:
     simulated = np.asarray(sparse.csr_matrix(adata.obsp[NEIGHBOR_EFFECTS])[gene, index[mask]]).ravel()
     effect, has_effect = sample.neighbors[mask], simulated != 0
     has_sign = np.sign(effect) == np.sign(simulated)
-    log_distance = graph.edges.cpu().numpy()[sample.rows][..., 2][mask]
+    names = graph_names(sample.explained.neighbors_key)
+    known = _describe_pairs(adata, names, graph.edges.cpu().numpy()[sample.rows][mask])
     return PairScores(
         size=_auroc(has_effect, np.abs(effect)),
         signs=float(has_sign[has_effect].mean()) if has_effect.any() else np.nan,
-        distance=_auroc(has_effect, -log_distance),
+        alone={description: _auroc(has_effect, score) for description, score in known.items()},
         n=int(has_effect.sum()),
     )
+
+
+def _describe_pairs(adata: ad.AnnData, names: Sequence[str], edges: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what each graph alone says of pairs, ``(n_pairs,)`` each, from their edges ``(n_pairs, n_graphs + 2)``."""
+    scores = {}
+    for number, name in enumerate(names):
+        if is_by_position(adata, name):
+            scores[f"nearness in the graph {name!r}"] = np.where(edges[:, number] != 0, -edges[:, -1], -_FURTHEST)
+        else:
+            scores[f"the weight in the graph {name!r}"] = edges[:, number]
+    return scores
 
 
 def _smooth(layout: Layout, of_columns: np.ndarray) -> np.ndarray:

@@ -212,10 +212,7 @@ def check_truth(sample: Sample) -> list[Verdict]:
         regression = (
             f"; ridge regression on the signal of measured genes reaches {columns.regression:.2f} for single columns"
         )
-    nearness = (
-        f"{known}; nearness alone reaches {pairs.distance:.2f}, since near neighbours are simulated with effects more "
-        "often"
-    )
+    graphs = "".join(f"; {what} alone reaches {value:.2f}" for what, value in pairs.alone.items())
     in_stretches = f"effects are simulated in stretches of 1 kb and more{regression}"
     why_no_columns = "no column has a simulated effect"
     why_no_pairs = (
@@ -227,7 +224,7 @@ def check_truth(sample: Sample) -> list[Verdict]:
         ("columns with a simulated effect: share of right signs", columns.signs, _SIGNS_RIGHT, known),
     )
     pair_figures = (
-        ("pairs with a simulated effect: AUROC of |effect|", pairs.size, _PAIRS_FOUND, nearness),
+        ("pairs with a simulated effect: AUROC of |effect|", pairs.size, _PAIRS_FOUND, f"{known}{graphs}"),
         ("pairs with a simulated effect: share of right signs", pairs.signs, _SIGNS_RIGHT, known),
     )
     return [

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from builders import prepared, trained
+from builders import prepared, trained, without_signal
 from linear_model import Linear
 
 import simplechrome_tk as sct
@@ -61,15 +61,6 @@ def layer(adata: ad.AnnData, rows: np.ndarray | slice) -> np.ndarray:
 
 def baselines_of(adata: ad.AnnData, baseline: str) -> Baselines:
     return make_baselines(read_inputs(adata, None), baseline)
-
-
-def without_signal(adata: ad.AnnData, model: sct.SimpleChrome) -> ad.AnnData:
-    """Return the same genes without any signal, normalised as the model's data are."""
-    silent = adata.copy()
-    silent.X = np.zeros_like(silent.X)
-    del silent.uns["normalize"], silent.layers["signal"]
-    sct.pp.normalize(silent, reference=model.normalization)
-    return silent
 
 
 @pytest.mark.parametrize(
