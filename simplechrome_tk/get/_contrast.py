@@ -54,7 +54,8 @@ def contrast(
     pandas.DataFrame
         ``"gene"``: ``gene``, ``symbol``, the columns of ``obs`` that :func:`simplechrome_tk.tl.contrast` describes
         (``change``, ``average``, ``low``, ``high``, ``up``, ``down``, ``measured``, ``fdr``; those that are unknown for
-        all genes are left out), and for attributed genes ``strongest_mark`` and its ``effect``; largest predicted change first.
+        all genes are left out), and for attributed genes ``strongest_mark`` and its ``effect``; largest predicted
+        change first.
         ``"mark"``, ``"region"``: ``direction`` (``up`` or ``down``, the sign of the predicted change), ``mark`` (with
         related genes as a row of their own) and ``region``, ``n_genes``, mean ``effect``, and ``share_same_sign``, the
         share of genes in which the effect has the sign of the change. ``"set"``: ``set``, ``n_genes`` that are in the

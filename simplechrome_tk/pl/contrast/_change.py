@@ -23,6 +23,8 @@ Against = Literal["measured", "average", "fdr"]
 
 # Probability, and false discovery rate, from which on a gene is coloured.
 _SURE, _RATE = 0.9, 0.05
+# Size of a name, as fractions of the axes.
+_NAME_WIDTH, _NAME_HEIGHT = 0.12, 0.035
 
 
 def contrast(
@@ -45,7 +47,7 @@ def contrast(
         both conditions (an MA plot). ``"fdr"``: a volcano plot of the false discovery rate, where there are replicates.
         ``None`` takes the measured change where it is known, and otherwise the average.
     n_names
-        Number of genes with the largest predicted change, in each direction, that are named.
+        Number of genes with the largest predicted change, in each direction, that are named where there is room.
     split
         Draw the genes of one split, such as ``"test"``, which the model has not seen; ``None`` draws all.
     key
@@ -120,18 +122,22 @@ def _colors(table: pd.DataFrame, against: str) -> np.ndarray:
 
 
 def _name_genes(ax: Axes, table: pd.DataFrame, y: np.ndarray, n: int) -> None:
-    """Write the symbols of the genes that change most, to the side where there is room."""
+    """Write the symbols of the genes that change most; a name that would lie on another one is left out."""
     change = table["change"].to_numpy()
     order = np.argsort(change, kind="stable")
-    for place in [*order[:n], *order[len(order) - n :]]:
-        if np.isnan(y[place]):
+    room = np.array([np.ptp(ax.get_xlim()) * _NAME_WIDTH, np.ptp(ax.get_ylim()) * _NAME_HEIGHT])
+    named = np.empty((0, 2))
+    for place in [*order[:n], *order[::-1][:n]]:
+        position = np.array([change[place], y[place]])
+        if np.isnan(position).any() or (np.abs(named - position) < room).all(axis=1).any():
             continue
-        side = "right" if change[place] > 0 else "left"
+        named = np.vstack([named, position])
+        up = change[place] > 0
         ax.annotate(
             literal(str(table["symbol"].iloc[place])),
-            (change[place], y[place]),
-            xytext=(-3 if side == "right" else 3, 2),
+            position,
+            xytext=(-3 if up else 3, 2),
             textcoords="offset points",
-            ha=side,
+            ha="right" if up else "left",
             fontsize=6.5,
         )
