@@ -135,7 +135,7 @@ def _name_genes(ax: Axes, table: pd.DataFrame, y: np.ndarray, n: int) -> None:
         up = change[place] > 0
         ax.annotate(
             literal(str(table["symbol"].iloc[place])),
-            position,
+            (change[place], y[place]),
             xytext=(-3 if up else 3, 2),
             textcoords="offset points",
             ha="right" if up else "left",
