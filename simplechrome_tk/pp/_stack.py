@@ -50,7 +50,7 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     Raises
     ------
     ValueError
-        When no cell type is given, one is normalised already, or marks or windows differ.
+        When no cell type is given, one is normalised already or holds samples, or marks or windows differ.
 
     Examples
     --------
@@ -75,6 +75,7 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
         raise ValueError(msg)
     for adata in adatas.values():
         check_selectable(adata)
+    _check_unstacked(adatas)
     held = {cell: Layout.of(adata).marks for cell, adata in adatas.items()}
     shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
     extra = {cell: [mark for mark in own if mark not in shared] for cell, own in held.items()}
@@ -99,6 +100,16 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     _gather_thresholds(stacked, adatas)
     _keep_reference(stacked, adatas)
     return stacked
+
+
+def _check_unstacked(adatas: Mapping[str, ad.AnnData]) -> None:
+    """Raise a ``ValueError`` for data with a column of samples, whose names of genes end in the sample already."""
+    if sampled := [cell for cell, adata in adatas.items() if k.SAMPLE in adata.obs]:
+        msg = (
+            f"{', '.join(sampled)}: the genes are of samples already (obs['sample']); expected one row for each gene. "
+            "Read all samples together with sct.pp.from_sample_sheet, whose column 'condition' can name cell types."
+        )
+        raise ValueError(msg)
 
 
 def _keep_reference(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:
