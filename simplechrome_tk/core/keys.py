@@ -39,6 +39,8 @@ UNITS = "units"
 
 # uns: the record of each step of preparation; that of a split has the name of the column, SPLIT
 FROM_TRACKS = "from_tracks"
+SAMPLE_SHEET = "sample_sheet"
+SCALE_SAMPLES = "scale_samples"
 READS = "reads"
 SUBTRACT_CONTROL = "subtract_control"
 QC = "qc"

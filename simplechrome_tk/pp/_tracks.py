@@ -50,7 +50,7 @@ def as_files(name: str, track: object) -> list[Track]:
     track
         Path or table of peaks, or a list or tuple of several.
     """
-    files = list(track) if isinstance(track, list | tuple) else [track]
+    files: list[Any] = list(track) if isinstance(track, list | tuple) else [track]
     if not files:
         msg = f"{name}: the list of tracks is empty; expected the path of one track, or of several replicates."
         raise ValueError(msg)
