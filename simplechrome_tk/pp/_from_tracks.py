@@ -164,24 +164,21 @@ def from_tracks(
         genome=genome,
         max_bytes=max_bytes,
     )
-    record["marks"] = list(files)
-    record["tracks"] = ["; ".join(map(describe, own)) for own in files.values()]
-    record["control"] = np.array(["; ".join(map(describe, own)) for own in controls.values()], str)
+    named, of_controls = (["; ".join(map(describe, own)) for own in group.values()] for group in (files, controls))
+    record |= {"marks": list(files), "tracks": named, "control": np.array(of_controls, str)}
     if cell_type is not None:
         genes[k.CELL_TYPE] = pd.Categorical([cell_type] * len(genes))
     ids: dict[str, list[str]] = {"genes_without_expression": [], "expression_without_gene": []}
     labels: dict[str, object] = {}
     if expression is not None:
         values = read_expression(expression, column=column, unit=unit, max_bytes=max_bytes)
-        found = values.attrs["read_expression"]
-        record |= {"expression": found["source"], "column": str(values.name), "unit": values.attrs["unit"]}
-        record["counts"] |= {f"expression_{name}": n for name, n in found["counts"].items()}
-        ids = find_unmatched(genes, values, found["source"])
-        genes, labels = add_expression(genes, values, found["source"])
+        record_expression(record, values)
+        source = values.attrs["read_expression"]["source"]
+        ids = find_unmatched(genes, values, source)
+        genes, labels = add_expression(genes, values, source)
     complete = are_complete(genes, windows)
     ids["left_out"] = genes.index[~complete].tolist()
-    record["counts"] |= {name: len(found) for name, found in ids.items()}
-    record |= {name: np.array(found, str) for name, found in ids.items()}
+    record_ids(record, ids)
 
     adata, record["replicates"] = bin_sample(
         files,
@@ -274,6 +271,19 @@ def in_order(genes: pd.DataFrame) -> pd.DataFrame:
     """Return genes with the columns of ``obs`` in their usual order, the others behind them."""
     first = [column for column in _OBS if column in genes]
     return genes[[*first, *genes.columns.difference(first, sort=False)]]
+
+
+def record_expression(record: dict[str, Any], values: pd.Series) -> None:
+    """Write the source of expression into the record."""
+    found = values.attrs["read_expression"]
+    record |= {"expression": found["source"], "column": str(values.name), "unit": values.attrs["unit"]}
+    record["counts"] |= {f"expression_{name}": n for name, n in found["counts"].items()}
+
+
+def record_ids(record: dict[str, Any], ids: Mapping[str, Sequence[str]]) -> None:
+    """Write the ids of genes that were left out or lack expression into the record, and their numbers."""
+    record["counts"] |= {name: len(found) for name, found in ids.items()}
+    record |= {name: np.array(found, str) for name, found in ids.items()}
 
 
 def name_unit(adata: ad.AnnData, unit: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import anndata as ad
 
     from simplechrome_tk.pp._qc_measure import Measured
+
+logger = logging.getLogger(__name__)
 
 _CLOSER, _CLOSER_IN_MARK = 0.85, 0.7
 """Distance (1 - correlation) to the nearest sample of another condition over that to the nearest of the own condition,
@@ -123,9 +126,13 @@ def _shared_levels(
     tables = {name: measured[name].level.set_axis(ids[at]) for name, at in rows.items()}
     tables = {name: table.loc[~table.index.duplicated()] for name, table in tables.items()}
     marks = next(iter(tables.values())).columns
-    return {
+    found = {
         mark: pd.concat({name: table[mark] for name, table in tables.items()}, axis=1, join="inner") for mark in marks
     }
+    n_shared, n_all = len(next(iter(found.values()))), len(set().union(*(table.index for table in tables.values())))
+    if n_shared < n_all:
+        logger.info("qc: samples are compared over the %d of %d genes that all of them have.", n_shared, n_all)
+    return found
 
 
 def _correlate(levels: Mapping[str, pd.DataFrame], condition_of: Mapping[str, str]) -> list[tuple[object, ...]]:

@@ -25,6 +25,8 @@ from simplechrome_tk.pp._from_tracks import (
     in_order,
     name_unit,
     read_positions,
+    record_expression,
+    record_ids,
 )
 from simplechrome_tk.pp._matching import add_expression, find_unmatched
 from simplechrome_tk.pp._scale_samples import scale_samples
@@ -100,7 +102,8 @@ def from_sample_sheet(
     cell_type
         Name of the cell type of all samples, written to ``obs``.
     kinds
-        Format of the tracks, where content and name do not show it: one for all, or a mapping from marks.
+        Format of the tracks, where content and name do not show it: one for all, or a mapping from marks, with
+        ``"control"`` for a control that all marks of a sample share.
 
     Returns
     -------
@@ -143,11 +146,7 @@ def from_sample_sheet(
     >>> adata = sct.pp.from_sample_sheet(sheet, "gencode.v44.gtf.gz", "tpm.csv", genome="hg38")  # doctest: +SKIP
     """
     found = _select_marks(read_sample_sheet(sheet, max_bytes=max_bytes), marks)
-    check_kinds(kinds, list(dict.fromkeys(found.rows[k.MARK])))
-    _check_factors(found, control_method)
-    files = {sample: _files_of(found.rows, sample) for sample in found.samples.index}
-    for own in files.values():
-        check_formats(own.tracks, own.controls, kinds)
+    files = _read_files(found, kinds, control_method)
     values = {} if expression is None else _read_expressions(expression, found, unit, max_bytes)
 
     genes, sizes, record = read_positions(
@@ -180,11 +179,11 @@ def from_sample_sheet(
         parts.append(_Part(str(sample), part, replicates, labels))
     adata = _stack(parts, found)
     _write_labels(adata, parts, record, values)
-    _write_records(adata, parts, found, record, ids)
-    logger.info("from_sample_sheet: %s.", "; ".join([_size(adata), *describe_ids(ids)]))
+    record_ids(record, ids)
+    _write_records(adata, parts, found, record)
     if SCALE_FACTOR in found.rows:
         scale_samples(adata, found.rows.pivot(index=k.SAMPLE, columns=k.MARK, values=SCALE_FACTOR).dropna(axis=1))
-    _report(adata, found)
+    _report(adata, found, ids)
     return adata
 
 
@@ -216,6 +215,18 @@ def _select_marks(sheet: SampleSheet, marks: Marks) -> SampleSheet:
     held = {str(sample): list(own) for sample, own in sheet.rows.groupby(k.SAMPLE, sort=False)[k.MARK]}
     shared = shared_marks(held, marks, what="samples")
     return sheet._replace(rows=sheet.rows[sheet.rows[k.MARK].isin(shared)].reset_index(drop=True))
+
+
+def _read_files(
+    sheet: SampleSheet, kinds: str | Mapping[str, str] | None, control_method: ControlMethod
+) -> dict[str, _SampleFiles]:
+    """Return the files of each sample, after checking their formats."""
+    check_kinds(kinds, [*dict.fromkeys(sheet.rows[k.MARK]), *(["control"] if CONTROL in sheet.rows else [])])
+    _check_factors(sheet, control_method)
+    files = {str(sample): _files_of(sheet.rows, str(sample)) for sample in sheet.samples.index}
+    for own in files.values():
+        check_formats(own.tracks, own.controls, kinds)
+    return files
 
 
 def _check_factors(sheet: SampleSheet, control_method: ControlMethod) -> None:
@@ -321,9 +332,7 @@ def _shared_units(parts: Sequence[_Part]) -> dict[str, str]:
     return dict(units[0]) if same else {}
 
 
-def _write_records(
-    adata: ad.AnnData, parts: Sequence[_Part], sheet: SampleSheet, record: dict[str, Any], ids: Mapping[str, list[str]]
-) -> None:
+def _write_records(adata: ad.AnnData, parts: Sequence[_Part], sheet: SampleSheet, record: dict[str, Any]) -> None:
     """Write what was read into ``uns``."""
     paths = {
         column: ["; ".join(map(str, own)) for own in sheet.rows[column]]
@@ -340,8 +349,6 @@ def _write_records(
     ]
     if reads:
         record["reads"] = pd.concat(reads, ignore_index=True).fillna(0)
-    record["counts"] |= {name: len(found) for name, found in ids.items()}
-    record |= {name: np.array(found, str) for name, found in ids.items()}
     adata.uns[k.FROM_TRACKS] = record
     compared = [
         (part.sample, part.adata.uns[k.SUBTRACT_CONTROL]) for part in parts if k.SUBTRACT_CONTROL in part.adata.uns
@@ -364,7 +371,8 @@ def _write_labels(
     if not values:
         return
     first = next(iter(values.values())).values
-    record |= {"expression": first.attrs["read_expression"]["source"], "unit": first.attrs["unit"]}
+    record_expression(record, first)
+    record["column"] = ""
     name_unit(adata, first.attrs["unit"])
     medians = {part.sample: part.labels[k.LABEL_EXPRESSION]["thresholds"].iloc[0, 0] for part in parts if part.labels}
     thresholds = by_cell_type(medians, "threshold")
@@ -386,8 +394,9 @@ def _size(adata: ad.AnnData) -> str:
     return f"{n_samples} samples of {adata.n_obs // n_samples} genes by {adata.n_vars} columns"
 
 
-def _report(adata: ad.AnnData, sheet: SampleSheet) -> None:
-    """Log the number of samples of each condition, as a warning where one has no replicate."""
+def _report(adata: ad.AnnData, sheet: SampleSheet, ids: Mapping[str, list[str]]) -> None:
+    """Log the size of the data and the number of samples of each condition, as a warning where one has no replicate."""
+    logger.info("from_sample_sheet: %s.", "; ".join([_size(adata), *describe_ids(ids)]))
     if k.CONDITION not in sheet.samples:
         return
     counts = sheet.samples[k.CONDITION].value_counts(sort=False)

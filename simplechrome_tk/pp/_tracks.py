@@ -212,17 +212,7 @@ def _combine(
     layout = Layout.of(adata)
     scales: dict[str, float] = {}
     for mark, tracks in group.items():
-        means = np.array([adata.X[:, layout.mark == name].mean(dtype=float) for name in tracks])
-        factors = np.ones(len(tracks))
-        if formats[mark] in _IN_UNITS_OF_DEPTH and len(tracks) > 1:
-            if (means == 0).any():
-                silent = list(tracks.values())[int(means.argmin())]
-                msg = (
-                    f"{mark}: {describe(silent)} has no signal in any bin, so that it cannot be a replicate. Check it."
-                )
-                raise ValueError(msg)
-            factors = means.mean() / means
-        scales |= dict(zip(tracks, factors, strict=True))
+        scales |= _scales(mark, tracks, adata, layout, even=formats[mark] in _IN_UNITS_OF_DEPTH)
     blocks, columns = [], []
     for region in layout.regions:
         for mark, tracks in group.items():
@@ -245,6 +235,18 @@ def _combine(
     ]
     table = pd.DataFrame(rows, columns=list(empty)).astype({"scale": float})
     return ad.AnnData(np.concatenate(blocks, axis=1), obs=adata.obs, var=var, uns=uns), table
+
+
+def _scales(mark: str, tracks: dict[str, Track], adata: ad.AnnData, layout: Layout, *, even: bool) -> dict[str, float]:
+    """Return the factor of each file in the mean of a mark: with ``even`` that which gives all files the same mean."""
+    if not even or len(tracks) == 1:
+        return dict.fromkeys(tracks, 1.0)
+    means = np.array([adata.X[:, layout.mark == name].mean(dtype=float) for name in tracks])
+    if (means == 0).any():
+        silent = list(tracks.values())[int(means.argmin())]
+        msg = f"{mark}: {describe(silent)} has no signal in any bin, so that it cannot be a replicate. Check it."
+        raise ValueError(msg)
+    return dict(zip(tracks, (means.mean() / means).tolist(), strict=True))
 
 
 def _join(parts: Sequence[ad.AnnData], marks: Sequence[str], windows: Sequence[Window]) -> ad.AnnData:

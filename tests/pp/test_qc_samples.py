@@ -169,6 +169,19 @@ def test_a_sample_of_two_conditions_is_refused(adata):
         sct.pp.qc(adata)
 
 
+def test_genes_of_some_samples_only_are_counted(adata, caplog):
+    with caplog.at_level(logging.INFO):
+        sct.pp.qc(adata[10:].copy())
+    assert "compared over the 590 of 600 genes" in caplog.text
+
+
+def test_a_mark_without_signal_is_not_compared(adata):
+    adata.X[part(adata, "A1", "H3K27me3")] = 0
+    found = findings(adata)
+    assert len(found) == 1
+    assert found[0].startswith("A1: H3K27me3 looks dead")
+
+
 def test_few_genes_are_not_judged(caplog):
     adata = sct.datasets.simulate_conditions(150, n_replicates=1, n_changed=0, marks=["H3K4me3"])
     few = adata[np.tile(np.arange(150) < 90, 2)].copy()
