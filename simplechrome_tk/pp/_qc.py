@@ -142,16 +142,16 @@ def qc(
     H3K4me1 and H3K79me2. With a few hundred genes less is found: 29 of 40 exchanges in the other four sets. Data of
     silent genes alone look reversed, since their H3K36me3 then comes from neighbouring genes.
 
-    Samples are compared over the genes that all of them have, 100 at least. *Exchanged* is a sample whose distance
-    (1 - correlation) to the nearest sample of another condition is below .85 of that to the nearest sample of its own
-    condition, over all marks, or below .7 in one mark. *Unlike* is one of three or more replicates that is twice as
-    far from the others as these are from each other. *Scale* is a mark that differs between two conditions by 1.25-fold
-    or more, in one direction at 95 % of the genes (measured at most 92 %, for 27 comparisons of E116, E117 and E123);
-    it is *apart* when all marks do. The -log10 p of H3K4me3 of E003 and E116 (377 genes), which depends on the depth of
-    sequencing, is such a mark: 6-fold at 98 % of the genes. Scale is not judged after :func:`scale_samples` with given factors. *Units* are
-    samples of whole numbers beside samples of fractions. In simulated conditions (1,000 genes, two or three replicates,
-    four seeds each) with 0 to 20 % of genes changed, none of these is found; two exchanged samples are found with 5 %
-    changed genes or more, also in one mark, and a factor of 1.5 of one mark is found (1.25 is not).
+    Samples are compared over the genes that all of them have, 100 at least. *Exchanged* is a sample whose distance (1 -
+    correlation) to the nearest sample of another condition is below .85 of that to the nearest sample of its own
+    condition, over all marks, or below .7 in one mark. *Unlike* is one of three or more replicates that is twice as far
+    from the others as these are from each other. *Scale* is a mark that differs between two conditions by 1.25-fold or
+    more, in one direction at 95 % of the genes (measured at most 92 %, for 27 comparisons of E116, E117 and E123); it
+    is *apart* when all marks do. The -log10 p of H3K4me3 of E003 and E116 (377 genes), which depends on the depth of
+    sequencing, is such a mark: 6-fold at 98 % of the genes. Scale is not judged after :func:`scale_samples` with given
+    factors. *Units* are samples of whole numbers beside samples of fractions. In simulated conditions (1,000 genes, two
+    or three replicates, four seeds each) with 0 to 20 % of genes changed, none of these is found; two exchanged samples
+    are found with 5 % changed genes or more, also in one mark, and a factor of 1.5 of one mark is found (1.25 is not).
 
     Examples
     --------

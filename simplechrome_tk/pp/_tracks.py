@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     Track: TypeAlias = str | os.PathLike[str] | pd.DataFrame
     Files: TypeAlias = dict[str, list[Track]]
+
+logger = logging.getLogger(__name__)
 
 _BINNERS: dict[str, Callable[..., ad.AnnData]] = {
     "bin_bigwig": bin_bigwig,
@@ -171,6 +174,8 @@ def bin_sample(
         subtract_control(adata, background, method=control_method)
         named = {mark: mark if mark == "control" else f"control of {mark}" for mark in controls}
         combined = pd.concat([combined, of_controls.assign(mark=of_controls["mark"].map(named))], ignore_index=True)
+    for (mark, how), rows in combined.groupby(["mark", "combined"], sort=False):
+        logger.info("%s: the %s of %d files.", mark, how, len(rows))
     return adata, combined
 
 

@@ -440,11 +440,13 @@ def test_signal_of_replicates_is_averaged_on_one_scale(tmp_path):
     assert table["combined"].tolist() == ["mean", "mean"]
 
 
-def test_called_peaks_are_averaged_as_they_are(tmp_path):
+def test_called_peaks_are_averaged_as_they_are(tmp_path, caplog):
+    caplog.set_level("INFO")
     files = [broad(tmp_path / "a.broadPeak", 1.0), broad(tmp_path / "b.broadPeak", 3.0)]
     adata = sct.pp.from_tracks({"M": [*files, broad(tmp_path / "c.broadPeak", 0.5)]}, GENES)
     assert adata.X.max() == pytest.approx(1.5)
     assert adata.uns["from_tracks"]["replicates"]["scale"].tolist() == [1.0, 1.0, 1.0]
+    assert "M: the mean of 3 files." in caplog.text
     adata.write_h5ad(tmp_path / "a.h5ad")
 
 

@@ -197,3 +197,14 @@ def test_the_plot_shows_samples_and_findings(adata):
     axes = sct.pl.qc(adata)
     texts = " ".join(text.get_text() for figure in axes[0].figure.figure.subfigs for text in figure.texts)
     assert "A1 is closer to B" in texts
+
+
+def test_real_cell_types_differ_by_more_than_a_scale(real_roadmap):
+    adata = real_roadmap(["E116", "E117", "E123"])
+    adata.obs["condition"] = adata.obs["cell_type"]
+    assert findings(adata) == []
+    assert adata.uns["qc"]["conditions"]["same_side"].max() < 0.93
+    part_of = np.ix_((adata.obs["cell_type"] == "E117").to_numpy(), (adata.var["mark"] == "H3K4me3").to_numpy())
+    adata.X[part_of] *= 3
+    found = findings(adata)
+    assert [sentence[:17] for sentence in found] == ["H3K4me3 of E117 i", "H3K4me3 of E123 i"]
