@@ -192,8 +192,13 @@ def cell_types(adata: ad.AnnData) -> pd.Series:
 
 def gene_ids(adata: ad.AnnData) -> pd.Index:
     """Return ``obs_names`` without the suffix that names the sample or cell type of stacked genes, ``(n_genes,)``."""
-    names = zip(adata.obs_names, cell_types(adata), strict=True)
-    return pd.Index([str(name).removesuffix(f":{cell}") for name, cell in names])
+    groups = cell_types(adata)
+    if k.SAMPLE in adata.obs and k.CELL_TYPE in adata.obs:
+        # A stack of cell types, to which a column of samples was added later, has names that end in the cell type.
+        in_sample = any(str(name).endswith(f":{one}") for name, one in zip(adata.obs_names, groups, strict=True))
+        groups = groups if in_sample else adata.obs[k.CELL_TYPE].astype(str)
+    names = zip(adata.obs_names, groups, strict=True)
+    return pd.Index([str(name).removesuffix(f":{group}") for name, group in names])
 
 
 def gene_rows(adata: ad.AnnData, genes: Genes) -> np.ndarray:

@@ -153,3 +153,11 @@ def test_a_sample_of_two_cell_types_is_refused():
     adata.obs["sample"] = "GSM1"
     with pytest.raises(ValueError, match="obs\\['sample'\\] is 'GSM1' for genes of the cell types A, B"):
         cell_types(adata)
+
+
+def test_samples_may_be_named_after_cell_types_were_stacked():
+    adata = sct.datasets.simulate(140)
+    both = sct.pp.stack_cell_types({"A": adata, "B": adata})
+    both.obs["sample"] = both.obs["cell_type"].map({"A": "GSM1", "B": "GSM2"})
+    assert cell_types(both).unique().tolist() == ["GSM1", "GSM2"]
+    assert gene_ids(both).tolist() == 2 * adata.obs_names.tolist()
