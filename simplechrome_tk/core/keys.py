@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote
 
-# obs: one row per gene (in one cell type)
+# obs: one row per gene (in one cell type or sample)
 SYMBOL = "symbol"
 CHROM = "chrom"
 START = "start"
@@ -17,6 +17,9 @@ EXPRESSION = "expression"
 LABEL = "label"
 SPLIT = "split"
 CELL_TYPE = "cell_type"
+SAMPLE = "sample"
+CONDITION = "condition"
+REPLICATE = "replicate"
 MARKS_WITH_SIGNAL = "marks_with_signal"
 BLACKLIST_OVERLAP = "blacklist_overlap"
 
@@ -36,6 +39,8 @@ UNITS = "units"
 
 # uns: the record of each step of preparation; that of a split has the name of the column, SPLIT
 FROM_TRACKS = "from_tracks"
+SAMPLE_SHEET = "sample_sheet"
+SCALE_SAMPLES = "scale_samples"
 READS = "reads"
 SUBTRACT_CONTROL = "subtract_control"
 QC = "qc"

@@ -155,18 +155,50 @@ def label_truth(adata: ad.AnnData, label_key: str = k.LABEL) -> np.ndarray:
     return np.where(known, (label.astype(object) == "high").to_numpy(float), np.nan)
 
 
-def cell_types(adata: ad.AnnData) -> pd.Series:
-    """Return the cell type of each gene as a string: ``obs["cell_type"]``, or ``"all"`` without that column."""
+def cell_type_key(adata: ad.AnnData) -> str | None:
+    """Return the column of ``obs`` that names where a gene was measured: ``"sample"``, else ``"cell_type"``, or none.
+
+    Raises
+    ------
+    ValueError
+        When there are both columns, and a sample holds genes of several cell types.
+    """
     check_data(adata)
+    if k.SAMPLE not in adata.obs:
+        return k.CELL_TYPE if k.CELL_TYPE in adata.obs else None
     if k.CELL_TYPE in adata.obs:
-        return adata.obs[k.CELL_TYPE].astype(str)
-    return pd.Series("all", index=adata.obs_names)
+        pairs = adata.obs[[k.SAMPLE, k.CELL_TYPE]].drop_duplicates()
+        if (several := pairs[k.SAMPLE].duplicated()).any():
+            sample = pairs.loc[several, k.SAMPLE].iloc[0]
+            cells = pairs.loc[pairs[k.SAMPLE] == sample, k.CELL_TYPE]
+            msg = (
+                f"obs['sample'] is {sample!r} for genes of the cell types {shorten(cells)}; expected each sample to be "
+                "of one cell type. Give each of them a name of its own, or rename the column where it means something "
+                "else: adata.obs = adata.obs.rename(columns={'sample': 'batch'})."
+            )
+            raise ValueError(msg)
+    return k.SAMPLE
+
+
+def cell_types(adata: ad.AnnData) -> pd.Series:
+    """Return the sample or cell type of each gene as a string, ``"all"`` without a column that says it.
+
+    It is ``obs["sample"]`` where there are samples (:func:`simplechrome_tk.pp.from_sample_sheet`), of which several may
+    be of one cell type, and ``obs["cell_type"]`` otherwise. A gene occurs once in each of them.
+    """
+    key = cell_type_key(adata)
+    return pd.Series("all", index=adata.obs_names) if key is None else adata.obs[key].astype(str)
 
 
 def gene_ids(adata: ad.AnnData) -> pd.Index:
-    """Return ``obs_names`` without the suffix that :func:`simplechrome_tk.pp.stack_cell_types` adds, ``(n_genes,)``."""
-    names = zip(adata.obs_names, cell_types(adata), strict=True)
-    return pd.Index([str(name).removesuffix(f":{cell}") for name, cell in names])
+    """Return ``obs_names`` without the suffix that names the sample or cell type of stacked genes, ``(n_genes,)``."""
+    groups = cell_types(adata)
+    if k.SAMPLE in adata.obs and k.CELL_TYPE in adata.obs:
+        # A stack of cell types, to which a column of samples was added later, has names that end in the cell type.
+        in_sample = any(str(name).endswith(f":{one}") for name, one in zip(adata.obs_names, groups, strict=True))
+        groups = groups if in_sample else adata.obs[k.CELL_TYPE].astype(str)
+    names = zip(adata.obs_names, groups, strict=True)
+    return pd.Index([str(name).removesuffix(f":{group}") for name, group in names])
 
 
 def gene_rows(adata: ad.AnnData, genes: Genes) -> np.ndarray:

@@ -7,6 +7,7 @@ from simplechrome_tk.datasets._hic import hic_loops
 from simplechrome_tk.datasets._reference import reference_expression
 from simplechrome_tk.datasets._roadmap import roadmap
 from simplechrome_tk.datasets._simulate import simulate
+from simplechrome_tk.datasets._simulate_conditions import simulate_conditions
 from simplechrome_tk.io._public import DatasetUnavailableError
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "reference_expression",
     "roadmap",
     "simulate",
+    "simulate_conditions",
 ]

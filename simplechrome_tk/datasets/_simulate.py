@@ -71,8 +71,8 @@ _LARGEST_ID = 250_000
 # Expected reads per bin without any mark, and the end of this background in bp, beyond every chromosome.
 _BACKGROUND = 0.15
 _BACKGROUND_END = 10**9
-# Dispersion of the negative binomial of counts: variance = mean + mean**2 / _DISPERSION.
-_DISPERSION = 2.0
+# Dispersion of the negative binomial of counts: variance = mean + mean**2 / DISPERSION.
+DISPERSION = 2.0
 # Points within a bin at which the shape of a mark is averaged.
 _POINTS = 5
 
@@ -89,17 +89,17 @@ _BIVALENT = 0.5
 
 # Levels as fractions of the height of a mark: active marks on silent and on bivalent genes, and repressive marks on
 # genes that are active in their domain.
-_SILENT_LEVEL, _BIVALENT_LEVEL = 0.03, 0.35
+SILENT_LEVEL, _BIVALENT_LEVEL = 0.03, 0.35
 _POLYCOMB_ON_ACTIVE, _HETEROCHROMATIN_ON_ACTIVE = 0.3, 0.5
 # Standard deviations of the natural logarithm of the level: of all active marks of a gene, and of each mark by itself.
-_STRENGTH_SD, _MARK_SD = 0.4, 0.35
+STRENGTH_SD, _MARK_SD = 0.4, 0.35
 
 # Expression in log10 RPKM: its mean, and the standard deviations that come from the gene's own marks, from the marks of
 # its neighbour, from those of its related genes, and from noise.
-_MEAN_LOG, _OWN_SD, _NEIGHBOR_SD, _RELATED_SD, _NOISE_SD = 0.25, 0.8, 0.4, 0.5, 0.48
+MEAN_LOG, OWN_SD, _NEIGHBOR_SD, _RELATED_SD, NOISE_SD = 0.25, 0.8, 0.4, 0.5, 0.48
 # The mark that keeps a related gene from acting.
 _CONDITION = "H3K27me3"
-# Two marks, and the effect of the product of their levels, relative to the effects of single marks in _MARKS.
+# Two marks, and the effect of the product of their levels, relative to the effects of single marks in MARKS.
 _INTERACTION = ("H3K4me3", "H3K27me3", -0.5)
 # The probability that a neighbour acts is proportional to 1 / (distance + _NEARBY)**2, in bp.
 _NEARBY = 5_000
@@ -166,7 +166,7 @@ def _fade(x: np.ndarray, *, decay: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Mark:
+class Mark:
     """Shape and effect of a mark.
 
     Attributes
@@ -174,7 +174,7 @@ class _Mark:
     shape
         Level along the gene as a fraction of the height, from bp behind the TSS and the length of the body.
     state
-        State of a gene that carries the mark; a key of ``state`` in :func:`_draw_levels`.
+        State of a gene that carries the mark; a key of ``state`` in :func:`draw_levels`.
     height
         Expected reads per bin at the highest point.
     effect
@@ -190,16 +190,16 @@ class _Mark:
     zones: tuple[tuple[str, float, float], ...]
 
 
-_MARKS = {
-    "H3K4me3": _Mark(_promoter, "poised", 14, 0.45, (("tss", -500, 1_500),)),
-    "H3K4me1": _Mark(_flanks, "poised", 5, 0.15, (("tss", -3_000, -1_000), ("tss", 1_500, 4_000))),
-    "H3K36me3": _Mark(_body, "active", 4, 0.6, (("tss", 3_000, 5_000), ("body", 0.3, 1))),
-    "H3K27me3": _Mark(_repressed_gene, "polycomb", 4, -0.5, (("tss", -1_500, 2_500),)),
-    "H3K9me3": _Mark(_domain, "heterochromatin", 4, -0.6, (("tss", -5_000, -3_000), ("body", 0, 1))),
-    "H3K27ac": _Mark(_promoter, "active", 20, 0.4, (("tss", -500, 1_000),)),
-    "H3K9ac": _Mark(_promoter, "active", 20, 0.3, (("tss", 0, 1_000),)),
-    "H3K4me2": _Mark(_wide_promoter, "poised", 14, 0.2, (("tss", 1_000, 2_500),)),
-    "H3K79me2": _Mark(_start_of_body, "active", 10, 0.4, (("tss", 1_000, 4_000), ("body", 0, 0.2))),
+MARKS = {
+    "H3K4me3": Mark(_promoter, "poised", 14, 0.45, (("tss", -500, 1_500),)),
+    "H3K4me1": Mark(_flanks, "poised", 5, 0.15, (("tss", -3_000, -1_000), ("tss", 1_500, 4_000))),
+    "H3K36me3": Mark(_body, "active", 4, 0.6, (("tss", 3_000, 5_000), ("body", 0.3, 1))),
+    "H3K27me3": Mark(_repressed_gene, "polycomb", 4, -0.5, (("tss", -1_500, 2_500),)),
+    "H3K9me3": Mark(_domain, "heterochromatin", 4, -0.6, (("tss", -5_000, -3_000), ("body", 0, 1))),
+    "H3K27ac": Mark(_promoter, "active", 20, 0.4, (("tss", -500, 1_000),)),
+    "H3K9ac": Mark(_promoter, "active", 20, 0.3, (("tss", 0, 1_000),)),
+    "H3K4me2": Mark(_wide_promoter, "poised", 14, 0.2, (("tss", 1_000, 2_500),)),
+    "H3K79me2": Mark(_start_of_body, "active", 10, 0.4, (("tss", 1_000, 4_000), ("body", 0, 0.2))),
 }
 
 
@@ -278,20 +278,14 @@ def simulate(
     (200, 600)
     """
     marks = choose_marks(marks)
-    if not _FEWEST <= n_genes <= _MOST:
-        msg = (
-            f"n_genes is {n_genes}; expected {_FEWEST} to {_MOST}: each of {len(_CHROMOSOMES)} chromosomes gets at "
-            f"least {_NEIGHBORS + 1}, so that every gene has neighbours. Simulate more and select."
-        )
-        raise ValueError(msg)
+    check_n_genes(n_genes)
     if not 0 <= neighbor_fraction <= 1:
         msg = f"neighbor_fraction is {neighbor_fraction}; expected a fraction of the genes, from 0 to 1."
         raise ValueError(msg)
     whole("n_related", n_related, least=0, most=_MOST_RELATED)
     generator = np.random.default_rng(rng)
-    genes = _draw_genes(n_genes, generator)
-    background = pd.DataFrame({"chrom": list(_CHROMOSOMES), "start": 0, "end": _BACKGROUND_END, "signal": _BACKGROUND})
-    adata = bin_peaks(dict.fromkeys(marks, background), genes, windows=windows)
+    genes = draw_genes(n_genes, generator)
+    adata = bin_background(genes, marks, windows)
     _draw_signal(adata, windows, generator)
     log_expression = _plant(adata, neighbor_fraction, n_related, generator)
     adata.obs[k.EXPRESSION] = np.maximum(10**log_expression - 0.1, 0)
@@ -301,7 +295,23 @@ def simulate(
     return adata
 
 
-def _draw_genes(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
+def check_n_genes(n_genes: int) -> None:
+    """Raise a ``ValueError`` unless so many genes can be simulated."""
+    if not _FEWEST <= n_genes <= _MOST:
+        msg = (
+            f"n_genes is {n_genes}; expected {_FEWEST} to {_MOST}: each of {len(_CHROMOSOMES)} chromosomes gets at "
+            f"least {_NEIGHBORS + 1}, so that every gene has neighbours. Simulate more and select."
+        )
+        raise ValueError(msg)
+
+
+def bin_background(genes: pd.DataFrame, marks: Sequence[str], windows: Sequence[Window]) -> ad.AnnData:
+    """Return genes by bins that hold the reads expected without any mark."""
+    background = pd.DataFrame({"chrom": list(_CHROMOSOMES), "start": 0, "end": _BACKGROUND_END, "signal": _BACKGROUND})
+    return bin_peaks(dict.fromkeys(marks, background), genes, windows=windows)
+
+
+def draw_genes(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
     """Draw genes, in the order of their ids, with the columns of ``roadmap`` up to ``annotated``."""
     # Each chromosome gets the fewest genes that have neighbours, and its share of the others.
     share = np.array([count for count, _ in _CHROMOSOMES.values()], dtype=float)
@@ -334,23 +344,31 @@ def _draw_genes(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
 def _draw_signal(adata: ad.AnnData, windows: Sequence[Window], rng: np.random.Generator) -> None:
     """Add the shape of each mark to the background in ``X``, then replace these expected values with counts."""
     length = (adata.obs[k.END] - adata.obs[k.START]).to_numpy(np.float32)[:, None]
-    levels = _draw_levels(adata.obs, list(adata.var[k.MARK].cat.categories), rng)
+    levels = draw_levels(adata.obs, list(adata.var[k.MARK].cat.categories), rng)
     column = 0
     for window in windows:
-        bounds = window.bounds()
-        inside = bounds[:-1, None] + np.diff(bounds)[:, None] * (np.arange(_POINTS) + 0.5) / _POINTS
-        inside = inside.astype(np.float32).reshape(1, -1)
-        x = {"tss": inside, "body": inside * length, "tes": inside + length}[window.anchor]
         for mark, level in levels.items():
-            profile = _MARKS[mark].shape(x, length).reshape(-1, window.n_bins, _POINTS).mean(axis=2)
             block = adata.X[:, column : column + window.n_bins]
-            expected = block + level[:, None] * np.broadcast_to(profile, block.shape)
+            expected = block + level[:, None] * shape_in_bins(mark, window, length)
             # A Poisson count whose mean is drawn from a gamma distribution is a negative binomial count.
-            block[:] = rng.poisson(expected * rng.standard_gamma(_DISPERSION, block.shape) / _DISPERSION)
+            block[:] = rng.poisson(expected * rng.standard_gamma(DISPERSION, block.shape) / DISPERSION)
             column += window.n_bins
 
 
-def _draw_levels(genes: pd.DataFrame, marks: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def shape_in_bins(mark: str, window: Window, length: np.ndarray) -> np.ndarray:
+    """Return the level of a mark in each bin as a fraction of its height, ``(n_genes, n_bins)``.
+
+    ``length`` is that of the bodies in bp, ``(n_genes, 1)``.
+    """
+    bounds = window.bounds()
+    inside = bounds[:-1, None] + np.diff(bounds)[:, None] * (np.arange(_POINTS) + 0.5) / _POINTS
+    inside = inside.astype(np.float32).reshape(1, -1)
+    x = {"tss": inside, "body": inside * length, "tes": inside + length}[window.anchor]
+    shape = MARKS[mark].shape(x, length).reshape(-1, window.n_bins, _POINTS).mean(axis=2)
+    return np.broadcast_to(shape, (len(length), window.n_bins))
+
+
+def draw_levels(genes: pd.DataFrame, marks: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draw the height of each mark on each gene, ``(n_genes,)``."""
     n_genes = len(genes)
     polycomb = _draw_domains(genes, rng, share=_POLYCOMB_SHARE, reach=_POLYCOMB_REACH)
@@ -358,15 +376,15 @@ def _draw_levels(genes: pd.DataFrame, marks: Sequence[str], rng: np.random.Gener
     chance = np.where(polycomb > 0, _ACTIVE_IN_POLYCOMB, _ACTIVE_ELSEWHERE)
     active = rng.random(n_genes) < np.where(heterochromatin > 0, _ACTIVE_IN_HETEROCHROMATIN, chance)
     bivalent = ~active & (polycomb > 0) & (rng.random(n_genes) < _BIVALENT)
-    strength = np.exp(_STRENGTH_SD * rng.standard_normal(n_genes))
+    strength = np.exp(STRENGTH_SD * rng.standard_normal(n_genes))
     state = {
-        "active": np.where(active, strength, _SILENT_LEVEL),
-        "poised": np.where(active, strength, np.where(bivalent, _BIVALENT_LEVEL, _SILENT_LEVEL)),
+        "active": np.where(active, strength, SILENT_LEVEL),
+        "poised": np.where(active, strength, np.where(bivalent, _BIVALENT_LEVEL, SILENT_LEVEL)),
         "polycomb": polycomb * np.where(active, _POLYCOMB_ON_ACTIVE, 1.0),
         "heterochromatin": heterochromatin * np.where(active, _HETEROCHROMATIN_ON_ACTIVE, 1.0),
     }
     own = {mark: np.exp(_MARK_SD * rng.standard_normal(n_genes)) for mark in marks}
-    return {mark: _MARKS[mark].height * state[_MARKS[mark].state] * own[mark] for mark in marks}
+    return {mark: MARKS[mark].height * state[MARKS[mark].state] * own[mark] for mark in marks}
 
 
 def _draw_domains(genes: pd.DataFrame, rng: np.random.Generator, *, share: float, reach: float) -> np.ndarray:
@@ -391,15 +409,15 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, n_related: int, rng: np.
     """Write the truth into ``var``, ``obsp`` and ``uns``; return log10 expression, ``(n_genes,)``."""
     marks, layout = list(adata.var[k.MARK].cat.categories), Layout.of(adata)
     anchor = adata.uns[k.WINDOWS]["anchor"].reindex(layout.region).to_numpy()
-    columns = {mark: _acting_columns(layout, anchor, mark) for mark in marks}
+    columns = {mark: acting_columns(layout, anchor, mark) for mark in marks}
     level = {mark: np.log1p(adata.X[:, at]).mean(axis=1, dtype=float) for mark, at in columns.items()}
     first, second, product = _INTERACTION
     interacts = {first, second} <= set(marks)
-    own = sum(_MARKS[mark].effect * level[mark] for mark in marks) + (
+    own = sum(MARKS[mark].effect * level[mark] for mark in marks) + (
         product * level[first] * level[second] if interacts else 0.0
     )
     # Effects are scaled to the variance of log expression that they are to explain.
-    scale = _OWN_SD / own.std()
+    scale = OWN_SD / own.std()
     own *= scale
     source = first if first in marks else marks[0]
     center = float(level[source].mean())
@@ -407,7 +425,7 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, n_related: int, rng: np.
 
     planted = np.zeros(adata.n_vars)
     for mark, at in columns.items():
-        planted[at] = scale * _MARKS[mark].effect / len(at)
+        planted[at] = scale * MARKS[mark].effect / len(at)
     adata.var["planted_effect"] = planted
     related: dict[str, object] = {}
     if n_related:
@@ -415,19 +433,19 @@ def _plant(adata: ad.AnnData, neighbor_fraction: float, n_related: int, rng: np.
         neighbor_effects = (neighbor_effects + effects).tocsr()
 
     adata.obsp["planted_neighbor_effects"] = neighbor_effects
-    intercept = _MEAN_LOG - float(own.mean())
+    intercept = MEAN_LOG - float(own.mean())
     adata.uns[k.SIMULATE] = {
         "n_genes": adata.n_obs,
         "marks": marks,
         "neighbor_fraction": float(neighbor_fraction),
         "intercept": intercept,
-        "noise_sd": _NOISE_SD,
+        "noise_sd": NOISE_SD,
         "interaction": {"marks": [first, second], "effect": float(scale * product)} if interacts else {},
         "neighbor": {"mark": source, "center": center},
         "n_related": int(n_related),
         "related": related,
     }
-    noise = _NOISE_SD * rng.standard_normal(adata.n_obs)
+    noise = NOISE_SD * rng.standard_normal(adata.n_obs)
     return intercept + own + neighbor_effects @ (level[source] - center) + noise
 
 
@@ -444,11 +462,11 @@ def _plant_related(
     return acts * scale, {"mark": mark, "threshold": threshold}
 
 
-def _acting_columns(layout: Layout, anchor: np.ndarray, mark: str) -> np.ndarray:
+def acting_columns(layout: Layout, anchor: np.ndarray, mark: str) -> np.ndarray:
     """Return the columns through which a mark acts: all its columns where no bin lies in one of its zones."""
     of_mark = layout.mark == mark
     acts = np.zeros(layout.n_columns, dtype=bool)
-    for name, start, end in _MARKS[mark].zones:
+    for name, start, end in MARKS[mark].zones:
         acts |= of_mark & (anchor == name) & (layout.middle >= start) & (layout.middle < end)
     return np.flatnonzero(acts if acts.any() else of_mark)
 

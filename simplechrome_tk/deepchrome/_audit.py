@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.require import cell_types
+from simplechrome_tk.core.require import cell_type_key, cell_types
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def _genes(data: ad.AnnData | pd.DataFrame, label_key: str, expression_key: str)
     if isinstance(data, ad.AnnData) and (cells := cell_types(data)).nunique() > 1:
         msg = (
             f"there are {cells.nunique()} cell types, each with a rule of its own; audit one at a time: "
-            f"adata[adata.obs[{k.CELL_TYPE!r}] == {cells.iloc[0]!r}]."
+            f"adata[adata.obs[{cell_type_key(data)!r}] == {cells.iloc[0]!r}]."
         )
         raise ValueError(msg)
     expression = pd.to_numeric(table[expression_key], errors="coerce").astype(float)

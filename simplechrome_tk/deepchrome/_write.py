@@ -11,7 +11,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
-from simplechrome_tk.core.require import cell_types, gene_ids, obs_column
+from simplechrome_tk.core.require import cell_type_key, cell_types, gene_ids, obs_column
 from simplechrome_tk.core.window import Window
 from simplechrome_tk.deepchrome._read import MARKS
 
@@ -129,15 +129,15 @@ def _files(adata: ad.AnnData, path: Path, cells: pd.Series) -> dict[Path, np.nda
         if len(names) > 1:
             msg = (
                 f"{path} is one file, for one cell type; found {', '.join(names)}. Name a folder, or select one: "
-                f"adata[adata.obs[{k.CELL_TYPE!r}] == {names[0]!r}]."
+                f"adata[adata.obs[{cell_type_key(adata)!r}] == {names[0]!r}]."
             )
             raise ValueError(msg)
         return {path: np.arange(adata.n_obs)}
     if paths := [name for name in names if not _is_folder_name(name)]:
         msg = (
             f"cell type {paths[0]!r} cannot name a folder: it is empty, begins with a dot, or holds / \\ : or a "
-            f"character that cannot be printed. Rename it: adata.obs[{k.CELL_TYPE!r}] = "
-            f"adata.obs[{k.CELL_TYPE!r}].astype(str).replace({paths[0]!r}, 'a_name')."
+            f"character that cannot be printed. Rename it: adata.obs[{cell_type_key(adata)!r}] = "
+            f"adata.obs[{cell_type_key(adata)!r}].astype(str).replace({paths[0]!r}, 'a_name')."
         )
         raise ValueError(msg)
     fix = "run sct.pp.split_by_chromosome(adata) first, or write all genes to one file whose name ends in .csv"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.graph import positions
-from simplechrome_tk.core.require import cell_types, gene_ids, split_of
+from simplechrome_tk.core.require import cell_type_key, cell_types, gene_ids, split_of
 from simplechrome_tk.evaluation._align import align, as_trainings, choose_splits, read_targets, scored_columns
 from simplechrome_tk.evaluation._metrics import METRICS
 from simplechrome_tk.evaluation._resample import (
@@ -203,7 +203,7 @@ def _align_models(
     """Return the genes to score for each model, training and cell type, of the split ``name``."""
     cells = cell_types(adata)
     where = dict.fromkeys(cells.unique(), f"split {name!r}")
-    if k.CELL_TYPE in adata.obs:
+    if cell_type_key(adata) is not None:
         where = {cell: f"{split} of {cell}" for cell, split in where.items()}
     return {
         _Key(model, seed, cell): align(

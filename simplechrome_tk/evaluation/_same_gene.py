@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
-from simplechrome_tk.core.require import cell_types, gene_ids, label_truth, obs_column
+from simplechrome_tk.core.require import cell_type_key, cell_types, gene_ids, label_truth, obs_column
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -88,8 +88,9 @@ def _by_gene(
     adata: ad.AnnData, others: ad.AnnData, label_key: str, expression_key: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return log expression and labels (0, 1) of the other cell types, genes by cell types each."""
-    cells = obs_column(others, k.CELL_TYPE, fix="stack cell types with sct.pp.stack_cell_types").astype(str)
-    shared = sorted(set(cells) & set(cell_types(adata))) if k.CELL_TYPE in adata.obs else []
+    key = cell_type_key(others) or k.CELL_TYPE
+    cells = obs_column(others, key, fix="stack cell types with sct.pp.stack_cell_types").astype(str)
+    shared = [] if cell_type_key(adata) is None else sorted(set(cells) & set(cell_types(adata)))
     if shared or cells.nunique() < 2:
         also = f", and adata holds {', '.join(shared)} as well" if shared else ""
         msg = (

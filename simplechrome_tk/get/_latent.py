@@ -143,8 +143,8 @@ def nearest_genes(adata: ad.AnnData, gene: str, *, n: int = 10, key: str | None 
     Returns
     -------
     pandas.DataFrame
-        Nearest first, indexed by gene: ``distance`` and, where ``obs`` has them, ``symbol``, ``cell_type``, ``chrom``,
-        ``expression``, ``label``, the clusters and ``state``.
+        Nearest first, indexed by gene: ``distance`` and, where ``obs`` has them, ``symbol``, ``sample``, ``condition``,
+        ``cell_type``, ``chrom``, ``expression``, ``label``, the clusters and ``state``.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def nearest_genes(adata: ad.AnnData, gene: str, *, n: int = 10, key: str | None 
     distance = np.linalg.norm(values - values[row], axis=1)
     distance[row] = np.inf  # the gene itself comes last
     order = np.argsort(distance, kind="stable")[:n]
-    columns = [k.SYMBOL, k.CELL_TYPE, k.CHROM, k.EXPRESSION, k.LABEL, keys.clusters, k.STATE]
+    columns = [k.SYMBOL, k.SAMPLE, k.CONDITION, k.CELL_TYPE, k.CHROM, k.EXPRESSION, k.LABEL, keys.clusters, k.STATE]
     table = adata.obs.iloc[order][[column for column in columns if column in adata.obs]].copy()
     table.insert(0, "distance", distance[order])
     return table

@@ -10,7 +10,7 @@ import pandas as pd
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import expression_truth
-from simplechrome_tk.core.require import gene_ids, held_out, obs_column
+from simplechrome_tk.core.require import cell_type_key, gene_ids, held_out, obs_column
 from simplechrome_tk.model._latents import latents
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def movement(
         Several cell types (:func:`simplechrome_tk.pp.stack_cell_types`) with a joint map
         (:func:`simplechrome_tk.tl.embed`).
     first, second
-        Cell types in ``obs["cell_type"]``.
+        Cell types in ``obs["cell_type"]``, or samples in ``obs["sample"]`` where there is this column.
     splits
         Splits whose genes are compared, ``None`` for all genes. With the default and no column of splits, all genes are
         compared, and the log says so.
@@ -72,7 +72,7 @@ def movement(
         missing.
     """
     fix = "stack cell types with sct.pp.stack_cell_types"
-    cells = obs_column(adata, k.CELL_TYPE, fix=fix).astype(str).to_numpy()
+    cells = obs_column(adata, cell_type_key(adata) or k.CELL_TYPE, fix=fix).astype(str).to_numpy()
     unknown = [name for name in (first, second) if name not in set(cells)]
     if unknown or first == second:
         msg = f"cell types are {first!r} and {second!r}; expected two of {', '.join(dict.fromkeys(cells))}."

@@ -159,6 +159,14 @@ def read_expression(
     return values
 
 
+def expression_columns(
+    expression: str | os.PathLike[str] | pd.DataFrame | pd.Series, *, max_bytes: int = MAX_BYTES
+) -> list[str]:
+    """Return the names of the columns that may hold values, of what :func:`read_expression` reads."""
+    found, _, _ = _open_source(expression, None, max_bytes=max_bytes)
+    return [name for i, name in enumerate(found.names) if i != found.ids and i not in found.notes]
+
+
 def _report(values: pd.Series, source: str, counts: Mapping[str, int], damaged: Sequence[str]) -> None:
     """Log what was read at INFO, and what the user should check as a warning."""
     normal = [f"{len(values)} genes, column {values.name!r}, unit {values.attrs['unit']}"]

@@ -16,6 +16,8 @@ from simplechrome_tk.pp._normalize import normalize
 from simplechrome_tk.pp._qc import qc
 from simplechrome_tk.pp._reads import bin_reads
 from simplechrome_tk.pp._reference import add_reference_expression
+from simplechrome_tk.pp._sample_sheet import from_sample_sheet
+from simplechrome_tk.pp._scale_samples import scale_samples
 from simplechrome_tk.pp._split import (
     split_by_chromosome,
     split_by_family,
@@ -32,6 +34,7 @@ __all__ = [
     "bin_reads",
     "coexpression_neighbors",
     "contact_neighbors",
+    "from_sample_sheet",
     "from_tracks",
     "gene_set_neighbors",
     "gene_strata",
@@ -40,6 +43,7 @@ __all__ = [
     "log_expression",
     "normalize",
     "qc",
+    "scale_samples",
     "split_by_chromosome",
     "split_by_family",
     "split_random",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -17,37 +15,26 @@ from simplechrome_tk.core.window import DEFAULT_WINDOWS
 from simplechrome_tk.io._annotation import LEFT_OUT, read_genes
 from simplechrome_tk.io._expression import read_expression
 from simplechrome_tk.io._genome import drop_beyond_ends
-from simplechrome_tk.io._kind import PEAKS, READS, check_kinds, detect_kind, given_kind
+from simplechrome_tk.io._kind import check_kinds
 from simplechrome_tk.io._lengths import read_header_lengths
-from simplechrome_tk.io._paths import as_path
 from simplechrome_tk.io._text import MAX_BYTES
-from simplechrome_tk.pp._bigwig import bin_bigwig
-from simplechrome_tk.pp._bin import bin_peaks
-from simplechrome_tk.pp._control import subtract_control
 from simplechrome_tk.pp._matching import add_expression, find_unmatched
-from simplechrome_tk.pp._reads import bin_reads
+from simplechrome_tk.pp._tracks import as_files, bin_sample, check_formats, describe, name_files
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    import anndata as ad
 
     from simplechrome_tk.core.window import Window
     from simplechrome_tk.io._annotation import TssRule
     from simplechrome_tk.io._expression import Unit
     from simplechrome_tk.io._genome import Genome
     from simplechrome_tk.pp._control import ControlMethod
-
-    Track: TypeAlias = str | os.PathLike[str] | pd.DataFrame
+    from simplechrome_tk.pp._tracks import Files, Track
 
 logger = logging.getLogger(__name__)
-
-_BINNERS: dict[str, Callable[..., ad.AnnData]] = {
-    "bin_bigwig": bin_bigwig,
-    "bin_peaks": bin_peaks,
-    "bin_reads": bin_reads,
-}
-_BINNER_OF = {"bigWig": "bin_bigwig", **dict.fromkeys(PEAKS, "bin_peaks"), **dict.fromkeys(READS, "bin_reads")}
-"""Format of a track -> name of the function that bins it."""
 
 _UNITS = {"counts": "counts", "tpm": "TPM", "rpkm": "RPKM"}
 """Unit of expression -> its name in plots."""
@@ -64,7 +51,7 @@ _NOTES = {
 
 
 def from_tracks(
-    tracks: Mapping[str, Track],
+    tracks: Mapping[str, Track | Sequence[Track]],
     annotation: str | os.PathLike[str] | pd.DataFrame,
     expression: str | os.PathLike[str] | pd.DataFrame | pd.Series | None = None,
     *,
@@ -75,7 +62,7 @@ def from_tracks(
     column: str | int | None = None,
     unit: Unit | None = None,
     cell_type: str | None = None,
-    control: Track | Mapping[str, Track] | None = None,
+    control: Track | Sequence[Track] | Mapping[str, Track | Sequence[Track]] | None = None,
     control_method: ControlMethod = "log_ratio",
     reads: Mapping[str, Any] | None = None,
     kinds: str | Mapping[str, str] | None = None,
@@ -90,6 +77,12 @@ def from_tracks(
         tagAlign or fragments (:func:`simplechrome_tk.pp.bin_reads`), plain or gzipped; or a table of peaks
         (:func:`simplechrome_tk.pp.bin_peaks`). The format is recognised by content, and by name where the content fits
         several. Marks may differ in format, but then the meaning of their values differs.
+
+        A list of tracks are replicates of one sample, of one format, which are combined. Reads are summed, as if the
+        files were merged. Other signal is averaged; before that, bigWig, bedGraph and SEACR files, whose signal may
+        depend on the depth of sequencing, are each multiplied by a factor that gives them the same mean over all bins,
+        the mean of their means. Called peaks, BED files and tables are averaged as they are. To keep replicates apart,
+        which a comparison of conditions needs, use :func:`simplechrome_tk.pp.from_sample_sheet`.
     annotation
         GTF, GFF3, BED or table of genes (:func:`simplechrome_tk.io.read_annotation`).
     expression
@@ -112,7 +105,7 @@ def from_tracks(
         Name of the cell type, written to ``obs``.
     control
         Track of the control (input DNA, IgG), one for all marks or a mapping from each mark to its own, in the format
-        of the marks (:func:`simplechrome_tk.pp.subtract_control`).
+        of the marks (:func:`simplechrome_tk.pp.subtract_control`); a list is combined as that of a mark.
     control_method
         ``"log_ratio"`` or ``"subtract"``.
     reads
@@ -140,14 +133,17 @@ def from_tracks(
         ``uns["from_tracks"]``: ``marks``, ``tracks``, ``control``, ``annotation``, ``tss``, ``expression``, ``column``,
         ``unit`` (``""`` where there is none), ``counts`` and the counted ids: ``left_out``,
         ``genes_without_expression``, ``expression_without_gene``; ``annotation_left_out``: genes of the annotation
-        that were left out, with position and reason (copies, beyond the end of a chromosome).
+        that were left out, with position and reason (copies, beyond the end of a chromosome). Of a list of tracks,
+        ``tracks`` holds the names joined by ``"; "``. ``replicates``: a table with a row for each file of a list,
+        ``mark``, ``file``, ``combined`` (``"sum"`` or ``"mean"``) and ``scale``, its factor.
 
     Raises
     ------
     FileNotFoundError
         When the file of a track does not exist.
     ValueError
-        When no track is given, a format is unknown, the control and a mark differ in format, no gene has the columns
+        When no track is given, a format is unknown, replicates or the control and a mark differ in format, a replicate
+        is given twice or has no signal, no gene has the columns
         that the windows need, no id of ``expression`` is among the genes, no gene is above the median, tracks,
         annotation and ``genome`` disagree on the length of a chromosome, or a file cannot be read.
 
@@ -156,56 +152,71 @@ def from_tracks(
     >>> tracks = {"H3K4me3": "k4me3.bw", "H3K27me3": "k27me3.narrowPeak.gz"}
     >>> adata = sct.pp.from_tracks(tracks, "gencode.v44.gtf.gz", "quant.genes.sf", genome="hg38")  # doctest: +SKIP
     """
-    controls = _controls_of(control)
-    _check_given(tracks, controls)
-    check_kinds(kinds, [*tracks, *controls])
-    _check_formats(tracks, controls, kinds)
+    files, controls = _files_of(tracks), _controls_of(control)
+    check_kinds(kinds, [*files, *controls])
+    check_formats(files, controls, kinds)
 
-    genes, sizes, record = _read_genes(
-        annotation, [tracks, controls], tss=tss, gene_types=gene_types, genome=genome, max_bytes=max_bytes
+    genes, sizes, record = read_positions(
+        annotation,
+        [name_files(files), name_files(controls)],
+        tss=tss,
+        gene_types=gene_types,
+        genome=genome,
+        max_bytes=max_bytes,
     )
-    record["marks"] = list(tracks)
-    record["tracks"] = [_name(track) for track in tracks.values()]
-    record["control"] = np.array([_name(track) for track in controls.values()], str)
+    named, of_controls = (["; ".join(map(describe, own)) for own in group.values()] for group in (files, controls))
+    record |= {"marks": list(files), "tracks": named, "control": np.array(of_controls, str)}
     if cell_type is not None:
         genes[k.CELL_TYPE] = pd.Categorical([cell_type] * len(genes))
     ids: dict[str, list[str]] = {"genes_without_expression": [], "expression_without_gene": []}
     labels: dict[str, object] = {}
     if expression is not None:
         values = read_expression(expression, column=column, unit=unit, max_bytes=max_bytes)
-        found = values.attrs["read_expression"]
-        record |= {"expression": found["source"], "column": str(values.name), "unit": values.attrs["unit"]}
-        record["counts"] |= {f"expression_{name}": n for name, n in found["counts"].items()}
-        ids = find_unmatched(genes, values, found["source"])
-        genes, labels = add_expression(genes, values, found["source"])
-    complete = _are_complete(genes, windows)
+        record_expression(record, values)
+        source = values.attrs["read_expression"]["source"]
+        ids = find_unmatched(genes, values, source)
+        genes, labels = add_expression(genes, values, source)
+    complete = are_complete(genes, windows)
     ids["left_out"] = genes.index[~complete].tolist()
-    record["counts"] |= {name: len(found) for name, found in ids.items()}
-    record |= {name: np.array(found, str) for name, found in ids.items()}
+    record_ids(record, ids)
 
-    first = [column for column in _OBS if column in genes]
-    genes = genes.loc[complete, [*first, *genes.columns.difference(first, sort=False)]]
-    arguments = _arguments(sizes, max_bytes, reads)
-    adata = _bin(tracks, genes, windows, arguments, kinds)
-    if controls:
-        subtract_control(adata, _bin(controls, genes, windows, arguments, kinds), method=control_method)
+    adata, record["replicates"] = bin_sample(
+        files,
+        controls,
+        in_order(genes.loc[complete]),
+        windows=windows,
+        arguments=arguments_of(sizes, max_bytes, reads),
+        kinds=kinds,
+        control_method=control_method,
+    )
     adata.uns |= labels
-    if record["unit"] in _UNITS:
-        adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[record["unit"]]}
+    name_unit(adata, record["unit"])
     adata.uns[k.FROM_TRACKS] = record
-    notes = [f"{len(ids[name])} {note}: {shorten(ids[name], limit=3)}" for name, note in _NOTES.items() if ids[name]]
-    logger.info("from_tracks: %s.", "; ".join([f"{adata.n_obs} genes by {adata.n_vars} columns", *notes]))
+    logger.info("from_tracks: %s.", "; ".join([f"{adata.n_obs} genes by {adata.n_vars} columns", *describe_ids(ids)]))
     return adata
 
 
-def _controls_of(control: Track | Mapping[str, Track] | None) -> dict[str, Track]:
-    """Return the tracks of the control by name: by mark, or ``"control"`` for one that all marks share."""
+def _files_of(tracks: object) -> Files:
+    """Return the files of each mark; raise unless there is a mapping from marks to tracks."""
+    example = "{'H3K4me3': 'k4me3.bw'}"
+    if not isinstance(tracks, Mapping):
+        msg = f"tracks is of type {type(tracks).__name__}; expected a dict of marks and their tracks, {example}."
+        raise ValueError(msg)
+    if not tracks:
+        msg = f"no tracks: `tracks` is empty; expected for example {example}."
+        raise ValueError(msg)
+    return {mark: as_files(str(mark), track) for mark, track in tracks.items()}
+
+
+def _controls_of(control: Track | Sequence[Track] | Mapping[str, Track | Sequence[Track]] | None) -> Files:
+    """Return the files of the control by name: by mark, or ``"control"`` for one that all marks share."""
     if control is None:
         return {}
-    return dict(control) if isinstance(control, Mapping) else {"control": control}
+    by_name = dict(control) if isinstance(control, Mapping) else {"control": control}
+    return {mark: as_files(str(mark), track) for mark, track in by_name.items()}
 
 
-def _read_genes(
+def read_positions(
     annotation: str | os.PathLike[str] | pd.DataFrame,
     tracks: Sequence[Mapping[str, Track]],
     *,
@@ -244,8 +255,10 @@ def _read_genes(
     return genes.assign(**{k.ANNOTATED: known}), sizes, record
 
 
-def _arguments(sizes: Mapping[str, int], max_bytes: int, reads: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """Return the further arguments of each function in `_BINNERS`."""
+def arguments_of(
+    sizes: Mapping[str, int], max_bytes: int, reads: Mapping[str, Any] | None
+) -> dict[str, dict[str, Any]]:
+    """Return the further arguments of each function that bins."""
     known = {"genome": sizes} if sizes else {}
     return {
         "bin_bigwig": known,
@@ -254,64 +267,37 @@ def _arguments(sizes: Mapping[str, int], max_bytes: int, reads: Mapping[str, Any
     }
 
 
-def _check_given(tracks: object, controls: Mapping[str, object]) -> None:
-    """Raise unless tracks and controls are mappings from each mark to one track."""
-    example = "{'H3K4me3': 'k4me3.bw'}"
-    if not isinstance(tracks, Mapping):
-        msg = f"tracks is of type {type(tracks).__name__}; expected a dict of marks and their tracks, {example}."
-        raise ValueError(msg)
-    if not tracks:
-        msg = f"no tracks: `tracks` is empty; expected for example {example}."
-        raise ValueError(msg)
-    for mark, track in [*tracks.items(), *controls.items()]:
-        if isinstance(track, list | tuple | set | Mapping):
-            msg = (
-                f"{mark}: {len(track)} tracks in a {type(track).__name__}; expected one. For replicates merge the "
-                f"reads (samtools merge) or average the tracks (wiggletools mean), or give each its own name, "
-                f"{{'{mark}_1': ..., '{mark}_2': ...}}, and average the columns."
-            )
-            raise ValueError(msg)
-        if not isinstance(track, pd.DataFrame):
-            path = as_path(track, name=str(mark), expected="the path of one track, or a table of peaks")
-            if "://" in str(track):
-                msg = f"{mark}: {track} is a web address; download the file first, and pass its path."
-                raise ValueError(msg)
-            if path.is_dir():
-                msg = f"{mark}: {path} is a folder; expected the path of one track."
-                raise ValueError(msg)
+def in_order(genes: pd.DataFrame) -> pd.DataFrame:
+    """Return genes with the columns of ``obs`` in their usual order, the others behind them."""
+    first = [column for column in _OBS if column in genes]
+    return genes[[*first, *genes.columns.difference(first, sort=False)]]
 
 
-def _binner(mark: str, track: Track, kinds: str | Mapping[str, str] | None) -> str:
-    """Return the name of the function that bins a track."""
-    if isinstance(track, pd.DataFrame):
-        return "bin_peaks"
-    if not Path(track).exists():
-        msg = f"{mark}: there is no file {track}; check its name and the folder you are in ({Path.cwd()})."
-        raise FileNotFoundError(msg)
-    return _BINNER_OF[detect_kind(track, given_kind(mark, kinds)).kind]
+def record_expression(record: dict[str, Any], values: pd.Series) -> None:
+    """Write the source of expression into the record."""
+    found = values.attrs["read_expression"]
+    record |= {"expression": found["source"], "column": str(values.name), "unit": values.attrs["unit"]}
+    record["counts"] |= {f"expression_{name}": n for name, n in found["counts"].items()}
 
 
-def _check_formats(
-    tracks: Mapping[str, Track], controls: Mapping[str, Track], kinds: str | Mapping[str, str] | None
-) -> None:
-    """Raise when a file is missing or of unknown format, before the slow reading starts."""
-    binners = {}
-    for mark, track in [*tracks.items(), *controls.items()]:
-        binners[_binner(mark, track, kinds)] = mark
-    if controls and len(binners) > 1:
-        found = " and ".join(f"{mark} by {binner}" for binner, mark in binners.items())
-        msg = (
-            f"marks and control differ in format: sct.pp would bin {found}. Give all of them in one format, or bin "
-            "marks and control yourself and compare them with sct.pp.subtract_control."
-        )
-        raise ValueError(msg)
+def record_ids(record: dict[str, Any], ids: Mapping[str, Sequence[str]]) -> None:
+    """Write the ids of genes that were left out or lack expression into the record, and their numbers."""
+    record["counts"] |= {name: len(found) for name, found in ids.items()}
+    record |= {name: np.array(found, str) for name, found in ids.items()}
 
 
-def _name(track: Track) -> str:
-    return "a table" if isinstance(track, pd.DataFrame) else str(track)
+def name_unit(adata: ad.AnnData, unit: str) -> None:
+    """Write the name of the unit of expression, as plots call it, where it is known."""
+    if unit in _UNITS:
+        adata.uns[k.UNITS] = {**adata.uns.get(k.UNITS, {}), k.EXPRESSION: _UNITS[unit]}
 
 
-def _are_complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
+def describe_ids(ids: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what the log says of genes that were left out or lack expression."""
+    return [f"{len(ids[name])} {note}: {shorten(ids[name], limit=3)}" for name, note in _NOTES.items() if ids[name]]
+
+
+def are_complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
     """Return which genes have the strand and body that the windows need; raise when none has."""
     if not any(window.needs_body for window in windows):
         return pd.Series(data=True, index=obs.index)
@@ -323,33 +309,3 @@ def _are_complete(obs: pd.DataFrame, windows: Sequence[Window]) -> pd.Series:
         )
         raise ValueError(msg)
     return complete
-
-
-def _bin(
-    tracks: Mapping[str, Track],
-    genes: pd.DataFrame,
-    windows: Sequence[Window],
-    arguments: Mapping[str, Mapping[str, Any]],
-    kinds: str | Mapping[str, str] | None,
-) -> ad.AnnData:
-    """Bin the marks of each format together, and put the columns in the order of ``tracks``."""
-    groups: dict[str, dict[str, Track]] = {}
-    for mark, track in tracks.items():
-        groups.setdefault(_binner(mark, track, kinds), {})[mark] = track
-    parts = []
-    for binner, group in groups.items():
-        own = dict(arguments[binner])
-        if binner != "bin_bigwig":
-            own["kinds"] = {mark: kind for mark in group if (kind := given_kind(mark, kinds))}
-        parts.append(_BINNERS[binner](group, genes, windows=windows, **own))
-    if len(parts) == 1:
-        return parts[0]
-    # Concatenation puts format after format; the columns have to be mark-major within each window.
-    place = {mark: part.var_names[part.var[k.MARK] == mark] for part in parts for mark in part.var[k.MARK].unique()}
-    adata = ad.concat(parts, axis="var", merge="same", uns_merge="unique")
-    region = adata.var[k.REGION].astype(str)
-    ordered = [name for window in windows for mark in tracks for name in place[mark] if region[name] == window.name]
-    adata = adata[:, ordered].copy()
-    for column, names in ((k.MARK, list(tracks)), (k.REGION, [window.name for window in windows])):
-        adata.var[column] = pd.Categorical(adata.var[column], categories=names)
-    return adata

@@ -42,6 +42,18 @@ def normalize(
 ) -> ad.AnnData | None:
     """Normalise the signal of each mark in each region.
 
+    All samples and cell types share the constants of each mark, so that what differs between them before differs
+    afterwards. Two conditions can be compared when this difference is biology. Which normalisation makes it so depends
+    on the experiment, and :func:`qc` shows whether a mark differs everywhere by one factor:
+
+    - *Same depth and antibody, or signal that is relative already* (fold enrichment): ``method="log1p"``.
+    - *Different depth or efficiency, and most genes keep the mark*: :func:`scale_samples` with its size factors, then
+      ``method="log1p"``.
+    - *The total amount of the mark is believed equal, and signals are not proportional* (other pipelines or depths):
+      ``method="quantile"``, which gives each sample the same distribution. A change of the total amount is lost.
+    - *The total amount may change*: a spike-in, whose factors :func:`from_sample_sheet` or :func:`scale_samples`
+      applies before, then ``method="log1p"``. After that ``"quantile"`` would undo them, and is an error.
+
     Parameters
     ----------
     adata
@@ -49,8 +61,8 @@ def normalize(
     method
         ``"log1p"``: logarithm, then mean 0 and variance 1 of each mark in each region over all bins of the training
         genes. ``"quantile"``: the same after quantile normalisation, so that a model can predict other cell types and
-        the output of other pipelines. The signal above 0 of each mark in each region and cell type gets the
-        distribution of the training genes (the mean over their cell types). The distribution of a cell type is
+        the output of other pipelines. The signal above 0 of each mark in each region and cell type (or sample) gets
+        the distribution of the training genes (the mean over their cell types). The distribution of a cell type is
         estimated from all its genes, so give all of them at once. A track with a background instead of zeros (such as
         a bigWig, for a model that was trained on peaks) keeps its highest bins, as many as the training genes have
         above 0. ``"paper"``: the scaling of the SimpleChrome publication, from 0 and the largest value of each mark to
@@ -77,7 +89,8 @@ def normalize(
     Raises
     ------
     ValueError
-        When ``X`` is normalised already, sparse, lazy or in a file (the error names the call that brings it to
+        When samples were scaled by given factors (:func:`scale_samples`) and the method is ``"quantile"``, which would
+        undo them; ``X`` is normalised already, sparse, lazy or in a file (the error names the call that brings it to
         memory), or holds missing, infinite or negative signal; or ``reference`` is incomplete, for other marks or
         regions, or of another method than ``method``.
 
@@ -98,16 +111,28 @@ def normalize(
             "adata.X = adata.layers.pop('signal'); del adata.uns['normalize']."
         )
         raise ValueError(msg)
+    fixed = None if reference is None else _constants_of(reference, layout, method=method)
+    _check_scaled(adata, method if fixed is None else fixed["method"])
     adata = to_change(adata, copy=copy, x=True)
     signal = raw_signal(adata)
-    if reference is None:
+    if fixed is None:
         constants, even = _fit(adata, signal, layout, method=method or "log1p", split_key=split_key)
     else:
-        constants = _constants_of(reference, layout, method=method)
+        constants = fixed
         even = _match_quantiles(adata, signal, layout, constants)
     slots = [("layers", k.SIGNAL, signal), ("X", "", standardize(even, layout, constants))]
     write_whole(adata, slots, records={k.NORMALIZE: constants})
     return adata if copy else None
+
+
+def _check_scaled(adata: ad.AnnData, method: object) -> None:
+    """Raise a ``ValueError`` where quantiles would undo the factors that were given for the samples."""
+    if method == "quantile" and adata.uns.get(k.SCALE_SAMPLES, {}).get("method") == "given":
+        msg = (
+            "method is 'quantile', and the samples were scaled by given factors (uns['scale_samples']), which "
+            "quantiles would undo; use method='log1p', or read the tracks without the factors."
+        )
+        raise ValueError(msg)
 
 
 def standardize(signal: np.ndarray, layout: Layout, constants: Mapping[str, Any]) -> np.ndarray:

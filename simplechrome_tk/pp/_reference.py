@@ -49,9 +49,9 @@ def add_reference_expression(
     the marks: models read it with ``reference_key``, scores of the *deviation* are measured against its mean, and
     :func:`coexpression_neighbors` finds related genes by it.
 
-    The sample's own expression must not be among the references, or a model would read what it has to predict. Samples
-    with the name of a cell type in ``adata`` are therefore left out, and a sample that looks like a replicate is an
-    error.
+    The sample's own expression must not be among the references, or a model would read what it has to predict.
+    Reference samples with the name of a cell type, sample or condition in ``adata`` are therefore left out, and one
+    that looks like a replicate is an error.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def add_reference_expression(
     table = read_public_reference() if table is None else table
     _check_table(table)
     table = table.set_axis(table.columns.astype(str), axis=1)
-    kept, excluded = _choose_samples(table, cell_types(adata), exclude)
+    kept, excluded = _choose_samples(table, _names_of_own(adata), exclude)
     matched = _match(adata, table[kept])
     varying = _find_varying(matched.values, kept)
     values = matched.values[:, varying].astype(np.float32)
@@ -144,8 +144,14 @@ def _check_table(table: pd.DataFrame) -> None:
         raise ValueError(msg)
 
 
+def _names_of_own(adata: ad.AnnData) -> set[str]:
+    """Return the names of samples, conditions and cell types in ``adata``, whose expression must not be read."""
+    columns = [key for key in (k.SAMPLE, k.CONDITION, k.CELL_TYPE) if key in adata.obs]
+    return set().union(set(cell_types(adata)), *(adata.obs[key].dropna().astype(str).unique() for key in columns))
+
+
 def _choose_samples(
-    table: pd.DataFrame, cells: pd.Series, exclude: str | Sequence[str] | None
+    table: pd.DataFrame, own: set[str], exclude: str | Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
     """Return the names of the samples that are kept, and of those that are left out."""
     named = [exclude] if isinstance(exclude, str) else [str(name) for name in exclude or ()]
@@ -154,7 +160,7 @@ def _choose_samples(
     if unknown:
         msg = f"exclude names {shorten(unknown)}, which the table lacks; it holds {shorten(samples, limit=20)}."
         raise ValueError(msg)
-    left_out = {*named, *cells.astype(str).unique()}
+    left_out = {*named, *own}
     kept = [name for name in samples if name not in left_out]
     if not kept:
         msg = f"all {len(samples)} samples of the table are left out; expected one at least that is no sample of adata."

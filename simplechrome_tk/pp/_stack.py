@@ -50,7 +50,7 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     Raises
     ------
     ValueError
-        When no cell type is given, one is normalised already, or marks or windows differ.
+        When no cell type is given, one is normalised already or holds samples, or marks or windows differ.
 
     Examples
     --------
@@ -60,9 +60,6 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     >>> both.n_obs, both.obs_names[0].endswith(":A")
     (600, True)
     """
-    if marks not in get_args(Marks):
-        msg = f"marks is {marks!r}; choose one of {', '.join(get_args(Marks))}."
-        raise ValueError(msg)
     if not adatas:
         msg = "no cell types to stack; expected a mapping such as {'GM12878': adata, 'K562': other}."
         raise ValueError(msg)
@@ -75,10 +72,9 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
         raise ValueError(msg)
     for adata in adatas.values():
         check_selectable(adata)
+    _check_unstacked(adatas)
     held = {cell: Layout.of(adata).marks for cell, adata in adatas.items()}
-    shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
-    extra = {cell: [mark for mark in own if mark not in shared] for cell, own in held.items()}
-    _report_marks(shared, {cell: own for cell, own in extra.items() if own}, marks)
+    shared = shared_marks(held, marks, what="cell types")
     parts = []
     for cell, adata in adatas.items():
         part = adata[:, adata.var[k.MARK].isin(shared)]
@@ -99,6 +95,16 @@ def stack_cell_types(adatas: Mapping[str, ad.AnnData], *, marks: Marks = "same")
     _gather_thresholds(stacked, adatas)
     _keep_reference(stacked, adatas)
     return stacked
+
+
+def _check_unstacked(adatas: Mapping[str, ad.AnnData]) -> None:
+    """Raise a ``ValueError`` for data with a column of samples, whose names of genes end in the sample already."""
+    if sampled := [cell for cell, adata in adatas.items() if k.SAMPLE in adata.obs]:
+        msg = (
+            f"{', '.join(sampled)}: the genes are of samples already (obs['sample']); expected one row for each gene. "
+            "Read all samples together with sct.pp.from_sample_sheet, whose column 'condition' can name cell types."
+        )
+        raise ValueError(msg)
 
 
 def _keep_reference(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) -> None:
@@ -138,13 +144,19 @@ def _gather_thresholds(stacked: ad.AnnData, adatas: Mapping[str, ad.AnnData]) ->
         stacked.uns[k.LABEL_EXPRESSION] = {**records[0], "thresholds": by_cell_type(numbers, "threshold")}
 
 
-def _report_marks(shared: list[str], extra: dict[str, list[str]], marks: Marks) -> None:
-    """Log the marks that not all cell types have, or raise when these are not allowed."""
+def shared_marks(held: Mapping[str, list[str]], marks: Marks, *, what: str) -> list[str]:
+    """Return the marks that all cell types or samples (``what``) have; log the others, or raise when not allowed."""
+    if marks not in get_args(Marks):
+        msg = f"marks is {marks!r}; choose one of {', '.join(get_args(Marks))}."
+        raise ValueError(msg)
+    shared = [mark for mark in next(iter(held.values())) if all(mark in other for other in held.values())]
+    extra = {cell: own for cell, own in held.items() if any(mark not in shared for mark in own)}
     if not extra:
-        return
-    differing = "; ".join(f"{cell}: {', '.join(own)}" for cell, own in extra.items())
+        return shared
+    differing = "; ".join(f"{cell}: {', '.join(m for m in own if m not in shared)}" for cell, own in extra.items())
     if not shared or marks == "same":
         found = f"shared by all: {', '.join(shared) or 'none'}; beyond them {differing}"
-        msg = f"cell types hold different marks ({found}); expected the same. marks='shared' keeps those that all have."
+        msg = f"{what} hold different marks ({found}); expected the same. marks='shared' keeps those that all have."
         raise ValueError(msg)
-    logger.info("Marks that not all cell types have are left out (%s); kept: %s.", differing, ", ".join(shared))
+    logger.info("Marks that not all %s have are left out (%s); kept: %s.", what, differing, ", ".join(shared))
+    return shared

@@ -34,7 +34,7 @@ _NO_SELECTION = panes.paragraph(
 )
 _MOST_LISTED = 500
 """Number of selected genes that the list of the gene pane offers."""
-_TOOLTIP_COLUMNS = (k.LABEL, k.STATE, k.CHROM, k.CELL_TYPE)
+_TOOLTIP_COLUMNS = (k.LABEL, k.STATE, k.CHROM, k.SAMPLE, k.CELL_TYPE)
 
 
 class Explorer(Panel):

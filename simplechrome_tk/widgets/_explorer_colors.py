@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 _BLANK = "(blank)"
 """Name of a category that has none, because a list must show something."""
 _GREY = "#b8b8b8"
-_FIRST = (k.LABEL, k.STATE, k.CHROM, k.CELL_TYPE, k.SPLIT)
+_FIRST = (k.LABEL, k.STATE, k.CHROM, k.SAMPLE, k.CONDITION, k.CELL_TYPE, k.SPLIT)
 
 
 class Color(NamedTuple):

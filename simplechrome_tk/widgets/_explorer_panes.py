@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, Normalize
 
 from simplechrome_tk import pl
 from simplechrome_tk.core import keys as k
-from simplechrome_tk.core.require import cell_types, symbols
+from simplechrome_tk.core.require import cell_type_key, cell_types, symbols
 from simplechrome_tk.pl._figure import new_figure, subplots
 from simplechrome_tk.pl._style import literal, unit
 from simplechrome_tk.pl.data._expression import expression as draw_expression
@@ -81,7 +81,7 @@ def selected_table(
     """Return a table of genes by id: columns of ``obs``, predicted probability of high, and log expression."""
     obs = adata.obs.iloc[rows]
     table = pd.DataFrame({k.SYMBOL: symbols(adata)[rows]}, index=obs.index)
-    several = [k.CELL_TYPE] if cell_types(adata).nunique() > 1 else []
+    several = [cell_type_key(adata)] if cell_types(adata).nunique() > 1 else []
     table = table.join(obs[[name for name in (*several, *_TABLE_COLUMNS, clusters) if name in obs]])
     if k.EXPRESSION in obs:
         table[f"expression {unit(adata, k.EXPRESSION)}".rstrip()] = obs[k.EXPRESSION]

@@ -76,7 +76,7 @@ class GeneBrowser(Panel):
         ids = gene_ids(adata)
         first = np.flatnonzero(~ids.duplicated())
         self._rows_of_gene: dict[Any, np.ndarray] = pd.Series(ids).groupby(ids.to_numpy()).indices
-        obs = adata.obs.iloc[first].drop(columns=k.CELL_TYPE, errors="ignore")
+        obs = adata.obs.iloc[first].drop(columns=[k.SAMPLE, k.CELL_TYPE], errors="ignore")
         self._genes = ad.AnnData(obs=obs.set_axis(ids[first].astype(str)))
         self._genome_order = _genome_order(self._genes.obs)
         self._shown_gene: int | None = None

@@ -11,7 +11,7 @@ import pandas as pd
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.expression import linear_expression
-from simplechrome_tk.core.require import cell_types
+from simplechrome_tk.core.require import cell_type_key, cell_types
 from simplechrome_tk.pl._style import unit
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def gene_table(adata: ad.AnnData, model: SimpleChrome | None, rows: Sequence[int
     measured, label, split = (obs[name] if name in obs else None for name in names)
     expression_unit = unit(adata, k.EXPRESSION)
     table = pd.DataFrame(index=obs.index)
-    if k.CELL_TYPE in obs:
-        table["cell type"] = cell_types(small)[: len(rows)]
+    if (column := cell_type_key(small)) is not None:
+        table[column.replace("_", " ")] = cell_types(small)[: len(rows)]
     if measured is not None:
         table["measured"] = [_amount(value, expression_unit) for value in measured]
     if label is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simplechrome_tk as sct
-from simplechrome_tk.core.require import check_order, gene_row, gene_rows
+from simplechrome_tk.core.require import cell_type_key, cell_types, check_order, gene_ids, gene_row, gene_rows
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +127,37 @@ def test_scanpy_reads_the_record_of_a_graph(adata):
     assert linked.uns["tss_neighbors"]["params"]["method"] == "tss_neighbors"
     sc.tl.umap(linked, neighbors_key="tss_neighbors", init_pos="random", maxiter=1)
     assert linked.obsm["X_umap"].shape == (140, 2)
+
+
+def conditions():
+    return sct.datasets.simulate_conditions(140, n_replicates=1, n_changed=0)
+
+
+def test_samples_stand_for_cell_types():
+    adata = conditions()
+    assert cell_type_key(adata) == "sample"
+    assert cell_types(adata).tolist() == ["A1"] * 140 + ["B1"] * 140
+    assert gene_ids(adata)[:140].equals(gene_ids(adata)[140:])
+    adata.obs["cell_type"] = "K562"
+    assert cell_types(adata).unique().tolist() == ["A1", "B1"]
+    del adata.obs["sample"]
+    assert cell_type_key(adata) == "cell_type"
+    del adata.obs["cell_type"]
+    assert cell_type_key(adata) is None
+    assert cell_types(adata).unique().tolist() == ["all"]
+
+
+def test_a_sample_of_two_cell_types_is_refused():
+    adata = conditions()
+    adata.obs["cell_type"] = adata.obs["condition"]
+    adata.obs["sample"] = "GSM1"
+    with pytest.raises(ValueError, match="obs\\['sample'\\] is 'GSM1' for genes of the cell types A, B"):
+        cell_types(adata)
+
+
+def test_samples_may_be_named_after_cell_types_were_stacked():
+    adata = sct.datasets.simulate(140)
+    both = sct.pp.stack_cell_types({"A": adata, "B": adata})
+    both.obs["sample"] = both.obs["cell_type"].map({"A": "GSM1", "B": "GSM2"})
+    assert cell_types(both).unique().tolist() == ["GSM1", "GSM2"]
+    assert gene_ids(both).tolist() == 2 * adata.obs_names.tolist()

@@ -86,3 +86,14 @@ def test_labels_of_one_class_are_refused(cells: dict[str, ad.AnnData], others: a
     others.obs["label"] = "low"
     with pytest.raises(ValueError, match="one class"):
         evaluation.same_gene_mean(cells["A"], others)
+
+
+def test_samples_are_other_cell_types():
+    adata = sct.datasets.simulate_conditions(150, n_replicates=2)
+    own, others = adata[adata.obs["sample"] == "A1"].copy(), adata[adata.obs["sample"] != "A1"].copy()
+    sct.pp.split_by_chromosome(own)
+    table = evaluation.same_gene_mean(own, others)
+    logs = sct.pp.log_expression(others.obs["expression"].to_numpy()).reshape(3, 150)
+    np.testing.assert_allclose(table["log_expression"], logs.mean(axis=0))
+    with pytest.raises(ValueError, match="adata holds A1 as well"):
+        evaluation.same_gene_mean(own, adata)

@@ -84,3 +84,18 @@ def test_movement_compares_held_out_genes_where_there_is_a_split(two_cells, capl
         sct.get.movement(two_cells, "A", "B")
     with pytest.raises(ValueError, match=r"no column 'fold' .*split_by_chromosome"):
         sct.get.movement(two_cells, "A", "B", split_key="fold")
+
+
+def test_samples_are_compared_like_cell_types():
+    adata = sct.datasets.simulate_conditions(150, n_replicates=2, n_changed=15)
+    adata.obsm["X_simplechrome"] = np.random.default_rng(0).standard_normal((600, 3)).astype(np.float32)
+    adata.obs["state"] = "quiescent"
+    adata.obs["cell_type"] = "K562"
+    table = sct.get.movement(adata, "A2", "B1")
+    assert len(table) == 150
+    expected = sct.pp.log_expression(adata.obs["expression"].to_numpy())
+    first = table.index[0]
+    values = dict(zip(adata.obs_names, expected, strict=True))
+    assert table["log_expression_change"].iloc[0] == pytest.approx(values[f"{first}:B1"] - values[f"{first}:A2"])
+    with pytest.raises(ValueError, match="two of A1, A2, B1, B2"):
+        sct.get.movement(adata, "A", "B")

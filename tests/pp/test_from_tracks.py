@@ -144,7 +144,10 @@ def test_ids_that_match_nothing_are_refused(tracks):
 @pytest.mark.parametrize(
     ("track", "error", "message"),
     [
-        (["a.bw", "b.bw"], ValueError, r"M: 2 tracks in a list.*'M_1': \.\.\."),
+        ([], ValueError, "M: the list of tracks is empty"),
+        (["a.bw", 5], ValueError, "M is an int"),
+        (["none.bw", "nor.bw"], FileNotFoundError, r"M \(file 1 of 2\): there is no file none\.bw"),
+        (["a.bw", "./a.bw"], ValueError, r"M: \./a\.bw is given twice"),
         (5, ValueError, "M is an int"),
         ("https://a.org/a.bw", ValueError, r"M: https://a\.org/a\.bw is a web address"),
         (".", ValueError, r"M: \. is a folder"),
@@ -294,7 +297,7 @@ def test_tracks_that_are_no_dict_are_refused(tmp_path):
     for tracks in (["a.bw"], "a.bw", tmp_path / "a.bw"):
         with pytest.raises(ValueError, match=r"tracks is of type .*\{'H3K4me3'"):
             sct.pp.from_tracks(tracks, GENES)
-    with pytest.raises(ValueError, match="control: 2 tracks in a tuple; expected one"):
+    with pytest.raises(FileNotFoundError, match=r"control \(file 1 of 2\): there is no file a\.bw"):
         sct.pp.from_tracks({"M": peaks(1.0)}, GENES, control=("a.bw", "b.bw"))
 
 
@@ -392,3 +395,68 @@ def test_a_tss_that_is_no_place_is_refused(tracks):
             sct.pp.from_tracks(tracks, genes)
         with pytest.raises(ValueError, match=r"1 of 4 genes lack the position.*finite numbers from 0"):
             sct.pp.bin_peaks({"M": peaks(1.0)}, genes, windows=[sct.pp.Window.TSS])
+
+
+# Replicates
+
+
+def bedgraph(path, signal: float):
+    path.write_text("".join(f"{chrom}\t0\t100000\t{signal}\n" for chrom in ("chr1", "chr2")))
+    return path
+
+
+def test_reads_of_replicates_are_summed(tmp_path):
+    first = bam(tmp_path / "a.bam", [20_010] * 3 + [20_110])
+    second = bam(tmp_path / "b.bam", [20_010, 25_000])
+    background = [bam(tmp_path / "c.bam", [20_010]), bam(tmp_path / "d.bam", [20_010, 20_110])]
+    kwargs = {"windows": [sct.pp.Window.TSS], "reads": {"shift": 0}, "control_method": "subtract"}
+    adata = sct.pp.from_tracks({"H3K4me3": [first, second]}, GENES.head(1), **kwargs)
+    bins = ["H3K4me3:tss:50", "H3K4me3:tss:150"]
+    assert adata[:, bins].X.tolist() == [[4, 1]]
+    assert list(adata.uns["reads"].index) == ["H3K4me3"]
+    assert adata.uns["reads"].loc["H3K4me3", ["library", "counted"]].tolist() == [6, 6]
+    assert adata.uns["from_tracks"]["tracks"] == [f"{first}; {second}"]
+    table = adata.uns["from_tracks"]["replicates"]
+    assert table["file"].tolist() == [str(first), str(second)]
+    assert set(table["combined"]) == {"sum"}
+    adata = sct.pp.from_tracks({"H3K4me3": [first, second]}, GENES.head(1), control=background, **kwargs)
+    # The control holds 3 reads, all of them counted, and the sample 6.
+    assert adata.uns["subtract_control"]["scale"].tolist() == [2.0]
+    assert adata[:, bins].X.tolist() == [[0, 0]]
+    assert adata.uns["from_tracks"]["replicates"]["mark"].tolist() == ["H3K4me3"] * 2 + ["control"] * 2
+
+
+def test_signal_of_replicates_is_averaged_on_one_scale(tmp_path):
+    files = [bedgraph(tmp_path / "a.bdg", 1.0), bedgraph(tmp_path / "b.bdg", 3.0)]
+    tracks = {"H3K27me3": broad(tmp_path / "c.broadPeak", 5.0), "H3K4me3": files, "H3K9me3": peaks(7.0)}
+    adata = sct.pp.from_tracks(tracks, GENES, windows=[sct.pp.Window.TSS])
+    alone = sct.pp.from_tracks(tracks | {"H3K4me3": files[0]}, GENES, windows=[sct.pp.Window.TSS])
+    pd.testing.assert_frame_equal(adata.var, alone.var)
+    of_mark = (adata.var["mark"] == "H3K4me3").to_numpy()
+    np.testing.assert_array_equal(adata.X[:, ~of_mark], alone.X[:, ~of_mark])
+    np.testing.assert_allclose(adata.X[:, of_mark], 2 * alone.X[:, of_mark])
+    table = adata.uns["from_tracks"]["replicates"]
+    assert table["scale"].tolist() == pytest.approx([2.0, 2 / 3])
+    assert table["combined"].tolist() == ["mean", "mean"]
+
+
+def test_called_peaks_are_averaged_as_they_are(tmp_path, caplog):
+    caplog.set_level("INFO")
+    files = [broad(tmp_path / "a.broadPeak", 1.0), broad(tmp_path / "b.broadPeak", 3.0)]
+    adata = sct.pp.from_tracks({"M": [*files, broad(tmp_path / "c.broadPeak", 0.5)]}, GENES)
+    assert adata.X.max() == pytest.approx(1.5)
+    assert adata.uns["from_tracks"]["replicates"]["scale"].tolist() == [1.0, 1.0, 1.0]
+    assert "M: the mean of 3 files." in caplog.text
+    adata.write_h5ad(tmp_path / "a.h5ad")
+
+
+def test_replicates_of_two_formats_are_refused(tmp_path):
+    files = [broad(tmp_path / "a.broadPeak", 1.0), bedgraph(tmp_path / "b.bdg", 3.0)]
+    with pytest.raises(ValueError, match=r"replicates of M differ in format: M \(file 1 of 2\) is broadPeak and M"):
+        sct.pp.from_tracks({"M": files}, GENES)
+
+
+def test_a_replicate_without_signal_is_refused(tmp_path):
+    files = [bedgraph(tmp_path / "a.bdg", 1.0), bedgraph(tmp_path / "b.bdg", 0.0)]
+    with pytest.raises(ValueError, match=r"M: .*b\.bdg has no signal in any bin"):
+        sct.pp.from_tracks({"M": files}, GENES)

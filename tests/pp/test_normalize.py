@@ -208,3 +208,44 @@ def test_a_track_with_a_background_keeps_its_highest_bins(caplog: pytest.LogCapt
         was_zero = peaks.layers["signal"][:, start : start + 100] == 0
         now_zero = dense.X[:, start : start + 100] == dense.X[:, start : start + 100].min()
         assert (was_zero == now_zero).mean() > 0.98
+
+
+def test_samples_share_their_constants():
+    both = sct.datasets.simulate_conditions(300, n_replicates=1, n_changed=0, marks=["H3K4me3"])
+    in_b = (both.obs["condition"] == "B").to_numpy()
+    both.X[in_b] *= 3
+    sct.pp.split_by_chromosome(both)
+    sct.pp.normalize(both, method="log1p")
+    assert len(both.uns["normalize"]["center"]) == 2
+    restored = np.expm1(both.X * both.uns["normalize"]["scale"][0] + both.uns["normalize"]["center"][0])
+    np.testing.assert_allclose(restored[:, :100], both.layers["signal"][:, :100], rtol=1e-4, atol=1e-4)
+
+
+def test_quantiles_make_samples_comparable():
+    both = sct.datasets.simulate_conditions(1_000, n_replicates=1, n_changed=0, marks=["H3K4me3"])
+    single = both.copy()
+    in_b = (both.obs["condition"] == "B").to_numpy()
+    both.X[in_b] *= 3
+    for adata in (single, both):
+        sct.pp.split_by_chromosome(adata)
+        sct.pp.normalize(adata, method="quantile")
+    levels = [both.X[rows, :100].mean(dtype=float) for rows in (in_b, ~in_b)]
+    assert levels[0] == pytest.approx(levels[1], abs=0.03)
+    change = [adata.X[in_b, :100].mean(axis=1) - adata.X[~in_b, :100].mean(axis=1) for adata in (both, single)]
+    np.testing.assert_allclose(change[0], change[1], atol=0.05)
+
+
+def test_a_spike_in_is_applied_before_and_not_undone():
+    both = sct.datasets.simulate_conditions(300, n_replicates=1, n_changed=0, marks=["H3K4me3"])
+    plain = both.copy()
+    sct.pp.scale_samples(both, {"A1": 1, "B1": 3})
+    for adata in (both, plain):
+        sct.pp.split_by_chromosome(adata)
+    with pytest.raises(ValueError, match="quantiles would undo"):
+        sct.pp.normalize(both, method="quantile")
+    sct.pp.normalize(plain, method="quantile")
+    with pytest.raises(ValueError, match="quantiles would undo"):
+        sct.pp.normalize(both, reference=plain.uns["normalize"])
+    sct.pp.normalize(both)
+    in_b = (both.obs["condition"] == "B").to_numpy()
+    assert both.X[in_b].mean() > both.X[~in_b].mean() + 0.3

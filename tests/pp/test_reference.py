@@ -210,3 +210,14 @@ def test_the_public_table_without_the_sample_itself(e116):
     # PAX5 has an RPKM of .134 in E003.
     row = adata.obs["symbol"].tolist().index("PAX5")
     assert stored(adata)[row, samples.index("E003")] == pytest.approx(np.log10(0.234), abs=1e-6)
+
+
+def test_samples_conditions_and_cell_types_are_no_references():
+    adata = sct.datasets.simulate_conditions(150, n_replicates=1)
+    adata.obs["cell_type"] = "K562"
+    noise = np.random.default_rng(0).uniform(-1, 3, (150, 6))
+    names = ["A", "B1", "K562", "x", "y", "z"]
+    table = pd.DataFrame(noise, index=[name.removesuffix(":A1") for name in adata.obs_names[:150]], columns=names)
+    sct.pp.add_reference_expression(adata, table)
+    assert adata.uns["reference_expression"]["samples"] == ["x", "y", "z"]
+    assert adata.uns["reference_expression"]["excluded"] == ["A", "B1", "K562"]

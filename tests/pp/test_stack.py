@@ -129,3 +129,9 @@ def test_a_cell_type_without_reference_is_named(caplog):
     both = sct.pp.stack_cell_types({"A": with_reference(0, ["x", "y"]), "B": cell(1)})
     assert "reference_expression" not in both.obsm
     assert "B lack reference expression" in caplog.text
+
+
+def test_samples_are_not_stacked_again():
+    adata = sct.datasets.simulate_conditions(200, n_replicates=1)
+    with pytest.raises(ValueError, match=r"B: the genes are of samples already .*from_sample_sheet"):
+        sct.pp.stack_cell_types({"A": cell(0), "B": adata})

@@ -200,3 +200,14 @@ def test_many_cell_types_are_a_list_to_choose_from(stacked):
     assert len(browser._cell_selector.options) == 11
     assert browser.cell_type == "c0"
     browser.close()
+
+
+def test_samples_are_chosen_like_cell_types():
+    adata = sct.datasets.simulate_conditions(150, n_replicates=1)
+    adata.obs["cell_type"] = "K562"
+    table = gene_table(adata, None, [3, 153])
+    assert table.index[0].removesuffix(":A1") == table.index[1].removesuffix(":B1")
+    assert table["sample"].tolist() == ["A1", "B1"]
+    browser = GeneBrowser(adata)
+    browser.cell_type = "B1"
+    assert browser.cell_type == "B1"

@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     import anndata as ad
-    import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
@@ -41,6 +41,10 @@ _PROFILE_HEIGHT, _PROFILE_MARGIN = 1.5, 0.4
 _LINE = 0.19
 # Widths of the panels of the top row, relative to each other: five ratios, then the correlations.
 _WIDTHS = (1, 1, 1.1, 1.5, 1.5, 2.0)
+# That of the correlations of samples, where there are any.
+_SAMPLES_WIDTH = 1.8
+# Samples up to which correlations are written, and up to which samples are named.
+_WRITTEN_AT_MOST, _SAMPLES_NAMED_AT_MOST = 6, 24
 
 _PROFILES_IN_A_ROW = 5
 _TICKS_AT_MOST = 5
@@ -93,7 +97,9 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     Top left, a dot is a mark (of a cell type), its bar the 95 % interval, and green the range expected of the mark.
     Marks with a problem are orange, or ringed when cell types have colours. Top right, the rank correlation of two
     marks over genes, averaged over cell types. Below, the mean signal around the TSS of genes on the plus strand
-    (solid) and on the minus strand (dashed), which coincide when bins are oriented. Last, the findings in words.
+    (solid) and on the minus strand (dashed), which coincide when bins are oriented. Last, the findings in words. Of
+    several samples (``obs["sample"]`` or ``obs["condition"]``), a heat map at the top right shows their correlation
+    over genes, averaged over marks.
 
     Parameters
     ----------
@@ -104,7 +110,8 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     -------
     numpy.ndarray
         Axes, shape ``(n_panels,)``: coverage, zeros, dynamic range, enrichment at the TSS and downstream, correlation,
-        then the profile of each mark; without profiles where no window shows 5 kb around the TSS.
+        then the profile of each mark (without profiles where no window shows 5 kb around the TSS), and, of samples,
+        their correlation.
 
     Raises
     ------
@@ -119,30 +126,38 @@ def qc(adata: ad.AnnData) -> np.ndarray:
     cells = list(dict.fromkeys(record["marks"][k.CELL_TYPE]))
     color = colors(cells) if len(cells) > 1 else {cells[0]: _PLAIN}
     lines = _lines(record)
-    top, middle, bottom = _subfigures(len(marks), len(lines), profiled=len(record["profiles"]) > 0)
-    axes = top.subplots(1, len(_WIDTHS), width_ratios=_WIDTHS)
+    samples = _sample_correlations(record)
+    widths = _WIDTHS if samples.empty else (*_WIDTHS, _SAMPLES_WIDTH)
+    width = _WIDTH * sum(widths) / sum(_WIDTHS)
+    top, middle, bottom = _subfigures(width, len(marks), len(lines), profiled=len(record["profiles"]) > 0)
+    axes = top.subplots(1, len(widths), width_ratios=widths)
     for ax, panel in zip(axes, _PANELS, strict=False):
         _draw_panel(ax, record["marks"], panel, marks, color)
     axes[0].set_yticks(range(len(marks)), list(map(literal, marks)))
-    _draw_correlations(axes[-1], record["correlations"], marks)
-    panels, strands = list(axes), []
+    _draw_correlations(axes[len(_WIDTHS) - 1], record["correlations"], marks)
+    panels, strands = list(axes[: len(_WIDTHS)]), []
     if middle is not None:
         odd = set(record["marks"].loc[record["marks"]["problems"] != "", k.MARK])
         panels += _draw_profiles(middle, record["profiles"], marks, odd, color, measure(adata, k.SIGNAL))
         strands = list(dict.fromkeys(record["profiles"][k.STRAND]))
+    if not samples.empty:
+        _draw_samples(axes[-1], samples)
+        panels.append(axes[-1])
     top.legend(handles=_key(strands, color), loc="outside upper left", ncols=12, frameon=False)
     headline_color = _ODD if len(record["findings"]) else "black"
     _write(bottom, _headline(record), lines, headline_color)
     return np.array(panels, dtype=object)
 
 
-def _subfigures(n_marks: int, n_lines: int, *, profiled: bool) -> tuple[SubFigure, SubFigure | None, SubFigure]:
+def _subfigures(
+    width: float, n_marks: int, n_lines: int, *, profiled: bool
+) -> tuple[SubFigure, SubFigure | None, SubFigure]:
     """Make a figure in three parts: dots and correlations, profiles where there are any, and text."""
     n_rows = -(-n_marks // _PROFILES_IN_A_ROW)
     heights = [_MARK_HEIGHT * n_marks + _TOP_MARGIN, _LINE * (n_lines + 2)]
     if profiled:
         heights.insert(1, _PROFILE_HEIGHT * n_rows + _PROFILE_MARGIN)
-    figure = new_figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+    figure = new_figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     return parts[0], parts[1] if profiled else None, parts[-1]
 
@@ -272,6 +287,36 @@ def _draw_correlations(ax: Axes, table: pd.DataFrame, marks: list[str]) -> None:
         ax.set_axis_off()
         return
     ax.figure.colorbar(mesh, ax=ax, ticks=[-1, 0, 1], shrink=0.7, pad=0.02)
+
+
+def _sample_correlations(record: dict[str, Any]) -> pd.DataFrame:
+    """Return the correlation of each two samples, the mean over marks, samples by samples; empty without samples."""
+    table = record.get("samples")
+    if table is None or not len(table):
+        return pd.DataFrame()
+    names = list(dict.fromkeys([*table[k.SAMPLE], *table["other"]]))
+    mean = table.groupby([k.SAMPLE, "other"])["pearson"].mean().unstack().reindex(index=names, columns=names)
+    return mean.fillna(mean.T)
+
+
+def _draw_samples(ax: Axes, correlation: pd.DataFrame) -> None:
+    """Draw the correlation of each two samples as a heat map; the colours reach from the lowest of them to 1."""
+    values = correlation.to_numpy(float)
+    lowest = np.nanmin(values) if np.isfinite(values).any() else 0.0
+    mesh = ax.imshow(values, cmap="Blues", vmin=lowest, vmax=1, aspect="auto")
+    if len(values) <= _WRITTEN_AT_MOST:
+        for (i, j), value in np.ndenumerate(values):
+            if not np.isnan(value):
+                shade = "white" if value > (lowest + 1) / 2 else "0.2"
+                ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color=shade)
+    names = list(map(literal, correlation.index)) if len(values) <= _SAMPLES_NAMED_AT_MOST else []
+    places = range(len(names))
+    ax.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
+    ax.set_yticks(places, names, fontsize="small")
+    ax.set_title("correlation of samples", loc="left", fontsize="medium")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.figure.colorbar(mesh, ax=ax, shrink=0.7, pad=0.02)
 
 
 def _draw_profiles(

@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simplechrome_tk.core import keys as k
 from simplechrome_tk.core.layout import Layout, values
-from simplechrome_tk.core.require import gene_row, symbols
+from simplechrome_tk.core.require import cell_type_key, gene_row, symbols
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import along, bounds, literal, measure, unit
 
@@ -86,11 +86,11 @@ def gene(adata: ad.AnnData, gene: str, *, layer: str | None = k.SIGNAL) -> np.nd
 
 
 def describe_gene(adata: ad.AnnData, gene: int) -> str:
-    """Return symbol, cell type, position, expression and label of the gene in a row, as far as they are known."""
+    """Return symbol, sample or cell type, position, expression and label of the gene in a row, as far as known."""
     row = adata.obs.iloc[gene]
     parts = [str(symbols(adata)[gene])]
-    if k.CELL_TYPE in row:
-        parts.append(f"{row[k.CELL_TYPE]}")
+    if (key := cell_type_key(adata)) is not None:
+        parts.append(f"{row[key]}")
     if {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) and pd.notna(row[k.START]):
         parts.append(f"{row[k.CHROM]}:{row[k.START]:,.0f}-{row[k.END]:,.0f} ({row[k.STRAND]})")
     if k.EXPRESSION in row:

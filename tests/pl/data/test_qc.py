@@ -222,3 +222,29 @@ def test_real_data_are_drawn(e116):
     axes = pl.qc(pp.qc(e116, copy=True))
     assert axes.shape == (11,)
     assert words(axes)[0] == "No findings"
+
+
+def test_correlations_of_samples_are_drawn_last(tmp_path):
+    adata = datasets.simulate_conditions(150, n_replicates=2, n_changed=0, marks=["H3K4me3", "H3K27me3"])
+    pp.qc(adata)
+    adata.write_h5ad(tmp_path / "qc.h5ad")
+    for data in (adata, ad.read_h5ad(tmp_path / "qc.h5ad")):
+        axes = pl.qc(data)
+        assert axes.shape == (9,)
+        heat = axes[-1]
+        assert heat.get_title(loc="left") == "correlation of samples"
+        assert [label.get_text() for label in heat.get_xticklabels()] == ["A1", "A2", "B1", "B2"]
+        pairs = data.uns["qc"]["samples"]
+        of_pair = pairs[(pairs["sample"] == "A2") & (pairs["other"] == "B1")]["pearson"]
+        image = heat.images[0].get_array()
+        assert image[1, 2] == image[2, 1] == pytest.approx(of_pair.mean())
+        assert len(heat.texts) == 12
+
+
+def test_many_samples_are_neither_named_nor_written():
+    adata = datasets.simulate_conditions(140, n_replicates=13, n_changed=0, marks=["H3K4me3"])
+    pp.qc(adata)
+    heat = pl.qc(adata)[-1]
+    assert heat.images[0].get_array().shape == (26, 26)
+    assert not heat.texts
+    assert not len(heat.get_xticks())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import QuadMesh
 
-from simplechrome_tk import get, pl, pp
+from simplechrome_tk import datasets, get, pl, pp
 
 MARKS = ["H3K4me3", "H3K27me3", "H3K36me3"]
 
@@ -69,3 +69,10 @@ def test_gene_of_which_little_is_known(adata):
 def test_a_name_of_no_gene_or_several_is_named(adata, name, token):
     with pytest.raises(ValueError, match=token):
         pl.gene(adata, name)
+
+
+def test_a_gene_of_a_sample_is_titled_with_it():
+    adata = datasets.simulate_conditions(150, n_replicates=1)
+    adata.obs["cell_type"] = "K562"
+    title = pl.gene(adata, adata.obs_names[150])[0].get_figure().get_suptitle()
+    assert "·  B1  ·" in title
