@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import reprlib
+from collections import Counter
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -215,8 +216,9 @@ def _parse(file: Path) -> object:
 
 def _decode(content: bytes) -> object:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):
-            msg = f"a field is repeated among {', '.join(sorted(name for name, _ in pairs)[:10])}."
+        repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+        if repeated:
+            msg = f"a field is there twice: {', '.join(sorted(repeated)[:10])}."
             raise ValueError(msg)
         return dict(pairs)
 
