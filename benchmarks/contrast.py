@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import anndata as ad
 
 CONTEXT = {"neighbors_key": GRAPH, "reference_key": ALL}
-N_SIMULATED, N_NETWORKS, N_BOOTSTRAP = 50, 3, 1_000
+N_SIMULATED, N_NETWORKS, N_BOOTSTRAP = 50, 2, 1_000
 SCORES = ("Pearson", "Spearman", "sign right beyond tenfold")
 
 
