@@ -258,7 +258,9 @@ def main() -> None:
     found = {cell: dict(predictions(cell)) for cell in (CELL_TYPES if everything else CELL_TYPES[:1])}
     adata, tables = stacked(found)
     scores = pd.concat(
-        sct.evaluation.evaluate(adata, made, splits=("test",)).assign(model=name, trainings=len(made))
+        sct.evaluation.evaluate(adata, made, splits=("test",), groupby="cell_type").assign(
+            model=name, trainings=len(made)
+        )
         for name, made in tables.items()
     )
     rows = pd.concat([scores.assign(reference=""), differences(adata, tables)])
