@@ -115,7 +115,7 @@ def test_title_says_what_is_known_of_the_change(both):
 
 
 def test_interval_stands_behind_the_change(both):
-    symbol, row = attributed(both)
+    symbol, _ = attributed(both)
     adata = both.copy()
     adata.obs["contrast_low"], adata.obs["contrast_high"] = -1.5, 2.5
     adata.obs[["contrast_measured", "contrast_fdr"]] = np.nan

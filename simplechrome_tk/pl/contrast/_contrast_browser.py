@@ -137,15 +137,14 @@ def contrast_browser(
     title = [_describe_gene(adata, pair), describe_change(adata, pair.row, key), sums]
     page.write_title("\n".join(title), _explain_colors(adata, record, layer, norm if is_attributed else None))
     genome = None if track is None else page.add_gene_track(track, str(adata.obs[k.CHROM].iloc[pair.row]))
-    return ContrastBrowserAxes(*lanes, genome)
+    of, against, below = lanes
+    return ContrastBrowserAxes(of, against, below, genome)
 
 
 def describe_change(adata: ad.AnnData, row: int, key: str) -> str:
     """Return the predicted change of a gene in words, with all that is known of it."""
     record = read_contrast(adata, key)
-    known = {
-        name: float(adata.obs[f"{key}_{name}"].iloc[row]) for name in ("change", "low", "high", "measured", "fdr")
-    }
+    known = {name: float(adata.obs[f"{key}_{name}"].iloc[row]) for name in ("change", "low", "high", "measured", "fdr")}
     text = f"{record['of']} against {record['against']}: predicted {record['unit']} {signed(known['change'])}"
     if not np.isnan(known["low"]):
         text += f" (90 % interval {signed(known['low'])} to {signed(known['high'])})"
@@ -182,7 +181,7 @@ def _draw_difference(
     left, right, zero = edges[:-1], edges[1:], np.zeros_like(heights)
     corners = np.stack([left, zero, left, heights, right, heights, right, zero], axis=1).reshape(-1, 4, 2)
     # Neighbouring bars touch: without smoothing of their edges no white line shows between them.
-    bars = PolyCollection(corners, array=effects, cmap=EFFECTS, norm=norm, linewidths=0, antialiased=False)
+    bars = PolyCollection(list(corners), array=effects, cmap=EFFECTS, norm=norm, linewidths=0, antialiased=False)
     ax.add_collection(bars, autolim=False)
     ax.add_artist(StepPatch(heights, edges, baseline=0, fill=False, edgecolor=_OUTLINE, linewidth=0.4))
 
