@@ -49,7 +49,7 @@ function render({ model, el }) {
     const rows = [...box.querySelectorAll("tbody tr")];
     const current = rows.find((element) => element.dataset.gene === model.get("selected"));
     for (const element of rows) {
-      element.setAttribute("aria-selected", String(element === current));
+      element.setAttribute("aria-current", String(element === current));
       element.querySelector("button").tabIndex = element === (current ?? rows[0]) ? 0 : -1;
     }
   };

@@ -151,13 +151,13 @@ class GeneTable(anywidget.AnyWidget):
 .sct-genes caption { text-align: left; white-space: nowrap; padding-bottom: 4px; }
 .sct-genes thead th { position: sticky; top: 0; white-space: normal; vertical-align: bottom;
   background: var(--jp-layout-color0, white); }
-.sct-genes button { font: inherit; color: inherit; background: none; border: 0; padding: 2px 4px; cursor: pointer;
+.sct-genes button { font: inherit; color: inherit; background: none; border: 0; padding: 2px 4px 2px 0; cursor: pointer;
   text-align: left; }
 .sct-genes thead button { font-weight: bold; }
 .sct-genes tbody tr { cursor: pointer; }
 .sct-genes tbody th { font-weight: normal; border-left: 4px solid transparent; }
 .sct-genes tbody tr:hover { background: var(--jp-layout-color2, #eee); }
-.sct-genes tbody tr[aria-selected="true"] th { border-left-color: #0072B2; font-weight: bold; }
+.sct-genes tbody tr[aria-current="true"] th { border-left-color: #0072B2; font-weight: bold; }
 """
     content = traitlets.Dict({"caption": "", "columns": [], "rows": []}).tag(sync=True)
     selected = traitlets.Unicode("").tag(sync=True)

@@ -246,7 +246,7 @@ def test_bad_input_is_named(contrast):
         ContrastBrowser(adata, key="other")
     with pytest.raises(RuntimeError, match="not trained"):
         ContrastBrowser(adata, sct.SimpleChrome(adata))
-    with pytest.raises(TypeError, match="expected sct.widgets.ContrastBrowser"):
+    with pytest.raises(TypeError, match=r"expected sct\.widgets\.ContrastBrowser"):
         ContrastBrowser(model)
     with pytest.raises(ValueError, match="no gene 'XIST9'"):
         ContrastBrowser(adata, gene="XIST9")
