@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -85,6 +86,16 @@ def test_bins_of_the_difference_have_the_colours_of_their_effects(both):
     assert low == -high
     assert EFFECTS(0.0)[:3] == to_rgba(DOWN)[:3]
     assert EFFECTS(1.0)[:3] == to_rgba(UP)[:3]
+
+
+def test_scale_of_the_colours_leaves_out_bins_without_effect(both):
+    symbol, row = attributed(both)
+    adata = both.copy()
+    adata.layers["contrast"][row] = 0
+    adata.layers["contrast"][row, :3] = 0.2, -0.4, 0.4
+    axes = sct.pl.contrast_browser(adata, symbol)
+    assert axes.difference[0, 0].collections[0].get_clim() == pytest.approx((-0.4, 0.4))
+    assert any("full colour: 0.40 a bin" in text.get_text() for text in axes.of[0, 0].figure.legends[0].texts)
 
 
 def test_conditions_of_a_mark_share_a_scale_and_the_difference_has_no_finer_one(both):
@@ -182,6 +193,20 @@ def test_data_without_a_contrast_are_named(both):
     del adata.uns["contrast"]
     with pytest.raises(ValueError, match="no contrast 'contrast'"):
         sct.pl.contrast_browser(adata, attributed(both)[0])
+
+
+def test_data_without_the_column_of_conditions_are_named(both):
+    adata = both.copy()
+    del adata.obs["condition"]
+    with pytest.raises(ValueError, match="obs has no column 'condition'"):
+        sct.pl.contrast_browser(adata, attributed(both)[0])
+
+
+def test_a_contrast_that_was_written_to_a_file_is_drawn_alike(both, tmp_path):
+    symbol, _ = attributed(both)
+    both.write_h5ad(tmp_path / "both.h5ad")
+    read = ad.read_h5ad(tmp_path / "both.h5ad")
+    assert texts(sct.pl.contrast_browser(read, symbol)) == texts(sct.pl.contrast_browser(both, symbol))
 
 
 def test_a_layer_that_is_not_there_is_named(both):

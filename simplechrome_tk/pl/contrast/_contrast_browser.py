@@ -119,7 +119,8 @@ def contrast_browser(
     track = place_genes(adata, pair.row, key, to_scale=True) if has_track else None
     page = BrowserPage(len(layout.marks), len(layout.regions), n_lanes=3, track=track, n_lines=3, gap=_GAP)
     lanes = [page.add_panels(lane) for lane in range(3)]
-    norm = effect_norm(effects, percentile=_PERCENTILE)
+    # Bins without any difference have no effect, and would make the scale of a gene with few peaks too short.
+    norm = effect_norm(effects[effects != 0], percentile=_PERCENTILE)
     for column, region in enumerate(layout.regions):
         of_region = [axes[:, column] for axes in lanes]
         _draw_region(adata, region, of_region, layout.view(tracks, region), left=column == 0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simplechrome_tk.core.require import cell_types, gene_ids, gene_rows, symbols
+from simplechrome_tk.core.require import cell_types, gene_ids, gene_rows, obs_column, symbols
 from simplechrome_tk.core.shorten import shorten
 from simplechrome_tk.get._contrast import read_contrast
 
@@ -69,7 +69,8 @@ def read_pair(adata: ad.AnnData, gene: str, key: str) -> GenePair:
         msg = f"{gene!r} names {len(rows)} genes of {conditions}: {found}; name one of them by its id."
         raise ValueError(msg)
     row = int(rows[0])
-    samples, condition = cell_types(adata).to_numpy(str), adata.obs[str(record["key"])].astype(str).to_numpy()
+    column = obs_column(adata, str(record["key"]), fix="store the condition of each row there, as for sct.tl.contrast")
+    samples, condition = cell_types(adata).to_numpy(str), column.astype(str).to_numpy()
     own = ids == ids[row]
     of, against = (
         np.flatnonzero(own & (condition == record[side]) & np.isin(samples, np.atleast_1d(record[f"samples_{side}"])))
