@@ -94,6 +94,27 @@ def in_context(n_genes: int = 300) -> tuple[ad.AnnData, sct.SimpleChrome]:
     return adata.copy(), model
 
 
+@functools.cache
+def _contrasted(n_genes: int) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    adata = sct.datasets.simulate_conditions(n_genes)
+    sct.pp.split_by_chromosome(adata)
+    sct.pp.normalize(adata, method="log1p")
+    sct.pp.tss_neighbors(adata, n_neighbors=4)
+    model = sct.SimpleChrome(adata, neighbors_key="tss", n_latent=4, n_hidden=16, device="cpu")
+    model.train(**{**BRIEF, "expression_epochs": 3}, context_epochs=1)
+    sct.tl.contrast(adata, model, key="condition", of="B", against="A", n_explained=20, progress=False)
+    return adata, model
+
+
+def contrasted(n_genes: int = 300) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    """Return a copy of two simulated conditions with replicates and the contrast of B against A, and its model.
+
+    20 genes are attributed. Models are shared, as those of :func:`trained` are.
+    """
+    adata, model = _contrasted(n_genes)
+    return adata.copy(), model
+
+
 def without_signal(adata: ad.AnnData, model: sct.SimpleChrome) -> ad.AnnData:
     """Return the same genes without any signal, normalised as the model's data are."""
     silent = adata.copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -76,13 +76,19 @@ def contrast(
     if by not in get_args(By):
         msg = f"by is {by!r}; choose one of {', '.join(get_args(By))}."
         raise ValueError(msg)
+    read_contrast(adata, key)
+    if by == "set":
+        return _by_set(_by_gene(adata, key), sets, pd.Series(gene_ids(adata), index=adata.obs_names))
+    return _by_gene(adata, key) if by == "gene" else _by_mark(adata, key, by_region=by == "region")
+
+
+def read_contrast(adata: ad.AnnData, key: str) -> Mapping[str, Any]:
+    """Return the record that ``tl.contrast`` wrote, or raise a ``ValueError`` if it has not run."""
     record = adata.uns.get(key)
     if not isinstance(record, Mapping) or "against" not in record or f"{key}_change" not in adata.obs:
         msg = f"no contrast {key!r}: run sct.tl.contrast(adata, model, of=..., against=...) first."
         raise ValueError(msg)
-    if by == "set":
-        return _by_set(_by_gene(adata, key), sets, pd.Series(gene_ids(adata), index=adata.obs_names))
-    return _by_gene(adata, key) if by == "gene" else _by_mark(adata, key, by_region=by == "region")
+    return record
 
 
 def _by_gene(adata: ad.AnnData, key: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from simplechrome_tk.pl.attribution import (
     interactions,
     mark_effects,
 )
-from simplechrome_tk.pl.contrast import contrast, contrast_marks
+from simplechrome_tk.pl.contrast import contrast, contrast_browser, contrast_marks
 from simplechrome_tk.pl.data import mark_profiles, qc
 from simplechrome_tk.pl.evaluation import calibration, compare, history, roc_and_precision_recall
 from simplechrome_tk.pl.genes import browser, edited, gene, neighbor_effects
@@ -32,6 +32,7 @@ __all__ = [
     "check_attributions",
     "compare",
     "contrast",
+    "contrast_browser",
     "contrast_marks",
     "dose_response",
     "edited",

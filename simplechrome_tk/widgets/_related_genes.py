@@ -46,7 +46,8 @@ def describe_parts(adata: ad.AnnData, gene: str, key: str) -> str:
     text = f"Effects on {record['unit']}: {named}."
     if len(read) > 1:
         text += f" They sum to {signed(row[list(read)].sum())}."
-    text += f" The prediction minus that at the baseline is {signed(row['total'])}"
+    explained = "predicted change" if record["target"] == "change" else "prediction minus that at the baseline"
+    text += f" The {explained} is {signed(row['total'])}"
     if record["method"] in COMPLETE:
         return f"{text}: the effects miss {_percent(row['error'])} of it."
     return f"{text}; effects by this method need not sum to it."

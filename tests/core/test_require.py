@@ -72,6 +72,10 @@ EDIT = sct.tl.Edit.remove()
         (lambda adata, model: sct.tl.place(model, adata, adata), "sct.tl.place(adata, reference, model)"),
         (lambda adata, model: sct.tl.place(adata, adata, adata), "sct.tl.place(adata, reference, model)"),
         (lambda adata, model: sct.widgets.PerturbationLab(model, adata), "sct.widgets.PerturbationLab(adata, model)"),
+        (
+            lambda adata, model: sct.widgets.ContrastBrowser(model, adata),
+            "sct.widgets.ContrastBrowser(adata, model, key='contrast')",
+        ),
         (lambda adata, model: sct.widgets.GeneBrowser(model, adata), "sct.widgets.GeneBrowser(adata, model)"),
         (lambda adata, model: sct.widgets.Explorer(model, adata), "sct.widgets.Explorer(adata, model)"),
     ],

@@ -49,6 +49,7 @@ def named():
     sct.tl.mixing(adata)
     sct.tl.reconstruction(adata, model)
     sct.tl.traverse(adata, model)
+    sct.tl.contrast(adata, model, of=CELLS[0], against=CELLS[1], n_explained=200, n_steps=2, progress=False)
     sct.tl.place(placed := adata.copy(), adata, model)
     return adata, model, placed
 
@@ -68,6 +69,9 @@ CALLS = {
         ),
         (*MARKS[:2], *CELLS),
     ),
+    "contrast": (lambda a, m, p: sct.pl.contrast(a), (*CELLS, "$R_{$PKM")),
+    "contrast_browser": (lambda a, m, p: sct.pl.contrast_browser(a, gene(a)), (*MARKS, *CELLS, GENE)),
+    "contrast_marks": (lambda a, m, p: sct.pl.contrast_marks(a), (*MARKS, *CELLS, "$R_{$PKM")),
     "dose_response": (
         lambda a, m, p: sct.pl.dose_response(sct.tl.dose_response(a, m, MARKS[0], genes=gene(a), copy=True)),
         (MARKS[0], GENE),

@@ -91,10 +91,12 @@ def contrast(
     title = f"{record['of']} against {record['against']}, {len(table):,} genes"
     if against == "measured":
         known = ~np.isnan(y)
-        title += f", Pearson {np.corrcoef(change[known], y[known])[0, 1]:.2f}"
+        # Conditions with the same marks have no change, and nothing correlates with it.
+        if known.any() and np.ptp(change[known]) and np.ptp(y[known]):
+            title += f", Pearson {np.corrcoef(change[known], y[known])[0, 1]:.2f}"
         ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
     _name_genes(ax, table, y, n_names)
-    ax.set(xlabel=f"predicted {record['unit']}", ylabel=label)
+    ax.set(xlabel=literal(f"predicted {record['unit']}"), ylabel=literal(label))
     ax.set_title(literal(title), loc="left", fontsize="medium")
     sns.despine(ax=ax)
     return ax

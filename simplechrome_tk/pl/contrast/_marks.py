@@ -78,7 +78,7 @@ def contrast_marks(
         fmt=".1f",
         annot_kws={"fontsize": 6.5},
         yticklabels=True,
-        cbar_kws={"label": f"effect on the {adata.uns[key]['unit']}"},
+        cbar_kws={"label": literal(f"effect on the {adata.uns[key]['unit']}")},
         ax=ax,
     )
     ax.set(xlabel="", ylabel="")

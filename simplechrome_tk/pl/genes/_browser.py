@@ -108,35 +108,35 @@ def browser(
     effects = _read_effects(adata, rows, key)
     has_track = effects is not None and has_neighbor_effects(adata, key)
     track = place_genes(adata, row, key, to_scale=True) if has_track else None
-    page = BrowserPage(len(layout.marks), len(layout.regions), has_effects=effects is not None, track=track)
-    signal_axes = page.add_panels(effect=False)
+    page = BrowserPage(len(layout.marks), len(layout.regions), n_lanes=1 if effects is None else 2, track=track)
+    signal_axes = page.add_panels(0)
     effect_axes = np.empty((0, len(layout.regions)), dtype=object)
     if effects is not None:
-        effect_axes = page.add_panels(effect=True)
+        effect_axes = page.add_panels(1)
     for column, region in enumerate(layout.regions):
         edges, axis = bounds(adata, region), along(adata, region)
         for ax, heights in zip(signal_axes[:, column], layout.view(signal, region)[0], strict=True):
-            _draw_steps(ax, heights, edges, _SIGNAL)
+            draw_steps(ax, heights, edges, _SIGNAL)
         if effects is not None:
             for ax, heights in zip(effect_axes[:, column], layout.view(effects, region)[0], strict=True):
                 _draw_bars(ax, heights, edges)
         panels = [*signal_axes[:, column], *effect_axes[:, column]]
         for ax in panels:
-            _style_axes(ax, edges, marker=axis.marker is not None, left=column == 0, bottom=ax is panels[-1])
+            style_axes(ax, edges, marker=axis.marker is not None, left=column == 0, bottom=ax is panels[-1])
         panels[-1].set_xlabel(literal(axis.label), fontsize="small")
     # All regions of a mark have one scale, and all genes of same_scale_as fit on it.
     for i, mark in enumerate(layout.marks):
         page.write_mark(i, mark)
-        _set_scale(signal_axes[i], signal[:, layout.mark == mark])
+        set_scale(signal_axes[i], signal[:, layout.mark == mark])
     title = describe_gene(adata, row)
     handles = [Patch(color=_SIGNAL, label=literal(measure(adata, layer)))]
     if effects is not None:
         # Effects of all marks have one scale, so that a strong mark looks strong.
         for axes in effect_axes:
-            _set_scale(axes, effects)
+            set_scale(axes, effects)
         sums = np.array([effects[0, layout.mark == mark].sum(dtype=float) for mark in layout.marks])
         page.write_sums(sums)
-        title += "\n" + _describe_sums(adata, adata.obs_names[row], key)
+        title += "\n" + describe_sums(adata, adata.obs_names[row], key)
         handles += [Patch(color=UP, label="effect of bin: raises"), Patch(color=DOWN, label="lowers")]
     page.write_title(title, handles)
     genome = None if track is None else page.add_gene_track(track, str(adata.obs[k.CHROM].iloc[row]))
@@ -156,7 +156,7 @@ def _read_effects(adata: ad.AnnData, rows: Sequence[int], key: str) -> np.ndarra
     return effects
 
 
-def _describe_sums(adata: ad.AnnData, gene: str, key: str) -> str:
+def describe_sums(adata: ad.AnnData, gene: str, key: str) -> str:
     """Return the sum of all effects in words, with its parts where there are several."""
     effects = attribution_shares(adata, genes=[gene], key=key).iloc[0]
     read = read_parts(adata, key)
@@ -168,16 +168,16 @@ def _describe_sums(adata: ad.AnnData, gene: str, key: str) -> str:
 def _draw_bars(ax: Axes, effects: np.ndarray, edges: np.ndarray) -> None:
     """Draw a bar for each bin, as two outlines, which take a tenth of the time of a hundred bars."""
     for heights, color in ((np.maximum(effects, 0), UP), (np.minimum(effects, 0), DOWN)):
-        _draw_steps(ax, heights, edges, color)
+        draw_steps(ax, heights, edges, color)
     ax.add_artist(Line2D([0, 1], [0, 0], transform=ax.get_yaxis_transform(), color="0.75", linewidth=0.6, zorder=0))
 
 
-def _draw_steps(ax: Axes, heights: np.ndarray, edges: np.ndarray, color: str) -> None:
+def draw_steps(ax: Axes, heights: np.ndarray, edges: np.ndarray, color: str) -> None:
     """Fill between heights and 0, as ``ax.stairs`` does, but without its search for limits, which are set later."""
     ax.add_artist(StepPatch(heights, edges, baseline=0, fill=True, color=color, linewidth=0))
 
 
-def _style_axes(ax: Axes, edges: np.ndarray, *, marker: bool, left: bool, bottom: bool) -> None:
+def style_axes(ax: Axes, edges: np.ndarray, *, marker: bool, left: bool, bottom: bool) -> None:
     """Draw everything but the values: ticks on panels at the ``left`` and ``bottom``, and a line at the anchor."""
     ax.set_xlim(edges[0], edges[-1])
     if bottom:
@@ -196,7 +196,7 @@ def _style_axes(ax: Axes, edges: np.ndarray, *, marker: bool, left: bool, bottom
         ax.add_artist(Line2D([0, 0], [0, 1], transform=across, color="0.5", linewidth=0.8, linestyle=":", zorder=0))
 
 
-def _set_scale(axes: np.ndarray, heights: np.ndarray) -> None:
+def set_scale(axes: np.ndarray, heights: np.ndarray) -> None:
     """Give panels one scale that holds all heights and 0, with its ends other than 0 as ticks.
 
     NaN, of genes without attributions, does not count.

@@ -1,4 +1,4 @@
-"""The figure of `pl.browser`, and where its panels lie, in inches."""
+"""The figure of `pl.browser` and `pl.contrast_browser`, and where its panels lie, in inches."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 1.5, 0.75, 0.9, 0.55, 0.3
 """Margins, and room between the panels of two regions, in inches."""
-_SIGNAL, _EFFECT, _SPACE = 0.36, 0.36, 0.13
-"""Heights of the panel of a signal, of the panel of its effects and of the room below them, in inches."""
+_LANE, _SPACE = 0.36, 0.13
+"""Height of a panel, and of the room below the panels of a mark, in inches."""
+_TITLE_LINE = 0.195
+"""Height of a line of the title, in inches."""
 _ROW, _LINES, _AXIS = 0.16, 0.3, 0.7
 """Of the gene track: heights of a row of genes, of the lines to the names and of the axis above, in inches."""
 _FONT = 8
@@ -43,20 +45,37 @@ class BrowserPage:
     Parameters
     ----------
     n_marks, n_regions
-        Rows of tracks, and panels in each.
-    has_effects
-        Whether there are panels of effects below those of the signal.
+        Rows of tracks, and panels in each lane of a row.
+    n_lanes
+        Lanes of panels of each mark, below each other, such as the signal and its effects.
     track
         Genes of the gene track; ``None`` without one.
+    n_lines
+        Lines of the title.
+    gap
+        Room between the lanes of a mark, in inches, where ticks of two lanes would touch.
     """
 
-    def __init__(self, n_marks: int, n_regions: int, *, has_effects: bool, track: GeneTrack | None) -> None:
+    def __init__(
+        self,
+        n_marks: int,
+        n_regions: int,
+        *,
+        n_lanes: int,
+        track: GeneTrack | None,
+        n_lines: int = 2,
+        gap: float = 0.0,
+    ) -> None:
         self._n_marks, self._n_regions = n_marks, n_regions
+        # From the top of a lane to that of the next one, and from the top of a row to its lowest lane.
+        self._lane_step = _LANE + gap
+        self._lowest_lane = self._lane_step * (n_lanes - 1)
+        self._top = _TOP + (n_lines - 2) * _TITLE_LINE
         # Panels share a fixed width, but many regions make the figure wider and not the panels unreadable.
         self._panel_width = max((_ALL_REGIONS + _BETWEEN) / n_regions - _BETWEEN, _NARROWEST)
         self._width = (self._panel_width + _BETWEEN) * n_regions - _BETWEEN
-        self._row_height = _SIGNAL + _SPACE + (_EFFECT if has_effects else 0.0)
-        height = _TOP + self._row_height * n_marks + _BOTTOM
+        self._row_height = self._lowest_lane + _LANE + _SPACE
+        height = self._top + self._row_height * n_marks + _BOTTOM
         if track is not None:
             self._genes = select_strongest(track.genes, self._width)
             # The figure is made last, since its height depends on the rows and names of the gene track.
@@ -77,26 +96,26 @@ class BrowserPage:
     def _write(self, left: float, top: float, text: str, **style: Any) -> None:
         self.figure.text(left / self._size[0], 1 - top / self._size[1], literal(text), **style)
 
-    def add_panels(self, *, effect: bool) -> np.ndarray:
-        """Add the panels of the signal, or of the effects below it, ``(n_marks, n_regions)``."""
+    def add_panels(self, lane: int) -> np.ndarray:
+        """Add the panels of a lane, 0 for the upper one, ``(n_marks, n_regions)``."""
         axes = np.empty((self._n_marks, self._n_regions), dtype=object)
         for row, column in np.ndindex(*axes.shape):
-            top = _TOP + row * self._row_height + (_SIGNAL if effect else 0.0)
+            top = self._top + row * self._row_height + lane * self._lane_step
             left = _LEFT + column * (self._panel_width + _BETWEEN)
-            axes[row, column] = self._add_axes(left, top, self._panel_width, _EFFECT if effect else _SIGNAL)
+            axes[row, column] = self._add_axes(left, top, self._panel_width, _LANE)
         return axes
 
     def write_mark(self, row: int, mark: str) -> None:
         """Write the name of a mark to the left of its row."""
-        middle = _TOP + row * self._row_height + (self._row_height - _SPACE) / 2
+        middle = self._top + row * self._row_height + (self._row_height - _SPACE) / 2
         self._write(_LEFT - 0.55, middle, mark, ha="right", va="center", fontsize=9, fontweight="bold")
 
     def write_sums(self, sums: np.ndarray) -> None:
-        """Write the sum of the effects of each mark to the right of its row."""
+        """Write the sum of the effects of each mark to the right of its lowest lane."""
         left = _LEFT + self._width + 0.08
-        self._write(left, _TOP - 0.08, "sum", fontsize=8, color="0.4")
+        self._write(left, self._top - 0.08, "sum", fontsize=8, color="0.4")
         for row, value in enumerate(sums):
-            middle = _TOP + row * self._row_height + _SIGNAL + _EFFECT / 2
+            middle = self._top + row * self._row_height + self._lowest_lane + _LANE / 2
             self._write(left, middle, signed(value), va="center", fontsize=9, color=effect_color(value))
 
     def write_title(self, text: str, handles: Sequence[Artist]) -> None:
@@ -105,7 +124,7 @@ class BrowserPage:
         self.figure.legend(
             handles=handles,
             loc="upper right",
-            bbox_to_anchor=((_LEFT + self._width) / self._size[0], 1 - 0.5 / self._size[1]),
+            bbox_to_anchor=((_LEFT + self._width) / self._size[0], 1 - (self._top - 0.4) / self._size[1]),
             borderaxespad=0,
             ncols=len(handles),
             frameon=False,
@@ -116,7 +135,7 @@ class BrowserPage:
 
     def add_gene_track(self, track: GeneTrack, chrom: str) -> Axes:
         """Add the gene track, to scale along the chromosome."""
-        top = _TOP + self._n_marks * self._row_height + _BOTTOM / 2 + _AXIS
+        top = self._top + self._n_marks * self._row_height + _BOTTOM / 2 + _AXIS
         ax = self._add_axes(_LEFT, top, self._width, self._track_height)
         ax.set_xlim(*find_limits(self._genes))
         ax.set_ylim(-self._track_height, 0)

@@ -91,13 +91,19 @@ def describe_gene(adata: ad.AnnData, gene: int) -> str:
     parts = [str(symbols(adata)[gene])]
     if (key := cell_type_key(adata)) is not None:
         parts.append(f"{row[key]}")
-    if {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) and pd.notna(row[k.START]):
-        parts.append(f"{row[k.CHROM]}:{row[k.START]:,.0f}-{row[k.END]:,.0f} ({row[k.STRAND]})")
+    parts += describe_position(row)
     if k.EXPRESSION in row:
         parts.append(_describe_expression(row[k.EXPRESSION], unit(adata, k.EXPRESSION)))
     if k.LABEL in row and pd.notna(row[k.LABEL]):
         parts.append(f"{row[k.LABEL]}")
     return "  ·  ".join(parts)
+
+
+def describe_position(row: pd.Series) -> list[str]:
+    """Return the position of a gene on the genome, as a list of one text, which is empty where it is not known."""
+    if not {k.CHROM, k.START, k.END, k.STRAND} <= set(row.index) or pd.isna(row[k.START]):
+        return []
+    return [f"{row[k.CHROM]}:{row[k.START]:,.0f}-{row[k.END]:,.0f} ({row[k.STRAND]})"]
 
 
 def _describe_expression(value: float, unit: str) -> str:
