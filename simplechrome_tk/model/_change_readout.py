@@ -120,6 +120,8 @@ class ChangeReadout:
             return unknown, unknown
         tail = (1 - COVERAGE) / 2
         bounds = np.quantile(np.asarray(self.errors), [tail, 1 - tail], axis=1)
+        # Errors of the first stratum are symmetric, but for the rounding of the interpolation.
+        bounds[1, 0] = -bounds[0, 0]
         low, high = bounds[:, np.searchsorted(np.asarray(self.edges), np.abs(predicted))]
         down = predicted < 0
         return predicted + np.where(down, -high, low), predicted + np.where(down, -low, high)

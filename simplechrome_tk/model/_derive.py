@@ -90,7 +90,7 @@ def add_context(
     recipe = settings.recipe(context={"epochs": epochs, "batch_size": batch_size})
     networks = _copy_but(model.ensemble.networks, state.new_networks(device), "context.")
     trained = training.train(networks, genes, recipe, seeds=settings.seeds, phases=("context",), progress=progress)
-    before = [row for row in model.state.history if row["phase"] not in ("context", "contrast")]
+    before = [row for row in model.state.history if row["phase"] != "context"]
     return _with(state, trained, _append(before, trained.history))
 
 
@@ -147,7 +147,9 @@ def without_contrast(model: Parts) -> Parts:
     networks = copy.deepcopy(model.ensemble.networks)
     for net in networks:
         net.contrast = None
-    return Parts(dataclasses.replace(model.state, settings=settings, change_readout=None), Ensemble(networks).eval())
+    history = [row for row in model.state.history if row["phase"] != "contrast"]
+    state = dataclasses.replace(model.state, settings=settings, change_readout=None, history=history)
+    return Parts(state, Ensemble(networks).eval())
 
 
 def _with(state: ModelState, trained: Trained, history: list[dict[str, Any]]) -> Parts:

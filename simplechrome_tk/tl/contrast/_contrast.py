@@ -48,7 +48,7 @@ def contrast(
     genes: Genes = None,
     n_explained: int = 500,
     correct_copy_number: bool = False,
-    n_steps: int = 20,
+    n_steps: int = 50,
     batch_size: int = 512,
     key_added: str = k.CONTRAST,
     progress: bool = True,
