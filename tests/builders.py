@@ -95,23 +95,61 @@ def in_context(n_genes: int = 300) -> tuple[ad.AnnData, sct.SimpleChrome]:
 
 
 @functools.cache
-def _contrasted(n_genes: int) -> tuple[ad.AnnData, sct.SimpleChrome]:
-    adata = sct.datasets.simulate_conditions(n_genes)
+def _conditions(n_genes: int, n_replicates: int, method: str) -> ad.AnnData:
+    adata = sct.datasets.simulate_conditions(n_genes, n_replicates=n_replicates)
     sct.pp.split_by_chromosome(adata)
-    sct.pp.normalize(adata, method="log1p")
+    sct.pp.normalize(adata, method=method)
     sct.pp.tss_neighbors(adata, n_neighbors=4)
+    return adata
+
+
+def conditions(n_genes: int = 400, *, n_replicates: int = 1, method: str = "log1p") -> ad.AnnData:
+    """Return a copy of simulated genes in the conditions ``A`` and ``B``, split and normalised, with the graph "tss"."""
+    return _conditions(n_genes, n_replicates, method).copy()
+
+
+@functools.cache
+def _contrasted(n_genes: int, n_replicates: int, in_context: bool) -> sct.SimpleChrome:
+    adata = conditions(n_genes, n_replicates=n_replicates)
+    neighbors_key = "tss" if in_context else None
+    model = sct.SimpleChrome(adata, n_latent=4, n_hidden=16, neighbors_key=neighbors_key, device="cpu")
+    model.train(**{**BRIEF, "expression_epochs": 3}, context_epochs=1)
+    model = model.add_contrast(key="condition", epochs=2, progress=False)
+    # A brief training leaves a contrast, and a context, that add next to nothing.
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for net in model.module.networks:
+            for part in (net.contrast, net.context):
+                for weights in () if part is None else part.parameters():
+                    weights.copy_(0.2 * torch.randn(weights.shape, generator=generator))
+    return model
+
+
+def contrasted(
+    n_genes: int = 400, *, n_replicates: int = 1, in_context: bool = False
+) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    """Return a copy of :func:`conditions`, and a model with a contrast that moves its changes.
+
+    The model is shared, as that of :func:`trained`.
+    """
+    return conditions(n_genes, n_replicates=n_replicates), _contrasted(n_genes, n_replicates, in_context)
+
+
+@functools.cache
+def _explained_contrast(n_genes: int) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    adata = conditions(n_genes, n_replicates=3)
     model = sct.SimpleChrome(adata, neighbors_key="tss", n_latent=4, n_hidden=16, device="cpu")
     model.train(**{**BRIEF, "expression_epochs": 3}, context_epochs=1)
     sct.tl.contrast(adata, model, key="condition", of="B", against="A", n_explained=20, progress=False)
     return adata, model
 
 
-def contrasted(n_genes: int = 300) -> tuple[ad.AnnData, sct.SimpleChrome]:
-    """Return a copy of two simulated conditions with replicates and the contrast of B against A, and its model.
+def explained_contrast(n_genes: int = 300) -> tuple[ad.AnnData, sct.SimpleChrome]:
+    """Return a copy of two conditions with replicates and the contrast of B against A, and its model.
 
     20 genes are attributed. Models are shared, as those of :func:`trained` are.
     """
-    adata, model = _contrasted(n_genes)
+    adata, model = _explained_contrast(n_genes)
     return adata.copy(), model
 
 

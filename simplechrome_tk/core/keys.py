@@ -93,6 +93,7 @@ INTERACTIONS = "{}_interactions"  # obsm: a column for each pair of marks
 
 # the contrast of two conditions: slots as those of attributions, and columns of obs
 CONTRAST = "contrast"
+COPY_NUMBER = "{}_copy_number"  # uns: stretches in which all marks change together
 
 # uns: results of tools, a table or several
 PERTURB = "perturb"

@@ -119,7 +119,10 @@ def _by_mark(adata: ad.AnnData, key: str, *, by_region: bool) -> pd.DataFrame:
         rows = np.flatnonzero(total.notna())
         of_related = pd.DataFrame({"gene": adata.obs_names[rows], "effect": sum_neighbor_effects(adata, key, rows)})
         effects = pd.concat([effects, of_related.assign(mark="related genes", region="")], ignore_index=True)
+    # A gene that does not change goes neither up nor down.
+    effects = effects[(total.loc[effects["gene"]] != 0).to_numpy()]
     sign = np.sign(total.loc[effects["gene"]].to_numpy())
+    effects = effects.copy()
     effects["direction"] = np.where(sign > 0, "up", "down")
     effects["share_same_sign"] = np.sign(effects["effect"]) == sign
     groups = effects.groupby(["direction", "mark", *(["region"] if by_region else [])], sort=False)
@@ -137,9 +140,14 @@ def _by_set(table: pd.DataFrame, sets: Mapping[str, Iterable[str]] | None, ids: 
     id_of_gene = ids.loc[table["gene"]].to_numpy()
     rows = []
     for name, genes in sets.items():
+        if isinstance(genes, str):
+            msg = f"the set {name!r} is {genes!r}; expected a list of genes."
+            raise ValueError(msg)
         wanted = set(genes)
         inside = table["symbol"].isin(wanted).to_numpy() | np.isin(id_of_gene, list(wanted))
-        row = {"set": name, "n_genes": int(inside.sum()), "n_missing": len(wanted) - int(inside.sum())}
+        # A symbol can name several genes, so that the names are counted, and not the genes.
+        n_missing = len(wanted - set(table["symbol"]) - set(id_of_gene))
+        row = {"set": name, "n_genes": int(inside.sum()), "n_missing": n_missing}
         for column in ("change", "measured"):
             if column in table:
                 row[column] = table.loc[inside, column].mean()

@@ -11,13 +11,14 @@ import torch
 
 from simplechrome_tk.core.expression import expression_truth
 from simplechrome_tk.core.require import gene_ids
-from simplechrome_tk.model._calibration import LOG_ODDS
-from simplechrome_tk.model._contrast import from_reference
-from simplechrome_tk.nn._contrast import change, describe_all
+from simplechrome_tk.model._change_readout import from_reference
+from simplechrome_tk.nn._contrast import describe_all, predict_change
 from simplechrome_tk.nn._network import Output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import anndata as ad
 
     from simplechrome_tk.model._calibration import Readout
     from simplechrome_tk.model._inputs import ModelData
@@ -51,23 +52,22 @@ def predict_changes(
     ensemble: Ensemble, readout: Readout, of: Sequence[torch.Tensor], against: Sequence[torch.Tensor]
 ) -> Changes:
     """Return predicted changes between two conditions of the same genes, in the same order."""
-    with torch.no_grad():
-        parts = [change(net.eval(), *both) for net, *both in zip(ensemble.networks, of, against, strict=True)]
-        values = torch.stack(parts).mean(dim=0)
-        there = torch.stack([described[:, -1] for described in against]).mean(dim=0)
+    values = predict_change(ensemble.networks, of, against)
+    there = torch.stack([described[:, -1] for described in against]).mean(dim=0)
     changes, level = (part.cpu().numpy().astype(float) * readout.scale for part in (values, there))
     return Changes(changes, level + readout.center)
 
 
 def predict_from_reference(
     ensemble: Ensemble, state: ModelState, data: ModelData, reference: ModelData
-) -> pd.DataFrame:
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Predict one condition from marks and expression in another, the reference.
 
     Returns
     -------
-    pandas.DataFrame
-        The columns of :meth:`simplechrome_tk.SimpleChrome.predict`, of the genes with expression in the reference.
+    tuple
+        Row numbers of the genes with expression in the reference, ``(n_known,)``, and of these the columns of
+        :meth:`simplechrome_tk.SimpleChrome.predict`. Other genes are counted in the log.
 
     Raises
     ------
@@ -78,11 +78,25 @@ def predict_from_reference(
         msg = "the model has learnt no changes between conditions: run model = model.add_contrast(adata) first."
         raise ValueError(msg)
     measured = expression_truth(reference.adata, state.settings.expression_key)
-    there = pd.Series(np.arange(len(measured)), index=gene_ids(reference.adata))
+    rows, partners = _match(data.adata, reference.adata, measured)
+    of, against = describe_networks(ensemble, data), describe_networks(ensemble, reference)
+    changes = predict_changes(
+        ensemble, state.readout, [part[rows] for part in of], [part[partners] for part in against]
+    )
+    readout = state.change_readout
+    units = readout.readout
+    value = from_reference(measured[partners], changes.there, changes.change, readout.persistence)
+    standard = torch.as_tensor((value - units.center) / units.scale)
+    return rows, units.columns(Output(standard, standard), state.settings.task)
+
+
+def _match(adata: ad.AnnData, reference: ad.AnnData, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the genes that are measured in the reference, and their rows there."""
+    there = pd.Series(np.arange(len(measured)), index=gene_ids(reference))
     if not there.index.is_unique:
         msg = "the reference holds genes several times; expected one condition: reference=adata[adata.obs[...] == ...]."
         raise ValueError(msg)
-    partner = there.reindex(gene_ids(data.adata)).to_numpy()
+    partner = there.reindex(gene_ids(adata)).to_numpy(float)
     known = ~np.isnan(partner)
     known[known] = ~np.isnan(measured[partner[known].astype(int)])
     if not known.any():
@@ -94,15 +108,4 @@ def predict_from_reference(
             (~known).sum(),
             len(known),
         )
-    rows, partners = np.flatnonzero(known), partner[known].astype(int)
-    of, against = describe_networks(ensemble, data), describe_networks(ensemble, reference)
-    changes = predict_changes(
-        ensemble, state.readout, [part[rows] for part in of], [part[partners] for part in against]
-    )
-    readout = state.change_readout
-    units = readout.readout
-    value = from_reference(measured[partners], changes.there, changes.change, readout.persistence)
-    standard = torch.as_tensor((value - units.center) / units.scale)
-    columns = units.columns(Output(standard, standard), state.settings.task)
-    columns.pop(LOG_ODDS, None)
-    return pd.DataFrame(columns, index=data.adata.obs_names[rows])
+    return np.flatnonzero(known), partner[known].astype(int)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simplechrome_tk.core.reference import read_reference
 from simplechrome_tk.model import _training as training
-from simplechrome_tk.model._contrast import pair_conditions
 from simplechrome_tk.model._inputs import read_data, reference_constants
+from simplechrome_tk.model._pairs import pair_conditions
 from simplechrome_tk.nn._ensemble import Ensemble
 from simplechrome_tk.nn._recipe import context_epochs, contrast_epochs
 
@@ -45,7 +45,7 @@ class Parts(NamedTuple):
 
 def fine_tune(model: Parts, genes: LabelledData, recipe: Recipe, *, progress: bool) -> Parts:
     """Train copies of the networks further, through every phase but that of the latent alone."""
-    model = _without_contrast(model)
+    model = without_contrast(model)
     trained = training.train(
         copy.deepcopy(model.ensemble.networks),
         genes,
@@ -81,7 +81,7 @@ def add_context(
     if model.settings.adapted:
         msg = "the model was adapted to few labels; add a context before, and then run model.adapt(adata) again."
         raise ValueError(msg)
-    model = _without_contrast(model)
+    model = without_contrast(model)
     state = _reading(model.state, adata, neighbors_key=neighbors_key, reference_key=reference_key)
     settings = state.settings
     genes = training.LabelledData.of(read_data(adata, state, device), settings)
@@ -90,7 +90,7 @@ def add_context(
     recipe = settings.recipe(context={"epochs": epochs, "batch_size": batch_size})
     networks = _copy_but(model.ensemble.networks, state.new_networks(device), "context.")
     trained = training.train(networks, genes, recipe, seeds=settings.seeds, phases=("context",), progress=progress)
-    before = [row for row in model.state.history if row["phase"] not in ("context", "contrast")]
+    before = [row for row in model.state.history if row["phase"] != "context"]
     return _with(state, trained, _append(before, trained.history))
 
 
@@ -125,7 +125,7 @@ def add_contrast(
 
 def adapt(model: Parts, genes: LabelledData) -> Parts:
     """Correct the output of copies of the networks with few labels."""
-    model = _without_contrast(model)
+    model = without_contrast(model)
     trained = training.adapt(model.ensemble.networks, genes, model.state.readout, seeds=model.settings.seeds)
     settings = dataclasses.replace(model.settings, adapted=True)
     state = dataclasses.replace(model.state, settings=settings)
@@ -138,7 +138,7 @@ def _append(before: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dic
     return before + [{**row, "epoch": row["epoch"] + n_before[row["model"]]} for row in new]
 
 
-def _without_contrast(model: Parts) -> Parts:
+def without_contrast(model: Parts) -> Parts:
     """Return a model whose head for changes is dropped, since it would be of other latents; the log says so."""
     if not model.settings.contrasts:
         return model
@@ -147,7 +147,9 @@ def _without_contrast(model: Parts) -> Parts:
     networks = copy.deepcopy(model.ensemble.networks)
     for net in networks:
         net.contrast = None
-    return Parts(dataclasses.replace(model.state, settings=settings, change_readout=None), Ensemble(networks).eval())
+    history = [row for row in model.state.history if row["phase"] != "contrast"]
+    state = dataclasses.replace(model.state, settings=settings, change_readout=None, history=history)
+    return Parts(state, Ensemble(networks).eval())
 
 
 def _with(state: ModelState, trained: Trained, history: list[dict[str, Any]]) -> Parts:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from simplechrome_tk.core.features import Task
     from simplechrome_tk.model._change import Changes
-    from simplechrome_tk.model._contrast import ChangeReadout
+    from simplechrome_tk.model._change_readout import ChangeReadout
     from simplechrome_tk.model._settings import Likelihood, Preset
     from simplechrome_tk.model._training import OnEpoch
 
@@ -245,6 +245,7 @@ class SimpleChrome:
         """
         shared = {"batch_size": batch_size, "learning_rate": learning_rate}
         # New networks are trained, and replace those of the model once all has gone well.
+        before = derive.without_contrast(self._parts).state
         data = self.read()
         genes = LabelledData.of(data, self.settings)
         check_cell_types(data.adata, genes.observed, genes.split)
@@ -256,7 +257,7 @@ class SimpleChrome:
             context={"epochs": context_epochs, "batch_size": batch_size},
         )
         trained = train(
-            self._state.new_networks(self.device),
+            before.new_networks(self.device),
             genes,
             recipe,
             seeds=self.settings.seeds,
@@ -264,7 +265,7 @@ class SimpleChrome:
             progress=progress,
             on_epoch=on_epoch,
         )
-        state = dataclasses.replace(self._state, readout=trained.readout, history=trained.history)
+        state = dataclasses.replace(before, readout=trained.readout, history=trained.history)
         self._set(state, trained.ensemble, self.adata, self.device)
 
     def fine_tune(
@@ -387,7 +388,8 @@ class SimpleChrome:
             Genes of two conditions or more, stacked (:func:`simplechrome_tk.pp.stack_cell_types`), normalised with the
             model's constants, with expression, and split as for :meth:`train`; the training data by default.
         key
-            Column of ``obs`` with the condition of each row. Every two conditions are learnt from.
+            Column of ``obs`` with the condition of each row. Every two conditions are learnt from; where there are
+            replicates (``obs["sample"]``), each sample of one with each sample of the other.
         epochs, batch_size
             Epochs at most, and changes in a batch; by default about 1,700 batches in all.
         progress
@@ -403,7 +405,7 @@ class SimpleChrome:
         ------
         ValueError
             When the model was adapted or predicts no expression, there are no two conditions, a gene has several rows
-            in a condition, or no change of a training or validation gene is known.
+            in a sample of a condition, or no change of a training or validation gene is known.
         """
         require_trained(self)
         data = self.read(adata)
@@ -475,10 +477,11 @@ class SimpleChrome:
     def history(self) -> pd.DataFrame:
         """One row for each epoch of each network.
 
-        The columns are ``model``, the number of the network from 0; ``epoch``; ``phase`` (``latent``, ``expression`` or
-        ``context``); ``train_loss`` and ``valid_loss``; in the latent phase ``reconstruction`` (mean squared error,
-        or nats of the negative binomial) and ``kl`` (nats) of the validation genes; in the other phases
-        ``valid_auroc`` and ``valid_pearson``; and ``best``, true for the epoch whose weights were kept.
+        The columns are ``model``, the number of the network from 0; ``epoch``; ``phase`` (``latent``, ``expression``,
+        ``context`` or ``contrast``); ``train_loss`` and ``valid_loss``; in the latent phase ``reconstruction`` (mean
+        squared error, or nats of the negative binomial) and ``kl`` (nats) of the validation genes; in the other phases
+        ``valid_auroc`` and ``valid_pearson``, which in the phase ``contrast`` is the correlation of predicted and
+        measured changes; and ``best``, true for the epoch whose weights predict single conditions.
         """
         return self._state.history_table()
 
@@ -584,8 +587,10 @@ class SimpleChrome:
         data = self.read(adata)
         table = self._table(data)
         if reference is not None:
-            found = predict_from_reference(self._net, self._state, data, self.read(reference))
-            table = found.reindex(table.index).fillna(table)
+            rows, columns = predict_from_reference(self._net, self._state, data, self.read(reference))
+            for name in table:
+                table[name] = table[name].astype(float)
+                table.iloc[rows, table.columns.get_loc(name)] = columns[name]
         return table
 
     def predict_columns(self, data: ModelData) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from simplechrome_tk.core.normalization import check_record, normalization
 from simplechrome_tk.core.reference import REFERENCE_CONSTANTS, ReferenceConstants
 from simplechrome_tk.core.values import above_zero, fields, number, text, texts, whole
 from simplechrome_tk.model._calibration import Readout
-from simplechrome_tk.model._contrast import ChangeReadout
+from simplechrome_tk.model._change_readout import ChangeReadout
 from simplechrome_tk.model._inputs import reference_constants
 from simplechrome_tk.model._settings import Settings
 from simplechrome_tk.nn._ensemble import Ensemble

@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 from simplechrome_tk.core.features import observe
 from simplechrome_tk.core.require import split_of
 from simplechrome_tk.model._calibration import Readout
-from simplechrome_tk.model._contrast import ChangeReadout
+from simplechrome_tk.model._change_readout import ChangeReadout
 from simplechrome_tk.nn._adapt import adapt as adapt_network
 from simplechrome_tk.nn._compute import one_thread, seeded
-from simplechrome_tk.nn._contrast import change, describe_all
+from simplechrome_tk.nn._contrast import describe_all, predict_change
 from simplechrome_tk.nn._ensemble import Ensemble, mean_output
 from simplechrome_tk.nn._fit import fit_context, fit_contrast, fit_expression, fit_latent
 from simplechrome_tk.nn._loss import Targets
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from simplechrome_tk.core.features import Observed
-    from simplechrome_tk.model._contrast import Pairs
     from simplechrome_tk.model._inputs import ModelData
+    from simplechrome_tk.model._pairs import Pairs
     from simplechrome_tk.model._settings import Settings
     from simplechrome_tk.nn._graph import Graph
     from simplechrome_tk.nn._network import SimpleChromeNet
@@ -195,13 +195,9 @@ def train_contrast(
                 net, described[-1], target, pairs=rows, train=train, valid=valid, recipe=recipe, on_epoch=record
             )
     held_out = rows[valid.to(rows.device)]
-    with torch.no_grad():
-        parts = [
-            change(net.eval(), of_net[held_out[:, 0]], of_net[held_out[:, 1]])
-            for net, of_net in zip(networks, described, strict=True)
-        ]
+    of, against = ([of_net[held_out[:, side]] for of_net in described] for side in (0, 1))
     predicted = torch.stack([of_net[:, -1] for of_net in described]).mean(dim=0).cpu().numpy() * scale + center
-    changes = torch.stack(parts).mean(dim=0).cpu().numpy().astype(float) * scale
+    changes = predict_change(networks, of, against).cpu().numpy().astype(float) * scale
     fitted = ChangeReadout.of_pairs(changes, predicted, genes.observed, held_out.cpu().numpy(), readout)
     return fitted, recorder.history
 

@@ -11,6 +11,8 @@ from simplechrome_tk.nn._network import Output
 from simplechrome_tk.nn._predict import encode, evaluating, predict_latents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simplechrome_tk.nn._graph import Graph
     from simplechrome_tk.nn._network import Neighbors, SimpleChromeNet
     from simplechrome_tk.nn._vae import Latent
@@ -86,6 +88,20 @@ def change(net: SimpleChromeNet, of: torch.Tensor, against: torch.Tensor) -> tor
     """
     difference = of[:, -1] - against[:, -1]
     return difference if net.contrast is None else difference + net.contrast(of, against)
+
+
+def predict_change(
+    networks: Sequence[SimpleChromeNet], of: Sequence[torch.Tensor], against: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Return the mean of :func:`change` over several networks, in standard units, ``(n_genes,)``.
+
+    ``of`` and ``against`` hold for each network the conditions as it describes them.
+    """
+    parts = []
+    for net, *conditions in zip(networks, of, against, strict=True):
+        with evaluating(net):
+            parts.append(change(net, *conditions))
+    return torch.stack(parts).mean(dim=0)
 
 
 class PairNetwork(nn.Module):

@@ -8,7 +8,7 @@ import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from builders import contrasted
+from builders import explained_contrast
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patches import StepPatch
@@ -21,7 +21,7 @@ MARKS, REGIONS = 5, 2
 
 @pytest.fixture(scope="module")
 def both():
-    return contrasted()[0]
+    return explained_contrast()[0]
 
 
 @pytest.fixture(autouse=True)

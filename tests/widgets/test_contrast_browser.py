@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from builders import contrasted
+from builders import explained_contrast
 
 import simplechrome_tk as sct
 from simplechrome_tk.widgets import ContrastBrowser
@@ -17,7 +17,7 @@ from simplechrome_tk.widgets import ContrastBrowser
 
 @pytest.fixture(scope="module")
 def contrast():
-    return contrasted()
+    return explained_contrast()
 
 
 @pytest.fixture

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 
 from simplechrome_tk import get
 from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.require import split_of
 from simplechrome_tk.pl._figure import subplots
 from simplechrome_tk.pl._style import DOWN, GREY, UP, literal
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import anndata as ad
-    import pandas as pd
     from matplotlib.axes import Axes
 
 Against = Literal["measured", "average", "fdr"]
@@ -69,7 +70,8 @@ def contrast(
     table = get.contrast(adata, key=key)
     record = adata.uns[key]
     if split is not None:
-        table = table[adata.obs.loc[table["gene"], k.SPLIT].astype(str).to_numpy() == split]
+        of_row = pd.Series(split_of(adata), index=adata.obs_names)
+        table = table[of_row[table["gene"]].to_numpy() == split]
     if against is None:
         against = "measured" if "measured" in table else "average"
     if against not in get_args(Against):

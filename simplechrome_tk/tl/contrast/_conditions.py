@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from simplechrome_tk.core import keys as k
+from simplechrome_tk.core.conditions import rows_of_conditions
 from simplechrome_tk.core.expression import expression_truth
 from simplechrome_tk.core.matrix import dense
-from simplechrome_tk.core.require import cell_types, gene_ids, obs_column
+from simplechrome_tk.pp._renormalize import Renormalizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     import anndata as ad
 
 logger = logging.getLogger(__name__)
+
+# Genes of each sample whose normalisation is checked, about.
+_N_CHECKED = 500
 
 
 class Condition(NamedTuple):
@@ -37,13 +42,14 @@ class Condition(NamedTuple):
     samples: list[str]
     rows: np.ndarray
 
-    def mean(self, adata: ad.AnnData, samples: Sequence[int] | None = None) -> ad.AnnData:
-        """Return the genes with the mean of the normalised marks over the samples; other slots are of the first."""
+    def mean(self, adata: ad.AnnData, x: np.ndarray, samples: Sequence[int] | None = None) -> ad.AnnData:
+        """Return the genes with the mean over samples of the normalised marks ``x``; other slots are of the first.
+
+        ``x`` holds all rows of ``adata``, ``(n_obs, n_columns)``; ``samples`` are numbers of samples, ``None`` for all.
+        """
         rows = self.rows if samples is None else self.rows[list(samples)]
         genes = adata[rows[0]].copy()
-        if len(rows) > 1:
-            signal = dense(adata)
-            genes.X = np.mean([signal[of_sample] for of_sample in rows], axis=0)
+        genes.X = np.mean([x[of_sample] for of_sample in rows], axis=0)
         return genes
 
     def measured(self, adata: ad.AnnData, expression_key: str) -> np.ndarray:
@@ -65,46 +71,46 @@ def read_conditions(adata: ad.AnnData, key: str, of: str, against: str) -> tuple
         When ``obs[key]`` is missing, a condition does not exist or both are the same, a sample holds a gene twice, or
         the conditions share no gene.
     """
-    column = obs_column(adata, key, fix="store the condition of each row there, or name another column with key")
-    names = column.astype(object).where(column.notna(), None)
-    found = [str(name) for name in dict.fromkeys(names) if name is not None]
-    for name in (of, against):
-        if name not in found:
-            msg = f"no condition {name!r} in obs[{key!r}]; expected one of {', '.join(found) or 'none'}."
-            raise ValueError(msg)
+    found = rows_of_conditions(adata, key, (of, against))
     if of == against:
-        msg = f"of and against are both {of!r}; expected two conditions, among {', '.join(found)}."
+        msg = f"of and against are both {of!r}; expected two conditions, different values of obs[{key!r}]."
         raise ValueError(msg)
-    genes, samples = gene_ids(adata), cell_types(adata).to_numpy()
-    tables = {name: _rows_of_samples(genes, samples, (names == name).to_numpy(), name) for name in (of, against)}
-    shared = pd.concat(list(tables.values()), axis=1, join="inner").index
+    tables = {name: pd.concat(samples, axis=1) for name, samples in found.items()}
+    shared = pd.concat(list(tables.values()), axis=1).dropna().index
     n_genes = {name: len(table) for name, table in tables.items()}
     if not len(shared):
-        msg = f"{of} and {against} share no gene ({n_genes[of]:,} and {n_genes[against]:,} genes); expected the same."
+        msg = (
+            f"{of} and {against} share no gene ({n_genes[of]:,} and {n_genes[against]:,} genes); expected the same ids "
+            "in obs_names, followed by the name of the sample, as sct.pp.stack_cell_types writes them."
+        )
         raise ValueError(msg)
     left_out = {name: number - len(shared) for name, number in n_genes.items() if number > len(shared)}
     if left_out:
         listed = ", ".join(f"{number:,} of {name}" for name, number in left_out.items())
         logger.warning("Genes that are not in every sample of both conditions are left out: %s.", listed)
     one, other = (
-        Condition(name, [str(sample) for sample in table], table.loc[shared].to_numpy(int).T)
-        for name, table in tables.items()
+        Condition(name, list(found[name]), table.loc[shared].to_numpy(int).T) for name, table in tables.items()
     )
     return one, other
 
 
-def _rows_of_samples(genes: pd.Index, samples: np.ndarray, inside: np.ndarray, name: str) -> pd.DataFrame:
-    """Return row numbers of one condition, a row for each gene that all samples hold, a column for each sample."""
-    columns = {}
-    for sample in dict.fromkeys(samples[inside]):
-        rows = np.flatnonzero(inside & (samples == sample))
-        of_gene = pd.Series(rows, index=genes[rows])
-        if not of_gene.index.is_unique:
-            twice = of_gene.index[of_gene.index.duplicated()][0]
-            msg = (
-                f"condition {name!r} holds gene {twice!r} more than once in sample {sample!r}; expected once in each "
-                "sample: name the samples in obs['sample']."
-            )
-            raise ValueError(msg)
-        columns[sample] = of_gene
-    return pd.concat(columns, axis=1, join="inner")
+def check_normalized_together(adata: ad.AnnData, conditions: Sequence[Condition]) -> None:
+    """Raise ``ValueError`` when a sample was normalised with other constants than ``uns["normalize"]`` holds.
+
+    A change between conditions that were normalised apart is a change of the constants. Some genes of each sample are
+    computed again from their signal, where it is there; after ``method="quantile"`` this cannot be done.
+    """
+    if k.SIGNAL not in adata.layers:
+        return
+    again = Renormalizer(adata)
+    x, signal = dense(adata), dense(adata, k.SIGNAL)
+    for condition in conditions:
+        for sample, rows in zip(condition.samples, condition.rows, strict=True):
+            some = rows[:: max(1, len(rows) // _N_CHECKED)]
+            if not (same := again.agrees(x[some], signal[some])).all():
+                msg = (
+                    f"X of sample {sample!r} is not its signal, normalised with the constants in uns['normalize'] "
+                    f"({(~same).mean():.0%} of the values differ): the conditions were normalised apart. Stack raw "
+                    "signal with sct.pp.stack_cell_types, and normalise the stack."
+                )
+                raise ValueError(msg)

@@ -1,17 +1,15 @@
-"""Changes between conditions: pairs of rows to learn from, and calibration of what is predicted."""
+"""Calibration of predicted changes between conditions, and of predictions from a reference condition."""
 
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from simplechrome_tk.core.require import gene_ids, obs_column
 from simplechrome_tk.core.values import fields, finite_array, number
 from simplechrome_tk.model._calibration import COVERAGE, Readout, edges_of_strata
 from simplechrome_tk.nn._network import Output
@@ -19,29 +17,12 @@ from simplechrome_tk.nn._network import Output
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import anndata as ad
-
     from simplechrome_tk.core.features import Observed
 
 # Errors that are kept of each stratum of predicted changes.
 _N_ERRORS = 200
 # Fewer validation genes say too little about errors.
 _MIN_GENES = 50
-
-
-class Pairs(NamedTuple):
-    """The same genes in two conditions each.
-
-    Attributes
-    ----------
-    rows
-        Row numbers of a gene in one condition and in the other, ``(n_changes, 2)``.
-    split
-        Split of the gene, ``(n_changes,)``.
-    """
-
-    rows: np.ndarray
-    split: np.ndarray
 
 
 def from_reference(measured: np.ndarray, predicted: np.ndarray, change: np.ndarray, persistence: float) -> np.ndarray:
@@ -54,73 +35,20 @@ def from_reference(measured: np.ndarray, predicted: np.ndarray, change: np.ndarr
     return predicted + persistence * (measured - predicted) + change
 
 
-def rows_of_conditions(adata: ad.AnnData, key: str, names: Sequence[str] | None = None) -> dict[str, pd.Series]:
-    """Return the row number of each gene in each condition, indexed by gene.
-
-    Raises
-    ------
-    ValueError
-        When ``obs[key]`` is missing, a condition does not exist (the others are listed), or holds a gene twice.
-    """
-    column = obs_column(adata, key, fix="store the condition of each row there, or name another column with key")
-    column = column.astype(object)
-    found = [str(name) for name in dict.fromkeys(column.dropna())]
-    for name in found if names is None else names:
-        if name not in found:
-            msg = f"no condition {name!r} in obs[{key!r}]; expected one of {', '.join(found) or 'none'}."
-            raise ValueError(msg)
-    genes = gene_ids(adata)
-    rows = {}
-    for name in found if names is None else names:
-        members = np.flatnonzero((column == name).to_numpy())
-        of_gene = pd.Series(members, index=genes[members])
-        if not of_gene.index.is_unique:
-            twice = of_gene.index[of_gene.index.duplicated()][0]
-            msg = (
-                f"condition {name!r} holds gene {twice!r} {int((of_gene.index == twice).sum())} times; expected once. "
-                "Give replicates a column obs['replicate'], and run sct.tl.contrast, which takes their mean."
-            )
-            raise ValueError(msg)
-        rows[name] = of_gene
-    return rows
-
-
-def pair_conditions(adata: ad.AnnData, key: str, log_expression: np.ndarray, split: np.ndarray) -> Pairs:
-    """Pair the rows of each gene in every two conditions, where expression is known in both.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than two conditions, or no changes to train on or to validate by.
-    """
-    rows = rows_of_conditions(adata, key)
-    if len(rows) < 2:
-        msg = f"obs[{key!r}] has {len(rows)} condition ({', '.join(rows)}); expected two or more, stacked."
-        raise ValueError(msg)
-    parts = []
-    for one, other in combinations(rows, 2):
-        both = pd.concat([rows[one], rows[other]], axis=1, join="inner").to_numpy()
-        parts.append(both[~np.isnan(log_expression[both]).any(axis=1)])
-    pairs = Pairs(np.concatenate(parts), split[np.concatenate(parts)[:, 0]])
-    for name in ("train", "valid"):
-        if (pairs.split == name).sum() < 2:
-            msg = (
-                f"{int((pairs.split == name).sum())} changes of {name} genes are known in obs[{key!r}]; expected two "
-                "at least: genes with expression in two conditions, and splits (sct.pp.split_by_chromosome)."
-            )
-            raise ValueError(msg)
-    return pairs
-
-
 @dataclass(frozen=True)
 class ChangeReadout:
     """Errors of predicted changes, and predictions from a reference condition.
 
+    Exchanging the conditions changes the sign of a change and of its error. Errors are therefore kept for changes
+    upwards, within strata of the size of the predicted change, and change their sign for changes downwards. In this way
+    intervals and probabilities exchange exactly with the conditions.
+
     Attributes
     ----------
     edges, errors
-        Edges between strata of predicted change, and the sorted errors (measured less predicted change, in log10) of
-        validation genes in each.
+        Edges between strata of the size of the predicted change, and the sorted errors (measured less predicted change,
+        in log10) of the validation genes in each, with the sign of the predicted change taken out. In the first
+        stratum, where changes have hardly a direction, each error counts with both signs.
     persistence
         The part of a gene's deviation from its prediction that is found again in another condition.
     readout
@@ -168,16 +96,22 @@ class ChangeReadout:
 
     @classmethod
     def fit(cls, predicted: np.ndarray, measured: np.ndarray, *, persistence: float, readout: Readout) -> ChangeReadout:
-        """Calibrate by predicted and measured changes of validation genes, ``(n,)`` each; both signs are used."""
+        """Calibrate by predicted and measured changes of validation genes, ``(n,)`` each."""
         if len(predicted) < _MIN_GENES:
             return cls([], [], persistence, readout)
-        # Exchanging the conditions changes both signs, so that intervals do not depend on the order of conditions.
-        predicted, measured = np.append(predicted, -predicted), np.append(measured, -measured)
-        edges = edges_of_strata(predicted)
-        stratum = np.searchsorted(edges, predicted)
+        size, error = np.abs(predicted), _direction(predicted) * (measured - predicted)
+        edges = edges_of_strata(size)
+        stratum = np.searchsorted(edges, size)
         grid = (np.arange(_N_ERRORS) + 0.5) / _N_ERRORS
-        errors = [np.quantile((measured - predicted)[stratum == i], grid).tolist() for i in range(len(edges) + 1)]
-        return cls(edges, errors, persistence, readout)
+        errors = []
+        for place in range(len(edges) + 1):
+            found = error[stratum == place]
+            if place == 0:
+                found = np.append(found, -found)
+            # The quantiles of Weibull count the new gene itself, as conformal prediction does.
+            errors.append(np.quantile(found, grid, method="weibull"))
+        errors[0] = (errors[0] - errors[0][::-1]) / 2
+        return cls(edges, [found.tolist() for found in errors], persistence, readout)
 
     def interval(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return bounds between which the measured change of 90 % of genes lies; NaN without a calibration."""
@@ -185,27 +119,31 @@ class ChangeReadout:
             unknown = np.full(len(predicted), np.nan)
             return unknown, unknown
         tail = (1 - COVERAGE) / 2
-        low, high = np.quantile(np.asarray(self.errors), [tail, 1 - tail], axis=1)
-        stratum = np.searchsorted(np.asarray(self.edges), predicted)
-        return predicted + low[stratum], predicted + high[stratum]
+        bounds = np.quantile(np.asarray(self.errors), [tail, 1 - tail], axis=1)
+        # Errors of the first stratum are symmetric, but for the rounding of the interpolation.
+        bounds[1, 0] = -bounds[0, 0]
+        low, high = bounds[:, np.searchsorted(np.asarray(self.edges), np.abs(predicted))]
+        down = predicted < 0
+        return predicted + np.where(down, -high, low), predicted + np.where(down, -low, high)
 
     def probability_above(self, predicted: np.ndarray, threshold: float) -> np.ndarray:
         """Return the probability that the measured change exceeds a threshold; NaN without a calibration."""
         if not self.errors:
             return np.full(len(predicted), np.nan)
-        errors = np.asarray(self.errors)[np.searchsorted(np.asarray(self.edges), predicted)]
-        n_above = (predicted[:, None] + errors > threshold).sum(axis=1)
+        errors = np.asarray(self.errors)[np.searchsorted(np.asarray(self.edges), np.abs(predicted))]
+        possible = predicted[:, None] + _direction(predicted)[:, None] * errors
+        n_above = (possible > threshold).sum(axis=1)
         # The gene itself is counted half on each side, so that no probability is 0 or 1.
         return (n_above + 0.5) / (errors.shape[1] + 1)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ChangeReadout:
-        """Rebuild a saved readout after checking that edges rise and that each stratum has its sorted errors."""
+        """Rebuild a saved readout after checking that edges rise, and that each stratum has its sorted errors."""
         name = "the readout of changes"
         found = fields(name, config, required=[field.name for field in dataclasses.fields(cls)])
         edges = finite_array(f"edges in {name}", found["edges"], shape=(None,))
-        if (np.diff(edges) < 0).any():
-            msg = f"edges in {name} fall; expected numbers that do not fall."
+        if (np.diff(edges, prepend=0) < 0).any():
+            msg = f"edges in {name} are {reprlib.repr(found['edges'])}; expected sizes from 0 that do not fall."
             raise ValueError(msg)
         if found["errors"] or len(edges):
             errors = finite_array(f"errors in {name}", found["errors"], shape=(len(edges) + 1, None))
@@ -213,4 +151,12 @@ class ChangeReadout:
                 msg = f"errors in {name} are not sorted in each stratum."
                 raise ValueError(msg)
         persistence = number(f"persistence in {name}", found["persistence"])
+        if not 0 <= persistence <= 1:
+            msg = f"persistence in {name} is {persistence:g}; expected a share from 0 to 1."
+            raise ValueError(msg)
         return cls(found["edges"], found["errors"], persistence, Readout.from_config(found["readout"]))
+
+
+def _direction(predicted: np.ndarray) -> np.ndarray:
+    """Return -1 for changes downwards and 1 for others."""
+    return np.where(predicted < 0, -1.0, 1.0)
