@@ -179,7 +179,7 @@ def main() -> None:
     print(sets.groupby("planted").mean().round(3).to_string(), f"{time.perf_counter() - start:.0f} s", flush=True)
     Table("contrast_simulated", "planted", "set").add(sets)
     if arguments.all:
-        rows = pd.concat([*real(), *(table.assign(split_of=table["split"]) for table in from_reference())])
+        rows = pd.concat([*real(), *from_reference()])
         columns = ["of", "against", "model", "split", "metric", "value", "low", "high", "n"]
         rows = rows.reindex(columns=columns).fillna({"split": "test"})
         Table("contrast", "of", "against", "model", "split", "metric").add(rows)

@@ -104,7 +104,7 @@ def _conditions(n_genes: int, n_replicates: int, method: str) -> ad.AnnData:
 
 
 def conditions(n_genes: int = 400, *, n_replicates: int = 1, method: str = "log1p") -> ad.AnnData:
-    """Return a copy of simulated genes in the conditions ``A`` and ``B``, split and normalised, with the graph "tss"."""
+    """Return a copy of simulated genes in conditions ``A`` and ``B``, split and normalised, with the graph "tss"."""
     return _conditions(n_genes, n_replicates, method).copy()
 
 

@@ -37,10 +37,13 @@ class Changes(NamedTuple):
         Predicted change of log expression.
     there
         Predicted log expression in the condition that is compared with.
+    average
+        Mean of the predicted log expression in both conditions.
     """
 
     change: np.ndarray
     there: np.ndarray
+    average: np.ndarray
 
 
 def describe_networks(ensemble: Ensemble, data: ModelData) -> list[torch.Tensor]:
@@ -53,9 +56,11 @@ def predict_changes(
 ) -> Changes:
     """Return predicted changes between two conditions of the same genes, in the same order."""
     values = predict_change(ensemble.networks, of, against)
-    there = torch.stack([described[:, -1] for described in against]).mean(dim=0)
-    changes, level = (part.cpu().numpy().astype(float) * readout.scale for part in (values, there))
-    return Changes(changes, level + readout.center)
+    here, there = (torch.stack([described[:, -1] for described in both]).mean(dim=0) for both in (of, against))
+    # The sum, and with it the average, is the same bits in either order.
+    in_log10 = (part.cpu().numpy().astype(float) * readout.scale for part in (values, there, (here + there) / 2))
+    changes, level, average = in_log10
+    return Changes(changes, level + readout.center, average + readout.center)
 
 
 def predict_from_reference(

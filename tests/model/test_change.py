@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+from typing import TYPE_CHECKING
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +15,9 @@ from builders import BRIEF, conditions, contrasted, prepared, trained
 import simplechrome_tk as sct
 from simplechrome_tk.core.expression import log_expression
 from simplechrome_tk.model._change import describe_networks
+
+if TYPE_CHECKING:
+    import anndata as ad
 
 
 def of_condition(adata: ad.AnnData, name: str) -> ad.AnnData:

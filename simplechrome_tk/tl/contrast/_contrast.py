@@ -274,7 +274,7 @@ def _predict(model: SimpleChrome, of: ad.AnnData, against: ad.AnnData) -> _Predi
     data, there = model.read(of), model.read(against)
     described = describe_networks(model.module, there)
     found = model.predict_change(describe_networks(model.module, data), described)
-    return _Predicted(data, there, described, found.change, found.there + found.change / 2)
+    return _Predicted(data, there, described, found.change, found.average)
 
 
 def _table(

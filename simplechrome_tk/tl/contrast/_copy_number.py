@@ -56,8 +56,8 @@ def find_stretches(adata: ad.AnnData, one: Condition, other: Condition) -> pd.Da
     pandas.DataFrame | None
         One row for each stretch, sorted by its place: ``chrom``, ``start``, ``end`` (bp, from the first to the last
         TSS), ``n_genes``, ``log2_ratio`` (median over the marks of the median log2 ratio of the genes' signal, of the
-        first condition to the second, after that of all genes is subtracted) and ``fdr`` (Benjamini and Hochberg over all
-        stretches). ``None`` where positions are unknown, or there are fewer than three marks.
+        first condition to the second, after that of all genes is subtracted) and ``fdr`` (Benjamini and Hochberg over
+        all stretches). ``None`` where positions are unknown, or there are fewer than three marks.
     """
     if k.CHROM not in adata.obs or k.TSS not in adata.obs:
         logger.info("obs has no chrom and tss: copy number is not checked.")
